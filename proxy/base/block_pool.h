@@ -1,0 +1,67 @@
+// 16 KiB reference-counted blocks, the only memory that payload bytes live in. One pool per worker,
+// owned by its EventLoop's thread; counts are plain integers because blocks never change thread.
+// CONTRACT.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace remora {
+
+class BlockPool;
+
+/// Header of a block; its bytes follow. `used` is how far bytes have been written: whoever's slice ends
+/// there may append in place, even when other slices share the block.
+struct Block {
+  static constexpr size_t kBytes = 16 * 1024;           // whole allocation, header included
+  BlockPool* pool;
+  Block* next_free;
+  uint32_t refs;
+  uint32_t used;
+  uint32_t capacity;                                    // payload bytes
+  char* data() { return reinterpret_cast<char*>(this + 1); }
+};
+
+/// A counted reference to a block. Copying shares.
+class BlockRef {
+ public:
+  BlockRef() = default;
+  explicit BlockRef(Block* adopt) : block_(adopt) {}    // takes over one count
+  BlockRef(const BlockRef& other) : block_(other.block_) { if (block_) ++block_->refs; }
+  BlockRef(BlockRef&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  BlockRef& operator=(BlockRef other) noexcept { std::swap(block_, other.block_); return *this; }
+  ~BlockRef();
+  Block* get() const { return block_; }
+  Block* operator->() const { return block_; }
+  explicit operator bool() const { return block_ != nullptr; }
+
+ private:
+  Block* block_ = nullptr;
+};
+
+class BlockPool {
+ public:
+  /// Keeps at most `max_idle_blocks` free blocks; gives the rest back to the allocator.
+  explicit BlockPool(size_t max_idle_blocks = 64) : max_idle_(max_idle_blocks) {}
+  ~BlockPool();                                         // all blocks must have come back
+  BlockPool(const BlockPool&) = delete;
+  BlockPool& operator=(const BlockPool&) = delete;
+
+  BlockRef take();
+  size_t blocks_in_use() const { return in_use_; }
+  size_t blocks_idle() const { return idle_; }
+  /// Frees idle blocks beyond `keep`; called when the worker goes quiet.
+  void trim(size_t keep);
+
+ private:
+  friend class BlockRef;
+  void give_back(Block* block);
+
+  size_t max_idle_;
+  size_t in_use_ = 0;
+  size_t idle_ = 0;
+  Block* free_ = nullptr;
+};
+
+}  // namespace remora

@@ -1,0 +1,88 @@
+// One thread's event loop: file events, timers, end-of-turn work. Owned by its Worker (or by the main
+// thread's Server). All calls from the owning thread, except wake-ups through a Mailbox.
+// A turn is: wait for events once, read the clock once, run the timers, run the file callbacks, then
+// flush what was written and destroy what was closed.
+// CONTRACT.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "proxy/base/block_pool.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/timer_wheel.h"
+
+struct event_base;
+
+namespace remora {
+
+/// Base of objects whose destruction waits for the end of the loop turn, because a callback of theirs may
+/// be on the stack.
+class Deferrable {
+ public:
+  virtual ~Deferrable() = default;
+};
+
+/// Intrusive entry of the list of things that want flush() at the end of this turn (a connection with
+/// bytes to write, a session with frames to send). The destructor leaves the list.
+class EndOfTurn {
+ public:
+  virtual void end_of_turn() = 0;
+  bool queued() const { return queued_; }
+
+ protected:
+  EndOfTurn() = default;
+  virtual ~EndOfTurn();
+  EndOfTurn(const EndOfTurn&) = delete;
+  EndOfTurn& operator=(const EndOfTurn&) = delete;
+
+ private:
+  friend class EventLoop;
+  bool queued_ = false;
+  EndOfTurn* prev_ = nullptr;
+  EndOfTurn* next_ = nullptr;
+};
+
+class EventLoop {
+ public:
+  EventLoop();
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  /// Runs turns until stop().
+  void run();
+  void stop() { stop_ = true; }
+  /// One turn, waiting at most `max_wait_ms` for events. For tests and for start-up.
+  void run_once(uint64_t max_wait_ms);
+
+  const TurnTime& time() const { return time_; }
+  MonotonicMs now_ms() const { return time_.now_ms; }
+  TimerWheel& timers() { return timers_; }
+  BlockPool& blocks() { return blocks_; }
+
+  /// Calls item.end_of_turn() once before this turn ends (at once queued again is run again).
+  void at_end_of_turn(EndOfTurn& item);
+  /// Destroys `object` at the end of the turn, after the flushes.
+  void defer_delete(std::unique_ptr<Deferrable> object);
+
+  event_base* base() { return base_; }
+
+ private:
+  void update_time();
+  void finish_turn();
+
+  event_base* base_;
+  struct event* tick_;  // wakes the loop for the next timer
+  bool stop_ = false;
+  TurnTime time_;
+  // Order matters: blocks outlive everything that holds buffers.
+  BlockPool blocks_;
+  TimerWheel timers_{time_};
+  EndOfTurn* flush_head_ = nullptr;
+  EndOfTurn* flush_tail_ = nullptr;
+  std::vector<std::unique_ptr<Deferrable>> deferred_;
+};
+
+}  // namespace remora

@@ -1,0 +1,60 @@
+// What stands between a connection and its socket: plain bytes, or TLS (proxy/tls). Owned by its
+// Connection; that worker's thread only. Virtual because two real implementations exist.
+// CONTRACT.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "proxy/base/buffer.h"
+
+namespace remora {
+
+struct IoResult {
+  enum class Next : uint8_t {
+    Ok,          // `bytes` moved; call again for more
+    WouldBlock,  // `bytes` moved, and the socket is drained (reading) or full (writing)
+    Error,       // the connection is broken (reset, bad record)
+  };
+  Next next = Next::Ok;
+  size_t bytes = 0;
+  bool end_of_stream = false;  // reading: the peer sent FIN (or close_notify); after `bytes`
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  /// Reads at most `max_bytes` (about) into `into`. `peer_hung_up` says that a FIN is known to wait, so that a
+  /// short read is not taken for a drained socket.
+  virtual IoResult read(Buffer& into, size_t max_bytes, bool peer_hung_up) = 0;
+
+  /// Writes from `from`, consuming what the socket took, with one gathered system call when possible.
+  /// `end_stream`: after the last byte shut down the sending side.
+  virtual IoResult write(Buffer& from, bool end_stream) = 0;
+
+  /// The TCP connection stands; a TLS client starts its handshake. Answers whether application bytes may
+  /// flow at once; otherwise on_ready() of the owner is called from a later read or write.
+  virtual bool start() = 0;
+  virtual bool ready() const = 0;
+
+  virtual std::string_view negotiated_protocol() const = 0;  // ALPN; empty for none
+  virtual std::string_view failure_reason() const = 0;       // empty while nothing failed
+  virtual bool secure() const = 0;
+};
+
+/// Makes the transports of one listener filter chain or one cluster; immutable, shared by workers.
+class TransportFactory {
+ public:
+  virtual ~TransportFactory() = default;
+  /// `fd` stays owned by the connection.
+  virtual std::unique_ptr<Transport> make(int fd) const = 0;
+  virtual bool secure() const = 0;
+};
+
+std::shared_ptr<const TransportFactory> raw_transport_factory();
+
+}  // namespace remora
