@@ -1,0 +1,206 @@
+// A route configuration as compiled from xDS: immutable, shared by the workers; and the decision it gives for a
+// request, a pure function of (table, request headers, facts) with its reason.
+// Document: envoy.config.route.v3.RouteConfiguration.
+// CONTRACT (additive).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "proxy/base/string_map.h"
+#include "proxy/http/header_map.h"
+
+namespace re2 {
+class RE2;
+}
+
+namespace remora::router {
+
+// ------------------------------------------------------------------------------------------------ matching
+struct StringMatch {
+  enum class Kind : uint8_t { Exact, Prefix, Suffix, Contains, Regex };
+  Kind kind = Kind::Exact;
+  std::string text;                       // lower-cased when ignore_case
+  bool ignore_case = false;
+  std::shared_ptr<const re2::RE2> regex;  // full match
+  bool matches(std::string_view value) const;
+};
+
+struct HeaderMatch {
+  enum class Kind : uint8_t { Present, String, Range };
+  std::string name;  // lower case
+  http::HeaderId id = http::HeaderId::Other;
+  Kind kind = Kind::Present;
+  StringMatch string;
+  int64_t range_start = 0, range_end = 0;  // [start, end)
+  bool present = true;                     // present_match: true/false
+  bool invert = false;
+  bool treat_missing_as_empty = false;
+  bool matches(const http::HeaderMap& headers) const;
+};
+
+struct QueryMatch {
+  std::string name;
+  std::optional<StringMatch> string;  // none: present
+};
+
+struct RouteMatch {
+  enum class Kind : uint8_t { Prefix, Path, PathSeparatedPrefix, Regex, Connect };
+  Kind kind = Kind::Prefix;
+  std::string path;
+  bool case_sensitive = true;
+  std::shared_ptr<const re2::RE2> regex;
+  std::vector<HeaderMatch> headers;
+  std::vector<QueryMatch> query;
+  bool grpc_only = false;
+  std::optional<uint32_t> fraction_per_million;  // runtime_fraction
+};
+
+// ------------------------------------------------------------------------------------------------ actions
+struct HeaderEdit {
+  enum class Action : uint8_t { AppendOrAdd, AddIfAbsent, OverwriteOrAdd, OverwriteIfExists };
+  std::string name;
+  http::HeaderId id = http::HeaderId::Other;
+  std::string value;  // literal
+  Action action = Action::AppendOrAdd;
+  bool keep_empty = false;
+};
+struct HeaderEdits {
+  std::vector<HeaderEdit> add;
+  std::vector<std::string> remove;
+  bool empty() const { return add.empty() && remove.empty(); }
+};
+
+struct RetryPolicy {
+  enum On : uint32_t {
+    k5xx = 1, kGatewayError = 2, kReset = 4, kConnectFailure = 8, kRetriable4xx = 16, kRefusedStream = 32,
+    kRetriableStatusCodes = 64, kRetriableHeaders = 128, kEnvoyRatelimited = 256, kResetBeforeRequest = 512,
+    kGrpcCancelled = 1 << 10, kGrpcDeadlineExceeded = 1 << 11, kGrpcInternal = 1 << 12,
+    kGrpcResourceExhausted = 1 << 13, kGrpcUnavailable = 1 << 14,
+  };
+  uint32_t on = 0;
+  uint32_t num_retries = 1;
+  uint64_t per_try_timeout_ms = 0;       // 0: none
+  uint64_t back_off_base_ms = 25;
+  uint64_t back_off_max_ms = 250;
+  std::vector<uint16_t> retriable_status_codes;
+  bool previous_hosts = false;           // retry_host_predicate previous_hosts
+  uint32_t host_selection_max_attempts = 1;
+};
+
+struct WeightedCluster {
+  std::string name;
+  uint32_t weight = 0;
+  HeaderEdits request_edits, response_edits;
+};
+
+struct ClusterAction {
+  std::string cluster;                     // empty when weighted or by header
+  std::string cluster_header;              // lower case
+  std::vector<WeightedCluster> weighted;
+  uint64_t total_weight = 0;
+  uint16_t cluster_not_found_status = 503;
+  uint64_t timeout_ms = 15000;             // 0: none
+  std::optional<uint64_t> idle_timeout_ms;
+  std::optional<uint64_t> max_stream_duration_ms;
+  std::string prefix_rewrite;
+  bool has_prefix_rewrite = false;
+  std::shared_ptr<const re2::RE2> regex_rewrite;
+  std::string regex_substitution;
+  std::string host_rewrite_literal;
+  std::string host_rewrite_header;
+  bool auto_host_rewrite = false;
+  bool append_x_forwarded_host = false;
+  bool high_priority = false;
+  std::optional<RetryPolicy> retry;
+};
+struct RedirectAction {
+  std::string host, path, prefix_rewrite;
+  bool has_path = false, has_prefix_rewrite = false, https = false, strip_query = false;
+  std::string scheme;
+  uint32_t port = 0;
+  uint16_t status = 301;
+};
+struct DirectAction {
+  uint16_t status = 200;
+  std::string body;
+};
+
+struct VirtualHost;
+
+struct Route {
+  std::string name;
+  RouteMatch match;
+  std::variant<ClusterAction, RedirectAction, DirectAction> action;
+  HeaderEdits request_edits, response_edits;
+  const VirtualHost* vhost = nullptr;
+  StringMap<std::shared_ptr<const void>> filter_configs;  // typed_per_filter_config, by filter name
+};
+
+struct VirtualHost {
+  std::string name;
+  std::vector<std::string> domains;
+  std::vector<Route> routes;               // first match wins
+  HeaderEdits request_edits, response_edits;
+  bool include_request_attempt_count = false;
+  bool include_attempt_count_in_response = false;
+  enum class RequireTls : uint8_t { None, ExternalOnly, All } require_tls = RequireTls::None;
+  std::optional<RetryPolicy> retry;        // for routes without one
+  StringMap<std::shared_ptr<const void>> filter_configs;
+};
+
+// ------------------------------------------------------------------------------------------------ the table
+class RouteTable;
+
+/// Why and where: the answer of RouteTable::decide. Pointers live with the table.
+struct RouteDecision {
+  const RouteTable* table = nullptr;
+  const VirtualHost* vhost = nullptr;
+  const Route* route = nullptr;            // null: nothing matched
+  const WeightedCluster* weighted = nullptr;
+  std::string_view cluster;                // for cluster actions; may name a cluster that does not exist
+};
+
+class RouteTable {
+ public:
+  /// Takes the virtual hosts as they are; builds the indexes. Refuses duplicate domains and names.
+  struct Input {
+    std::string name;
+    std::vector<VirtualHost> hosts;
+    HeaderEdits request_edits, response_edits;
+    bool most_specific_header_mutations_wins = false;
+    bool ignore_port_in_host_matching = false;
+    std::vector<std::string> internal_only_headers;
+    bool validate_clusters = false;
+    uint64_t content_hash = 0;
+  };
+  static absl::StatusOr<std::shared_ptr<const RouteTable>> build(Input input);
+
+  /// `random` decides fractions and weighted clusters: any 64 random bits (one draw per request).
+  RouteDecision decide(const http::HeaderMap& request, uint64_t random) const;
+
+  const std::string& name() const { return input_.name; }
+  const Input& input() const { return input_; }
+  /// Every cluster name that a route refers to.
+  std::vector<std::string> clusters() const;
+
+ private:
+  explicit RouteTable(Input input) : input_(std::move(input)) {}
+  const VirtualHost* find_host(std::string_view authority) const;
+
+  Input input_;
+  StringMap<const VirtualHost*> exact_;
+  // Wildcards by length, longest first: "*.example.com" and "www.*".
+  std::vector<std::pair<size_t, StringMap<const VirtualHost*>>> suffix_;
+  std::vector<std::pair<size_t, StringMap<const VirtualHost*>>> prefix_;
+  const VirtualHost* default_ = nullptr;
+};
+
+}  // namespace remora::router

@@ -1,0 +1,113 @@
+// A cluster and its endpoints as compiled from xDS: immutable values made on the main thread.
+// Documents: envoy.config.cluster.v3.Cluster, envoy.config.endpoint.v3.ClusterLoadAssignment.
+// CONTRACT (additive).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/net/address.h"
+#include "proxy/net/socket.h"
+#include "proxy/net/transport.h"
+
+namespace remora::upstream {
+
+enum class Health : uint8_t { Healthy, Degraded, Unhealthy };
+
+struct Locality {
+  std::string region, zone, sub_zone;
+  bool operator==(const Locality&) const = default;
+};
+
+/// One endpoint as configured. For DNS clusters `hostname` is to be resolved and `address` holds only the port.
+struct EndpointConfig {
+  Address address;
+  std::string hostname;        // endpoint.hostname (auto host rewrite), or the DNS name to resolve
+  uint32_t weight = 1;
+  Health health = Health::Healthy;  // from EDS health_status
+  bool draining = false;            // EDS health_status DRAINING
+  std::string metadata_key;         // canonical text of endpoint metadata: equal text, equal host
+};
+
+struct LocalityEndpoints {
+  Locality locality;
+  uint32_t weight = 0;         // 0: none given
+  uint32_t priority = 0;
+  std::vector<EndpointConfig> endpoints;
+};
+
+/// envoy.config.endpoint.v3.ClusterLoadAssignment.
+struct LoadAssignment {
+  std::string cluster_name;
+  std::vector<LocalityEndpoints> localities;
+  uint32_t overprovisioning_percent = 140;
+  uint64_t stale_after_ms = 0;
+  uint64_t content_hash = 0;
+};
+
+struct CircuitBreakerThresholds {
+  uint32_t max_connections = 1024;
+  uint32_t max_pending_requests = 1024;
+  uint32_t max_requests = 1024;
+  uint32_t max_retries = 3;
+  uint32_t max_connection_pools = UINT32_MAX;
+  bool track_remaining = false;
+  std::optional<double> retry_budget_percent;
+  uint32_t retry_budget_min_concurrency = 3;
+};
+
+enum class Discovery : uint8_t { Static, Eds, StrictDns, LogicalDns, OriginalDst };
+enum class LbPolicy : uint8_t { RoundRobin, LeastRequest, Random, ClusterProvided };
+enum class DnsFamily : uint8_t { Auto, V4Only, V6Only, V4Preferred, All };
+enum class HttpProtocol : uint8_t { Http1, Http2 };
+
+struct ClusterConfig {
+  std::string name;
+  std::string alt_stat_name;          // empty: name
+  Discovery discovery = Discovery::Static;
+  LbPolicy lb = LbPolicy::RoundRobin;
+  uint32_t choice_count = 2;          // least request
+  double active_request_bias = 1.0;
+  bool locality_weighted = false;
+  uint32_t panic_threshold_percent = 50;
+  uint64_t connect_timeout_ms = 5000;
+  uint32_t per_connection_buffer_limit = 1024 * 1024;  // bytes
+  HttpProtocol protocol = HttpProtocol::Http1;
+  uint32_t http2_max_concurrent_streams = 1024;
+  bool use_downstream_protocol = false;
+  uint32_t max_requests_per_connection = 0;   // 0: no bound
+  uint64_t idle_timeout_ms = 3'600'000;       // of an upstream connection; 0: none
+  uint64_t max_connection_duration_ms = 0;
+  CircuitBreakerThresholds default_thresholds;
+  CircuitBreakerThresholds high_thresholds;
+  // EDS
+  std::string eds_service_name;       // empty: name
+  uint64_t eds_initial_fetch_timeout_ms = 15000;  // 0: wait for ever
+  // DNS
+  uint64_t dns_refresh_ms = 5000;
+  uint64_t dns_failure_base_ms = 5000, dns_failure_max_ms = 5000;
+  uint64_t dns_jitter_ms = 0;
+  bool respect_dns_ttl = false;
+  DnsFamily dns_family = DnsFamily::Auto;
+  std::vector<Address> dns_servers;   // empty: the system's
+  bool wait_for_warm_on_init = true;
+  // ORIGINAL_DST
+  bool original_dst_use_http_header = false;
+  std::string original_dst_http_header = "x-envoy-original-dst-host";
+  std::optional<uint16_t> original_dst_port_override;
+  uint64_t cleanup_interval_ms = 5000;
+  // Connections
+  Address bind_to;                    // upstream_bind_config.source_address
+  TcpKeepalive keepalive;
+  std::vector<SocketOption> socket_options;
+  std::shared_ptr<const TransportFactory> transport;  // raw until TLS exists
+  bool close_connections_on_host_health_failure = false;
+  bool ignore_health_on_host_removal = false;
+  LoadAssignment assignment;          // static and DNS clusters: the endpoints written in the cluster
+  uint64_t content_hash = 0;
+};
+
+}  // namespace remora::upstream

@@ -1,0 +1,83 @@
+// Hosts of a cluster. A Host is shared by all threads and keeps its identity over endpoint updates as long as its
+// address, metadata and locality stay; a HostSet is an immutable picture of all hosts made on the main thread.
+// Document: envoy.config.endpoint.v3.ClusterLoadAssignment.
+// CONTRACT (additive).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/upstream/cluster_config.h"
+
+namespace remora::upstream {
+
+/// Counters that several workers touch are relaxed atomics on their own cache line.
+struct alignas(64) HostCounters {
+  std::atomic<uint32_t> rq_active{0};
+  std::atomic<uint32_t> cx_active{0};
+  std::atomic<uint64_t> rq_total{0};
+  std::atomic<uint64_t> rq_success{0};
+  std::atomic<uint64_t> rq_error{0};
+  std::atomic<uint64_t> rq_timeout{0};
+  std::atomic<uint64_t> cx_total{0};
+  std::atomic<uint64_t> cx_connect_fail{0};
+};
+
+class Host {
+ public:
+  Host(EndpointConfig endpoint, Locality locality, uint32_t priority)
+      : endpoint_(std::move(endpoint)), locality_(std::move(locality)), priority_(priority),
+        weight_(endpoint_.weight), health_(endpoint_.health) {}
+
+  const Address& address() const { return endpoint_.address; }
+  const std::string& hostname() const { return endpoint_.hostname; }
+  const Locality& locality() const { return locality_; }
+  const std::string& metadata_key() const { return endpoint_.metadata_key; }
+  uint32_t priority() const { return priority_; }
+  uint32_t weight() const { return weight_.load(std::memory_order_relaxed); }
+  Health health() const { return health_.load(std::memory_order_relaxed); }
+  /// Main thread, before the HostSet that relies on it is posted.
+  void set_weight(uint32_t w) { weight_.store(w, std::memory_order_relaxed); }
+  void set_health(Health h) { health_.store(h, std::memory_order_relaxed); }
+
+  mutable HostCounters counters;
+
+ private:
+  const EndpointConfig endpoint_;
+  const Locality locality_;
+  const uint32_t priority_;
+  std::atomic<uint32_t> weight_;
+  std::atomic<Health> health_;
+};
+
+using HostPtr = std::shared_ptr<const Host>;
+
+struct LocalityHosts {
+  Locality locality;
+  uint32_t weight = 0;
+  std::vector<HostPtr> hosts;
+  std::vector<HostPtr> healthy;
+};
+
+struct PriorityHosts {
+  std::vector<HostPtr> hosts;
+  std::vector<HostPtr> healthy;
+  std::vector<HostPtr> degraded;
+  std::vector<LocalityHosts> localities;
+};
+
+struct HostSet {
+  std::vector<PriorityHosts> priorities;
+  uint32_t overprovisioning_percent = 140;
+  size_t total() const;
+  size_t healthy_total() const;
+};
+
+/// The host set for `assignment` (DNS names already resolved to addresses), reusing the Host objects of `previous`
+/// whose address, hostname, locality and metadata are unchanged. Main thread.
+std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment, const HostSet* previous);
+
+}  // namespace remora::upstream
