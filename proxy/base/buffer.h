@@ -39,6 +39,7 @@ class Buffer {
   /// once release_reservation() or any other call is made: an empty buffer keeps no block.
   std::span<char> reserve(size_t min_bytes = 1);
   void commit(size_t bytes);
+  void release_reservation() { spare_ = BlockRef(); }
   void append(std::string_view bytes);                      // copies
   void append(Buffer&& other) { append(other, other.size()); }
   void append(Buffer& other, size_t bytes);                 // moves the first `bytes` of other
@@ -67,11 +68,14 @@ class Buffer {
     uint32_t begin;
     uint32_t end;
   };
+  size_t tail_room() const;  // bytes that the tail slice may grow by in place
+  void push_slice(BlockRef block, uint32_t begin, uint32_t end);
   void drop_head();
 
   BlockPool* pool_;
   size_t size_ = 0;
   uint32_t head_ = 0;  // slices before this have been consumed
+  BlockRef spare_;     // reserved, nothing committed yet
   absl::InlinedVector<Slice, 2> slices_;
 };
 

@@ -75,13 +75,23 @@ class TimerWheel {
   static constexpr int kSlotBits = 6;
   static constexpr int kSlots = 1 << kSlotBits;
 
+  struct Event {
+    MonotonicMs at;
+    int level;
+    int slot;
+  };
+
   void link(Timer& timer, MonotonicMs when);
+  static void push(Timer*& head, Timer& timer);
   static void unlink(Timer& timer);
   void run_slot(Timer* list);
-  void cascade(int level);
+  void cascade(Timer* list);
+  std::optional<Event> next_event() const;
+  Timer* take_slot(const Event& event);
 
   const TurnTime& time_;
   MonotonicMs current_ = 0;  // everything before this tick has been run
+  Timer* due_ = nullptr;     // deadlines that were already past when armed
   std::array<std::array<Timer*, kSlots>, kLevels> slots_{};
   std::array<uint64_t, kLevels> occupied_{};  // bit per slot
 };

@@ -11,6 +11,7 @@
 
 #include "proxy/http/filter.h"
 #include "proxy/http1/options.h"
+#include "proxy/net/config_source.h"
 #include "proxy/router/route_table.h"
 
 namespace remora::telemetry {
@@ -38,6 +39,7 @@ struct HttpConfig {
   // Routes: inline, or the name of a route configuration that RDS fills (then `routes` is null).
   std::shared_ptr<const router::RouteTable> routes;
   std::string rds_name;
+  ConfigSource rds_source;
   std::vector<HttpFilterConfig> filters;           // last one terminal (router)
   std::vector<std::shared_ptr<telemetry::AccessLog>> access_logs;
 

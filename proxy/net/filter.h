@@ -12,6 +12,7 @@
 #include <absl/status/statusor.h>
 
 #include "proxy/base/buffer.h"
+#include "proxy/net/config_source.h"
 #include "proxy/net/connection.h"
 #include "proxy/net/connection_facts.h"
 
@@ -58,8 +59,8 @@ class NetworkFilterFactory {
   virtual std::unique_ptr<NetworkFilter> make(NetworkFilterContext& context) const = 0;
   /// True for the last filter of a chain (tcp_proxy, HTTP connection manager).
   virtual bool terminal() const = 0;
-  /// Names of clusters and route configurations it refers to: warming waits for the routes.
-  virtual std::vector<std::string> route_configs() const { return {}; }
+  /// Route configurations that RDS brings: the listener warms until they have come.
+  virtual std::vector<ResourceRef> route_configs() const { return {}; }
 };
 
 /// What a listener filter may look at: the socket before the filter chain is chosen.

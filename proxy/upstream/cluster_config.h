@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "proxy/net/address.h"
+#include "proxy/net/config_source.h"
 #include "proxy/net/socket.h"
 #include "proxy/net/transport.h"
 
@@ -85,7 +86,7 @@ struct ClusterConfig {
   CircuitBreakerThresholds high_thresholds;
   // EDS
   std::string eds_service_name;       // empty: name
-  uint64_t eds_initial_fetch_timeout_ms = 15000;  // 0: wait for ever
+  ConfigSource eds_source;
   // DNS
   uint64_t dns_refresh_ms = 5000;
   uint64_t dns_failure_base_ms = 5000, dns_failure_max_ms = 5000;
