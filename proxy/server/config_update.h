@@ -1,0 +1,59 @@
+// The closed set of messages by which the main thread changes a worker. Everything in them is immutable and shared by
+// pointer, except sockets, which move to their worker.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "proxy/net/listener_config.h"
+#include "proxy/net/socket.h"
+#include "proxy/router/route_table.h"
+#include "proxy/upstream/cluster_config.h"
+#include "proxy/upstream/cluster_shared.h"
+#include "proxy/upstream/host_set.h"
+
+namespace remora::server {
+
+struct SetCluster {
+  std::shared_ptr<const upstream::ClusterConfig> config;
+  std::shared_ptr<upstream::ClusterShared> shared;
+  std::shared_ptr<const upstream::HostSet> hosts;
+};
+struct SetHosts {
+  std::string cluster;
+  std::shared_ptr<const upstream::HostSet> hosts;
+};
+struct RemoveCluster {
+  std::string name;
+};
+struct SetRoutes {
+  std::shared_ptr<const router::RouteTable> table;
+};
+struct RemoveRoutes {
+  std::string name;
+};
+/// A new listener, or a new configuration of one of the same name. `sockets`: this worker's listening sockets, one per
+/// address; empty when the listener does not bind or keeps the sockets it has.
+struct SetListener {
+  std::shared_ptr<const ListenerConfig> config;
+  std::vector<Socket> sockets;
+};
+/// Stops accepting at once; connections drain.
+struct RemoveListener {
+  std::string name;
+};
+enum class DrainScope : uint8_t { All, InboundOnly };
+/// Tells connections to finish politely; listeners go on accepting unless `stop_accepting`.
+struct Drain {
+  DrainScope scope = DrainScope::All;
+  bool stop_accepting = false;
+};
+/// Closes what is left and ends the thread.
+struct Shutdown {};
+
+using ConfigUpdate = std::variant<SetCluster, SetHosts, RemoveCluster, SetRoutes, RemoveRoutes, SetListener, RemoveListener,
+                                  Drain, Shutdown>;
+
+}  // namespace remora::server
