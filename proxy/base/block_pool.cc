@@ -1,11 +1,19 @@
-// Free list of blocks, one per worker, its thread only. Idle blocks are poisoned under AddressSanitizer so
-// that a view into a block that was given back is caught.
+// Free list of blocks, one per worker, its thread only. Idle blocks are poisoned under
+// AddressSanitizer so that a view into a block that was given back is caught.
 #include "proxy/base/block_pool.h"
 
 #include <cassert>
 #include <new>
 
-#if defined(__SANITIZE_ADDRESS__) || (defined(__clang__) && __has_feature(address_sanitizer))
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define REMORA_ASAN 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define REMORA_ASAN 1
+#endif
+
+#ifdef REMORA_ASAN
 #include <sanitizer/asan_interface.h>
 #define REMORA_POISON(at, bytes) ASAN_POISON_MEMORY_REGION(at, bytes)
 #define REMORA_UNPOISON(at, bytes) ASAN_UNPOISON_MEMORY_REGION(at, bytes)

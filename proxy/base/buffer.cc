@@ -1,4 +1,5 @@
-// Slices of pooled blocks; see the header for what copies and what shares. Owning worker's thread only.
+// Slices of pooled blocks; see the header for what copies and what shares. Owning worker's thread
+// only.
 #include "proxy/base/buffer.h"
 
 #include <algorithm>

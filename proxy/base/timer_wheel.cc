@@ -1,5 +1,6 @@
-// Six wheels of 64 slots: a timer sits on the wheel of the highest base-64 digit in which its slot time
-// differs from the current tick, and moves down a wheel each time that digit comes up. One thread.
+// Six wheels of 64 slots: a timer sits on the wheel of the highest base-64 digit in which its slot
+// time differs from the current tick, and moves down a wheel each time that digit comes up. One
+// thread.
 #include "proxy/base/timer_wheel.h"
 
 #include <algorithm>
@@ -65,7 +66,8 @@ void TimerWheel::link(Timer& timer, MonotonicMs when) {
 
 std::optional<TimerWheel::Event> TimerWheel::next_event() const {
   std::optional<Event> best;
-  // From the top, so that a slot that moves down at some tick does so before that tick's timers run.
+  // From the top, so that a slot that moves down at some tick does so before that tick's timers
+  // run.
   for (int level = kLevels - 1; level >= 0; --level) {
     const int shift = level * kSlotBits;
     const auto digit = (current_ >> shift) & (kSlots - 1);
@@ -106,13 +108,11 @@ void TimerWheel::advance() {
 void TimerWheel::run_slot(Timer* list) {
   if (list == nullptr) return;
   list->back_ = &list;
-  const MonotonicMs now = time_.now_ms;
   while (list != nullptr) {
     Timer& timer = *list;
-    const MonotonicMs slot_time = timer.slot_time_;
     unlink(timer);
     if (timer.deadline_ == Timer::kNever) continue;
-    if (timer.deadline_ > slot_time && (timer.deadline_ > now || timer.deadline_ >= current_)) {
+    if (timer.deadline_ >= current_) {
       link(timer, timer.deadline_);  // was moved later meanwhile
       continue;
     }
