@@ -1,6 +1,5 @@
-// The one way into a thread: a queue of messages woken by an eventfd. Any thread posts; the loop's thread
-// receives them in order, at most one wake-up per batch.
-// CONTRACT.
+// The one way into a thread: a queue of messages woken by an eventfd. Any thread posts; the loop's
+// thread receives them in order, at most one wake-up per batch. CONTRACT.
 #pragma once
 
 #include <mutex>
