@@ -1,0 +1,197 @@
+// Holds every message, field, enum value and method of api/ against the official xDS descriptors:
+// same names, numbers, types, labels, oneofs and JSON names, so that bytes and type URLs mean the
+// same to both. The official files are found through REMORA_OFFICIAL_PROTOS; without it the
+// comparison is skipped.
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/descriptor.pb.h>
+#include <google/protobuf/descriptor_database.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace remora {
+namespace {
+
+namespace fs = std::filesystem;
+namespace pb = google::protobuf;
+
+// Fields of the current API that the reference package is too old to have; their numbers were read
+// from the descriptors inside Envoy 1.40.
+const std::set<std::string> kNewerThanReference = {"envoy.config.cluster.v3.Cluster.dns_jitter"};
+
+class Errors : public pb::DescriptorPool::ErrorCollector {
+ public:
+  void AddError(const std::string& file, const std::string& element, const pb::Message*,
+                ErrorLocation, const std::string& message) override {
+    text += file + " " + element + ": " + message + "\n";
+  }
+  std::string text;
+};
+
+/// What protoc makes of some .proto files and all that they import.
+class Universe {
+ public:
+  Universe() : pool_(&files_, &errors_) {}
+
+  /// `arguments` are protoc's: include paths and file names. `set` is the file to write in between.
+  void compile(const std::string& arguments, const std::string& set) {
+    const std::string command =
+        "protoc --include_imports --descriptor_set_out=" + set + " " + arguments;
+    ASSERT_EQ(std::system(command.c_str()), 0) << command;
+    std::ifstream in(set, std::ios::binary);
+    pb::FileDescriptorSet descriptors;
+    ASSERT_TRUE(descriptors.ParseFromIstream(&in));
+    for (const auto& file : descriptors.file()) {
+      files_.Add(file);
+      names_.push_back(file.name());
+    }
+  }
+
+  const pb::DescriptorPool& pool() const { return pool_; }
+  const std::vector<std::string>& names() const { return names_; }
+  const std::string& errors() const { return errors_.text; }
+
+ private:
+  Errors errors_;
+  pb::SimpleDescriptorDatabase files_;
+  pb::DescriptorPool pool_;
+  std::vector<std::string> names_;
+};
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::string type_of(const pb::FieldDescriptor& f) {
+  std::string type = std::string(f.is_repeated() ? "repeated " : "") + f.type_name();
+  if (f.message_type() != nullptr) type += " " + f.message_type()->full_name();
+  if (f.enum_type() != nullptr) type += " " + f.enum_type()->full_name();
+  if (f.containing_oneof() != nullptr) type += " in oneof " + f.containing_oneof()->name();
+  return type + " = " + std::to_string(f.number()) + " json " + f.json_name();
+}
+
+class DescriptorsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* deps = std::getenv("REMORA_OFFICIAL_PROTOS");
+    if (deps == nullptr || *deps == '\0') GTEST_SKIP() << "REMORA_OFFICIAL_PROTOS is not set";
+    const fs::path scratch = testing::TempDir();
+
+    std::string mine = "-I. -I/usr/include";
+    for (const auto& entry : fs::directory_iterator("api")) {
+      if (entry.path().extension() == ".proto") mine += " " + entry.path().string();
+    }
+    ours.compile(mine, scratch / "ours.bin");
+
+    // The package's own copy of validate.proto is older than what its other files use.
+    std::string validate =
+        read_file(fs::path(deps) / "protoc-gen-validate/validate/validate.proto");
+    const std::string rules = "message StringRules {";
+    ASSERT_NE(validate.find(rules), std::string::npos) << "no validate.proto below " << deps;
+    if (validate.find("ignore_empty") == std::string::npos) {
+      validate.insert(validate.find(rules) + rules.size(), " optional bool ignore_empty = 26;");
+    }
+    fs::create_directories(scratch / "shim/validate");
+    std::ofstream(scratch / "shim/validate/validate.proto") << validate;
+
+    std::string official = "-I" + (scratch / "shim").string() + " -I/usr/include";
+    for (const char* root : {"envoy-api", "xds", "googleapis", "protoc-gen-validate"}) {
+      official += " -I" + (fs::path(deps) / root).string();
+    }
+    theirs.compile(official + official_files(deps), scratch / "theirs.bin");
+  }
+
+  /// The files of every package that api/ has a part of: a package's folder is its name.
+  std::string official_files(const fs::path& deps) {
+    std::set<std::string> folders;
+    for (const std::string& name : ours.names()) {
+      if (!name.starts_with("api/")) continue;
+      std::string folder = ours.pool().FindFileByName(name)->package();
+      for (char& c : folder) c = c == '.' ? '/' : c;
+      folders.insert(folder);
+    }
+    std::string files;
+    for (const std::string& folder : folders) {
+      for (const char* root : {"envoy-api", "xds", "googleapis"}) {
+        const fs::path path = deps / root / folder;
+        if (!fs::is_directory(path)) continue;
+        for (const auto& entry : fs::directory_iterator(path)) {
+          if (entry.path().extension() == ".proto") files += " " + entry.path().string();
+        }
+      }
+    }
+    return files;
+  }
+
+  void compare(const pb::EnumDescriptor& e) {
+    const pb::EnumDescriptor* official = theirs.pool().FindEnumTypeByName(e.full_name());
+    ASSERT_NE(official, nullptr) << e.full_name() << " is not an official enum";
+    for (int i = 0; i < e.value_count(); ++i) {
+      const pb::EnumValueDescriptor* value = official->FindValueByName(e.value(i)->name());
+      ASSERT_NE(value, nullptr) << e.value(i)->full_name() << " is not an official value";
+      EXPECT_EQ(e.value(i)->number(), value->number()) << e.value(i)->full_name();
+    }
+  }
+
+  void compare(const pb::Descriptor& m) {
+    if (m.options().map_entry()) return;
+    const pb::Descriptor* official = theirs.pool().FindMessageTypeByName(m.full_name());
+    ASSERT_NE(official, nullptr) << m.full_name() << " is not an official message";
+    for (int i = 0; i < m.field_count(); ++i) {
+      const pb::FieldDescriptor& field = *m.field(i);
+      if (kNewerThanReference.contains(field.full_name())) continue;
+      const pb::FieldDescriptor* theirs_field = official->FindFieldByName(field.name());
+      ASSERT_NE(theirs_field, nullptr) << field.full_name() << " is not an official field";
+      EXPECT_EQ(type_of(field), type_of(*theirs_field)) << field.full_name();
+      EXPECT_EQ(field.is_map(), theirs_field->is_map()) << field.full_name();
+      if (field.is_map()) {
+        for (int part : {0, 1}) {
+          EXPECT_EQ(type_of(*field.message_type()->field(part)),
+                    type_of(*theirs_field->message_type()->field(part)))
+              << field.full_name();
+        }
+      }
+      ++fields;
+    }
+    for (int i = 0; i < m.nested_type_count(); ++i) compare(*m.nested_type(i));
+    for (int i = 0; i < m.enum_type_count(); ++i) compare(*m.enum_type(i));
+  }
+
+  void compare(const pb::ServiceDescriptor& s) {
+    const pb::ServiceDescriptor* official = theirs.pool().FindServiceByName(s.full_name());
+    ASSERT_NE(official, nullptr) << s.full_name() << " is not an official service";
+    for (int i = 0; i < s.method_count(); ++i) {
+      const pb::MethodDescriptor* method = official->FindMethodByName(s.method(i)->name());
+      ASSERT_NE(method, nullptr) << s.method(i)->full_name() << " is not an official method";
+      EXPECT_EQ(s.method(i)->input_type()->full_name(), method->input_type()->full_name());
+      EXPECT_EQ(s.method(i)->output_type()->full_name(), method->output_type()->full_name());
+      EXPECT_EQ(s.method(i)->client_streaming(), method->client_streaming());
+      EXPECT_EQ(s.method(i)->server_streaming(), method->server_streaming());
+    }
+  }
+
+  Universe ours, theirs;
+  size_t fields = 0;
+};
+
+TEST_F(DescriptorsTest, EverythingInApiIsOfficial) {
+  for (const std::string& name : ours.names()) {
+    if (!name.starts_with("api/")) continue;
+    SCOPED_TRACE(name);
+    const pb::FileDescriptor* file = ours.pool().FindFileByName(name);
+    ASSERT_NE(file, nullptr) << ours.errors();
+    for (int i = 0; i < file->message_type_count(); ++i) compare(*file->message_type(i));
+    for (int i = 0; i < file->enum_type_count(); ++i) compare(*file->enum_type(i));
+    for (int i = 0; i < file->service_count(); ++i) compare(*file->service(i));
+  }
+  EXPECT_GT(fields, 400u) << "too little was compared";
+}
+
+}  // namespace
+}  // namespace remora

@@ -1,0 +1,154 @@
+"""One exchange of the differential test: bytes from a client, a scripted upstream, and what must agree."""
+
+import os
+import re
+import socket
+
+from test.support import proxy as px
+from test.support.client import Client
+from test.support.upstream import Upstream, answer_ok
+
+LOG_FORMAT = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %BYTES_RECEIVED% %BYTES_SENT%\n"
+
+
+class Exchange:
+    """`send`: bytes, or a list of steps: bytes to send, ("read", n) answers to await, ("end",) half-closes.
+    `answers`: how many answers to await at the end (None: until the proxy ends the connection).
+    `stricter`: why Remora may refuse what Envoy accepts; then only Remora's status is checked against `status`.
+    `logs`: how many access-log lines to await."""
+
+    def __init__(self, name, send, script=answer_ok, answers=1, head_only=False, hcm=None, route=None, cluster=None,
+                 upstream=True, stricter=None, status=None, differs=None, logs=None, ignore=()):
+        self.name = name
+        self.steps = [send] if isinstance(send, bytes) else send
+        self.script = script
+        self.answers = answers
+        self.head_only = head_only
+        self.hcm = hcm or {}
+        self.route = route or {}
+        self.cluster = cluster or {}
+        self.upstream = upstream
+        self.stricter = stricter
+        self.status = status
+        self.differs = differs or {}
+        self.logs = logs
+        self.ignore = ignore
+
+
+def closed_port():
+    """A loopback port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+class Side:
+    """One proxy with a listener, a cluster, an upstream and an access log per exchange."""
+
+    def __init__(self, binary, exchanges, directory):
+        self.upstreams = {}
+        self.directory = directory
+        listeners, clusters = [], []
+        for e in exchanges:
+            if e.upstream:
+                self.upstreams[e.name] = Upstream(e.script)
+                port = self.upstreams[e.name].port
+            else:
+                port = closed_port()
+            clusters.append(px.static_cluster(e.name, port, **e.cluster))
+            routes = [
+                {
+                    "match": {"prefix": "/"},
+                    "name": "main",
+                    "route": {"cluster": e.name, **e.route},
+                }
+            ]
+            filters = px.http_filter_chain(
+                routes,
+                stat_prefix=e.name,
+                access_log=px.file_access_log(self.log_path(e), LOG_FORMAT),
+                **e.hcm,
+            )
+            listeners.append(px.static_listener(e.name, filters))
+        self.proxy = px.Proxy(
+            binary,
+            px.static_bootstrap(listeners, clusters),
+            args=["--file-flush-interval-msec", "20", "-l", "warning"],
+            directory=directory,
+        )
+        self.ports = {name: address[1] for name, address in self.proxy.listeners().items()}
+
+    def log_path(self, exchange):
+        return os.path.join(self.directory, exchange.name + ".log")
+
+    def close(self):
+        self.proxy.stop()
+        for upstream in self.upstreams.values():
+            upstream.close()
+
+    def run(self, exchange):
+        """What the client, the upstream and the access log saw, with what may vary taken out."""
+        answers = []
+        with Client(self.ports[exchange.name]) as client:
+            for step in exchange.steps:
+                if isinstance(step, bytes):
+                    client.send(step)
+                elif step[0] == "read":
+                    answers += [client.read_answer(exchange.head_only) for _ in range(step[1])]
+                elif step[0] == "end":
+                    client.sock.shutdown(socket.SHUT_WR)
+            if exchange.answers is None:
+                while not client.ended:
+                    answer = client.read_answer(exchange.head_only)
+                    if answer is None:
+                        break
+                    answers.append(answer)
+            else:
+                answers += [client.read_answer(exchange.head_only) for _ in range(exchange.answers)]
+            end = client.read_end(0.3 if exchange.answers is not None else 3.0)
+        result = {
+            "answers": [normal_answer(a) for a in answers],
+            "end": "closed" if end in ("fin", "reset") else "open",
+        }
+        expected_logs = exchange.logs if exchange.logs is not None else sum(
+            1 for a in answers if a is not None and a.status >= 200
+        )
+        result["log"] = self._log_lines(exchange, expected_logs)
+        if exchange.upstream:
+            received = [normal_bytes(c) for c in self.upstreams[exchange.name].received()]
+            result["forwarded"] = [c for c in received if c]
+        return {k: v for k, v in result.items() if k not in exchange.ignore}
+
+    def _log_lines(self, exchange, count):
+        def lines():
+            try:
+                with open(self.log_path(exchange)) as f:
+                    found = f.read().splitlines()
+            except FileNotFoundError:
+                found = []
+            return found if len(found) >= count else None
+
+        if count == 0:
+            return []
+        try:
+            return px.wait_for(lines, 3.0, "access log")
+        except AssertionError:
+            return ["<no log line>"]
+
+
+VOLATILE = {"date": "<date>", "x-envoy-upstream-service-time": "<ms>", "x-request-id": "<id>"}
+
+
+def normal_answer(answer):
+    if answer is None:
+        return None
+    headers = [(k.lower(), VOLATILE.get(k.lower(), v)) for k, v in answer.headers]
+    # A failed connection's text carries the errno's words and the address of the upstream.
+    body = re.sub(rb"127\.0\.0\.1:\d+", b"<address>", answer.body)
+    if body != answer.body or b"transport failure reason" in body or b"upstream connect error" in body:
+        headers = [(k, "<length>" if k == "content-length" else v) for k, v in headers]
+    return (answer.status_line, headers, body, answer.trailers)
+
+
+def normal_bytes(data):
+    data = re.sub(rb"x-request-id: [0-9a-f-]{36}", b"x-request-id: <id>", data)
+    return re.sub(rb"x-envoy-expected-rq-timeout-ms: \d+", b"x-envoy-expected-rq-timeout-ms: <ms>", data)

@@ -1,0 +1,38 @@
+"""The same static bootstrap and the same bytes for Envoy and for Remora: both must answer, forward and log alike."""
+
+import os
+
+import pytest
+
+from test.differential.exchange import Side
+from test.differential.http1_exchanges import ALL
+from test.support import proxy as px
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory):
+    if not px.ENVOY or not os.path.exists(px.ENVOY):
+        pytest.skip("ENVOY_BIN does not name an Envoy binary")
+    envoy = Side(px.ENVOY, ALL, str(tmp_path_factory.mktemp("envoy")))
+    remora = Side(px.REMORA, ALL, str(tmp_path_factory.mktemp("remora")))
+    yield envoy, remora
+    envoy.close()
+    remora.close()
+
+
+@pytest.mark.parametrize("exchange", ALL, ids=lambda e: e.name)
+def test_same_as_envoy(sides, exchange):
+    envoy, remora = sides
+    theirs = envoy.run(exchange)
+    ours = remora.run(exchange)
+    assert remora.proxy.alive(), remora.proxy.output()
+    if exchange.stricter:
+        first = ours["answers"][0]
+        assert first and int(first[0].split(" ")[1]) == exchange.status, f"{exchange.stricter}\nRemora: {ours}\nEnvoy: {theirs}"
+        assert not ours.get("forwarded"), "what is refused must not reach the upstream"
+        return
+    for key, reason in exchange.differs.items():
+        assert reason, "a difference needs its reason"
+        ours.pop(key, None)
+        theirs.pop(key, None)
+    assert ours == theirs
