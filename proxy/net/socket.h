@@ -58,6 +58,11 @@ struct ListenOptions {
   std::vector<SocketOption> options;
 };
 
+/// The two halves of listen_on(): a socket that is bound refuses clients until it listens, which a listener does only
+/// once its configuration is complete.
+absl::StatusOr<Socket> bind_listener(const Address& address, const ListenOptions& options);
+absl::Status start_listening(const Socket& socket, const ListenOptions& options);
+
 /// Binds and listens, non-blocking and close-on-exec. A stale Unix socket file is replaced.
 absl::StatusOr<Socket> listen_on(const Address& address, const ListenOptions& options);
 
