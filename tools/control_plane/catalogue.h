@@ -1,0 +1,91 @@
+// The catalogue: which services exist, where their workloads run, and what policy they carry.
+// Read from a folder of YAML files, one service a file (see README.md for the keys). Values only;
+// a Catalogue never changes once it is made.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace remora::control_plane {
+
+enum class Protocol { kHttp, kTcp };
+enum class Balancing { kRoundRobin, kLeastRequest };
+
+struct Port {
+  uint32_t port = 0;         // what clients call, on the service's addresses
+  uint32_t target_port = 0;  // where the workload listens
+  Protocol protocol = Protocol::kTcp;
+};
+
+// One running copy of a service.
+struct Workload {
+  std::string node;  // id of its sidecar; empty: the sidecar whose id carries `address`
+  std::string address;
+  std::string host;  // the machine, the finest part of the locality
+  std::string zone;
+  std::string region;
+  uint32_t weight = 1;
+};
+
+struct CircuitBreakers {
+  std::optional<uint32_t> max_connections;
+  std::optional<uint32_t> max_pending_requests;
+  std::optional<uint32_t> max_requests;
+  std::optional<uint32_t> max_retries;
+};
+
+struct Policy {
+  std::optional<std::chrono::milliseconds> timeout;  // of a whole request; absent: none
+  std::chrono::milliseconds connect_timeout{10'000};
+  Balancing balancing = Balancing::kLeastRequest;
+  CircuitBreakers circuit_breakers;
+};
+
+struct Service {
+  std::string name;
+  std::string service_namespace;
+  std::vector<std::string> vips;
+  std::vector<Port> ports;
+  std::vector<Workload> workloads;
+  Policy policy;
+
+  std::string fqdn() const { return name + "." + service_namespace + ".svc.cluster.local"; }
+};
+
+struct Catalogue {
+  std::map<std::string, Service> services;  // by fully qualified name
+};
+
+// Reads one service. Unknown keys and values out of range are errors that name the key.
+absl::StatusOr<Service> parse_service(std::string_view yaml);
+
+// Reads a folder again and again. A file that can't be read keeps the service it last gave, so that
+// a bad edit takes nothing away from the mesh.
+class CatalogueFolder {
+ public:
+  explicit CatalogueFolder(std::string path) : path_(std::move(path)) {}
+
+  struct Reading {
+    std::shared_ptr<const Catalogue> catalogue;
+    std::vector<std::string> complaints;  // one for each file that was not understood
+  };
+
+  Reading read();
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  std::map<std::string, Service> last_good_;  // by file name
+};
+
+}  // namespace remora::control_plane

@@ -1,0 +1,54 @@
+// What one sidecar is told: a pure function of the catalogue and of the node.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "google/protobuf/any.pb.h"
+#include "tools/control_plane/catalogue.h"
+
+namespace remora::control_plane {
+
+inline constexpr std::string_view kClusterType =
+    "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+inline constexpr std::string_view kEndpointsType =
+    "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+inline constexpr std::string_view kListenerType =
+    "type.googleapis.com/envoy.config.listener.v3.Listener";
+inline constexpr std::string_view kRouteType =
+    "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+
+// The order in which changes are sent, so that what is referred to arrives first.
+inline constexpr std::string_view kTypesInPushOrder[] = {kClusterType, kEndpointsType,
+                                                         kListenerType, kRouteType};
+
+// Who asks. The id is `sidecar~IP~NAME.NAMESPACE~DOMAIN`; parts that are missing stay empty.
+struct NodeIdentity {
+  std::string id;
+  std::string address;
+  std::string node_namespace;
+};
+
+NodeIdentity parse_node_id(std::string_view id);
+
+struct ViewOptions {
+  bool ipv6 = false;  // sidecars also accept on [::]
+};
+
+struct Resource {
+  std::string version;  // of the content alone: the same after a restart
+  google::protobuf::Any body;
+};
+
+using ResourcesByName = std::map<std::string, Resource, std::less<>>;
+
+// Everything the node may ask for, by type URL and name.
+using View = std::map<std::string_view, ResourcesByName>;
+
+View build_view(const Catalogue& catalogue, const NodeIdentity& node, const ViewOptions& options);
+
+// What a subscription to endpoints that don't exist gets: nobody to send to.
+Resource empty_endpoints(const std::string& cluster);
+
+}  // namespace remora::control_plane

@@ -1,0 +1,120 @@
+// Clusters and their endpoints.
+#include <chrono>
+#include <tuple>
+
+#include "google/protobuf/util/time_util.h"
+#include "tools/control_plane/view_parts.h"
+
+namespace remora::control_plane {
+namespace {
+
+using envoy::config::cluster::v3::Cluster;
+using envoy::config::endpoint::v3::ClusterLoadAssignment;
+using google::protobuf::util::TimeUtil;
+
+constexpr std::chrono::seconds kConnectTimeout{10};
+
+// A sidecar's calls to its own application come from these, so that they are not caught again.
+constexpr const char* kInboundBindV4 = "127.0.0.6";
+constexpr const char* kInboundBindV6 = "::6";
+
+Cluster named(const std::string& name, std::chrono::milliseconds connect_timeout) {
+  Cluster cluster;
+  cluster.set_name(name);
+  *cluster.mutable_connect_timeout() = TimeUtil::MillisecondsToDuration(connect_timeout.count());
+  return cluster;
+}
+
+Cluster original_destination(const std::string& name) {
+  Cluster cluster = named(name, kConnectTimeout);
+  cluster.set_type(Cluster::ORIGINAL_DST);
+  cluster.set_lb_policy(Cluster::CLUSTER_PROVIDED);
+  return cluster;
+}
+
+Cluster to_own_application(const std::string& name, const NodeIdentity& node) {
+  Cluster cluster = original_destination(name);
+  const bool is_v6 = node.address.find(':') != std::string::npos;
+  auto* source = cluster.mutable_upstream_bind_config()->mutable_source_address();
+  source->set_address(is_v6 ? kInboundBindV6 : kInboundBindV4);
+  source->set_port_value(0);
+  return cluster;
+}
+
+void set_circuit_breakers(Cluster& cluster, const CircuitBreakers& limits) {
+  if (!limits.max_connections && !limits.max_pending_requests && !limits.max_requests &&
+      !limits.max_retries) {
+    return;
+  }
+  auto* thresholds = cluster.mutable_circuit_breakers()->add_thresholds();
+  if (limits.max_connections) {
+    thresholds->mutable_max_connections()->set_value(*limits.max_connections);
+  }
+  if (limits.max_pending_requests) {
+    thresholds->mutable_max_pending_requests()->set_value(*limits.max_pending_requests);
+  }
+  if (limits.max_requests) thresholds->mutable_max_requests()->set_value(*limits.max_requests);
+  if (limits.max_retries) thresholds->mutable_max_retries()->set_value(*limits.max_retries);
+}
+
+using Locality = std::tuple<std::string, std::string, std::string>;
+
+}  // namespace
+
+std::string outbound_name(const Service& service, const Port& port) {
+  return "outbound|" + std::to_string(port.port) + "||" + service.fqdn();
+}
+
+std::string inbound_name(uint32_t port) { return "inbound|" + std::to_string(port) + "||"; }
+
+std::vector<Cluster> fixed_clusters(const NodeIdentity& node) {
+  Cluster black_hole = named(kBlackHole, kConnectTimeout);
+  black_hole.set_type(Cluster::STATIC);
+  return {original_destination(kPassthrough), to_own_application(kInboundPassthrough, node),
+          black_hole};
+}
+
+Cluster inbound_cluster(uint32_t port, const NodeIdentity& node) {
+  return to_own_application(inbound_name(port), node);
+}
+
+Cluster outbound_cluster(const Service& service, const Port& port) {
+  Cluster cluster = named(outbound_name(service, port), service.policy.connect_timeout);
+  cluster.set_type(Cluster::EDS);
+  cluster.set_lb_policy(service.policy.balancing == Balancing::kRoundRobin
+                            ? Cluster::ROUND_ROBIN
+                            : Cluster::LEAST_REQUEST);
+  auto* eds = cluster.mutable_eds_cluster_config();
+  *eds->mutable_eds_config() = from_ads();
+  eds->set_service_name(cluster.name());
+  set_circuit_breakers(cluster, service.policy.circuit_breakers);
+  return cluster;
+}
+
+ClusterLoadAssignment endpoints_of(const Service& service, const Port& port) {
+  std::map<Locality, std::vector<const Workload*>> by_locality;
+  for (const Workload& workload : service.workloads) {
+    by_locality[{workload.region, workload.zone, workload.host}].push_back(&workload);
+  }
+  ClusterLoadAssignment assignment;
+  assignment.set_cluster_name(outbound_name(service, port));
+  for (const auto& [place, workloads] : by_locality) {
+    auto* locality = assignment.add_endpoints();
+    locality->mutable_locality()->set_region(std::get<0>(place));
+    locality->mutable_locality()->set_zone(std::get<1>(place));
+    locality->mutable_locality()->set_sub_zone(std::get<2>(place));
+    uint32_t weight = 0;
+    for (const Workload* workload : workloads) {
+      auto* endpoint = locality->add_lb_endpoints();
+      auto* address = endpoint->mutable_endpoint()->mutable_address()->mutable_socket_address();
+      address->set_address(workload->address);
+      address->set_port_value(port.target_port);
+      endpoint->mutable_load_balancing_weight()->set_value(workload->weight);
+      weight += workload->weight;
+    }
+    locality->mutable_load_balancing_weight()->set_value(weight);
+  }
+  return assignment;
+}
+
+}  // namespace remora::control_plane
