@@ -1,0 +1,56 @@
+#include "xds/translate/context.h"
+
+#include <absl/strings/str_cat.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <xxhash.h>
+
+#include "xds/translate/unknown_fields.h"
+
+namespace remora::xds::translate {
+
+bool UnknownFieldPolicy::refuses(bool decisive) const {
+  switch (kind) {
+    case Kind::StaticRefuse:
+    case Kind::DynamicRefuse:
+      return true;
+    case Kind::StaticAccept:
+      return false;
+    case Kind::Dynamic:
+    case Kind::DynamicIgnore:
+      return decisive;
+  }
+  return true;
+}
+
+absl::Status Context::not_honoured(const Path& where, std::string_view what, bool decisive) {
+  if (policy.refuses(decisive)) return where.error(what);
+  if (policy.kind != UnknownFieldPolicy::Kind::DynamicIgnore && on_unknown) {
+    const std::string prefix = resource.empty() ? "" : resource + ": ";
+    on_unknown(prefix + where.str() + ": " + std::string(what));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Context::check_unknown(const google::protobuf::Message& message, const Path& path) {
+  absl::Status first;
+  find_unknown(message, path, [&](const Unknown& unknown) {
+    const Path where(unknown.path);
+    absl::Status status = not_honoured(where, unknown.what, unknown.decisive);
+    if (first.ok()) first = std::move(status);
+  });
+  return first;
+}
+
+uint64_t content_hash(const google::protobuf::Message& message) {
+  std::string bytes;
+  google::protobuf::io::StringOutputStream stream(&bytes);
+  {
+    google::protobuf::io::CodedOutputStream out(&stream);
+    out.SetSerializationDeterministic(true);
+    message.SerializeToCodedStream(&out);
+  }
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+}  // namespace remora::xds::translate

@@ -1,0 +1,67 @@
+// What translation needs besides the resource: where values that it compiles register, what to do
+// about what it does not know, and who this process is. Owned by the Server; main thread only.
+#pragma once
+
+#include <absl/status/status.h>
+#include <google/protobuf/message.h>
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "proxy/http/filter_registry.h"
+#include "xds/translate/path.h"
+
+namespace remora::stats {
+class Store;
+}
+
+namespace remora::xds::translate {
+
+class Runtime;
+class AccessLogSinks;
+
+/// Who this process is, as the bootstrap and the command line say.
+struct NodeIdentity {
+  std::string id;
+  std::string cluster;
+  std::string region, zone, sub_zone;
+};
+
+/// What to do about a field, enum value or type that the API subset does not have.
+struct UnknownFieldPolicy {
+  enum class Kind : unsigned char {
+    StaticRefuse,  // a bootstrap
+    StaticAccept,  // a bootstrap with --allow-unknown-static-fields
+    Dynamic,  // xDS: refused where it decides admission or destination, else accepted and reported
+    DynamicRefuse,  // --reject-unknown-dynamic-fields
+    DynamicIgnore,  // --ignore-unknown-dynamic-fields: as Dynamic, and not reported
+  };
+  Kind kind = Kind::Dynamic;
+
+  bool refuses(bool decisive) const;
+  bool is_static() const { return kind == Kind::StaticRefuse || kind == Kind::StaticAccept; }
+};
+
+struct Context {
+  stats::Store& stats;
+  const FilterRegistries& registries;
+  UnknownFieldPolicy policy;
+  /// Something unknown was accepted: "listener 'ingress': filter_chains[0].metadata.3: unknown
+  /// field".
+  std::function<void(std::string)> on_unknown;
+  const NodeIdentity& node;
+  const Runtime* runtime = nullptr;       // null: no layer has any key
+  AccessLogSinks* access_logs = nullptr;  // null: access logs are refused
+  std::string resource;                   // set by the entry points: "listener 'ingress'"
+
+  /// Refuses or reports one thing that is not honoured, as the policy wants.
+  absl::Status not_honoured(const Path& where, std::string_view what, bool decisive);
+  /// Goes through a whole resource for unknown fields and enum values.
+  absl::Status check_unknown(const google::protobuf::Message& message, const Path& path);
+};
+
+/// Hash of a message's canonical bytes, so that an update that changes nothing is seen as such.
+uint64_t content_hash(const google::protobuf::Message& message);
+
+}  // namespace remora::xds::translate
