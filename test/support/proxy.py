@@ -25,7 +25,7 @@ def wait_for(condition, timeout=15.0, what="condition"):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"timed out after {timeout} s: {what}")
-        time.sleep(0.01)
+        time.sleep(0.01)  # poll interval
 
 
 class Proxy:

@@ -1,0 +1,290 @@
+#include "proxy/server/cluster_manager.h"
+
+#include <algorithm>
+#include <set>
+
+#include "api/endpoint.pb.h"
+#include "proxy/base/log.h"
+#include "xds/translate/cluster.h"
+#include "xds/translate/endpoint.h"
+
+namespace remora::server {
+namespace {
+
+const std::string& eds_service_of(const upstream::ClusterConfig& config) {
+  return config.eds_service_name.empty() ? config.name : config.eds_service_name;
+}
+
+bool resolves_names(const upstream::ClusterConfig& config) {
+  return config.discovery == upstream::Discovery::StrictDns || config.discovery == upstream::Discovery::LogicalDns;
+}
+
+}  // namespace
+
+/// The subscription to one EDS service name and what it last brought, kept so that a cluster that is replaced starts from
+/// the endpoints at hand and does not warm again.
+class ClusterManager::EdsWatch final : public xds::ResourceConsumer {
+ public:
+  EdsWatch(ClusterManager& manager, std::string service) : manager_(manager), service_(std::move(service)) {}
+
+  void start(const ConfigSource& source) {
+    xds::SubscribeOptions options;
+    options.type_url = xds::kEndpointType;
+    options.names = {service_};
+    options.initial_fetch_timeout_ms = source.initial_fetch_timeout_ms;
+    subscription_ = manager_.sources_.of(source).subscribe(options, *this);
+  }
+
+  std::vector<xds::Reject> on_resources(const xds::Update& update) override {
+    std::vector<xds::Reject> rejected;
+    for (const xds::ResourcePtr& resource : update.added) {
+      if (resource->name != service_) continue;
+      envoy::config::endpoint::v3::ClusterLoadAssignment proto;
+      if (!resource->body.UnpackTo(&proto)) {
+        rejected.push_back({resource->name, "not a ClusterLoadAssignment"});
+        continue;
+      }
+      auto assignment = xds::translate::assignment(proto, manager_.context_);
+      if (!assignment.ok()) {
+        rejected.push_back({resource->name, std::string(assignment.status().message())});
+        continue;
+      }
+      version_ = std::string(update.version);
+      last_ = *std::move(assignment);
+      manager_.on_eds(service_, &*last_);
+    }
+    // Asked for and not there: Envoy starts such a cluster with no endpoints, and so do we.
+    if (!last_) manager_.on_eds(service_, nullptr);
+    return rejected;
+  }
+
+  void on_initial_fetch_timeout() override { manager_.on_eds(service_, nullptr); }
+
+  const std::optional<upstream::LoadAssignment>& last() const { return last_; }
+  const std::string& version() const { return version_; }
+
+ private:
+  ClusterManager& manager_;
+  std::string service_;
+  std::optional<upstream::LoadAssignment> last_;
+  std::string version_;
+  std::unique_ptr<xds::Subscription> subscription_;
+};
+
+ClusterManager::ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, upstream::DnsResolver& dns,
+                               EventLoop& loop, stats::Store& stats, xds::translate::Context& context,
+                               XdsSources& sources)
+    : publisher_(publisher), main_clusters_(main_clusters), dns_(dns), loop_(loop), stats_(stats), context_(context),
+      sources_(sources) {}
+
+ClusterManager::~ClusterManager() = default;
+
+absl::Status ClusterManager::add_static(const envoy::config::cluster::v3::Cluster& proto,
+                                        std::shared_ptr<const upstream::ClusterConfig> config) {
+  if (active_.count(config->name) || warming_.count(config->name)) {
+    return absl::InvalidArgumentError("cluster manager: duplicate cluster '" + config->name + "'");
+  }
+  return apply(proto, std::move(config), "", true);
+}
+
+void ClusterManager::when_initialized(bool wait_for_cds, std::function<void()> done) {
+  wait_for_cds_ = wait_for_cds;
+  on_initialized_ = std::move(done);
+  check_initialized();
+}
+
+std::string ClusterManager::eds_version(const std::string& service) const {
+  auto found = eds_.find(service);
+  return found == eds_.end() ? std::string() : found->second->version();
+}
+
+std::vector<xds::Reject> ClusterManager::on_resources(const xds::Update& update) {
+  std::vector<xds::Reject> rejected;
+  std::set<std::string> seen;
+  for (const xds::ResourcePtr& resource : update.added) {
+    envoy::config::cluster::v3::Cluster proto;
+    if (!resource->body.UnpackTo(&proto)) {
+      rejected.push_back({resource->name, "not a Cluster"});
+      continue;
+    }
+    if (!seen.insert(proto.name()).second) {
+      rejected.push_back({resource->name, "duplicate cluster " + proto.name() + " found"});
+      continue;
+    }
+    auto config = xds::translate::cluster(proto, context_);
+    absl::Status status = config.status();
+    if (config.ok()) status = apply(proto, *std::move(config), std::string(resource->version), false);
+    if (!status.ok()) rejected.push_back({resource->name, std::string(status.message())});
+  }
+  for (const std::string& name : update.removed) remove(name);
+  cds_version_ = std::string(update.version);
+  rejected_ = rejected;
+  cds_answered_ = true;
+  update_gauges();
+  check_initialized();
+  return rejected;
+}
+
+void ClusterManager::on_initial_fetch_timeout() {
+  cds_answered_ = true;
+  check_initialized();
+}
+
+absl::Status ClusterManager::apply(const envoy::config::cluster::v3::Cluster& proto,
+                                   std::shared_ptr<const upstream::ClusterConfig> config, const std::string& version,
+                                   bool is_static) {
+  const std::string& name = config->name;
+  auto current = active_.find(name);
+  if (current != active_.end() && current->second->is_static && !is_static) {
+    return absl::InvalidArgumentError("cluster '" + name + "' is defined in the bootstrap and cannot be changed");
+  }
+  auto pending = warming_.find(name);
+  if (pending != warming_.end() && pending->second->config->content_hash == config->content_hash) return absl::OkStatus();
+  if (pending == warming_.end() && current != active_.end() &&
+      current->second->config->content_hash == config->content_hash) {
+    current->second->version = version;
+    return absl::OkStatus();
+  }
+
+  auto cluster = std::make_unique<ManagedCluster>();
+  // The statistics and the limits in use belong to the name: a replaced cluster goes on counting.
+  cluster->shared = current != active_.end() ? current->second->shared
+                                             : std::make_shared<upstream::ClusterShared>(*config, stats_, publisher_.workers());
+  cluster->shared->set_config(*config);
+  cluster->hosts = current != active_.end() ? current->second->hosts : nullptr;
+  cluster->config = std::move(config);
+  cluster->proto = proto;
+  cluster->version = version;
+  cluster->is_static = is_static;
+  cluster->updated_at = wall_now_ns();
+  ManagedCluster& added = *cluster;
+  warming_[added.config->name] = std::move(cluster);
+  start_discovery(added);
+  return absl::OkStatus();
+}
+
+void ClusterManager::start_discovery(ManagedCluster& cluster) {
+  const upstream::ClusterConfig& config = *cluster.config;
+  std::string name = config.name;
+  if (config.discovery == upstream::Discovery::Eds) {
+    watch_eds(cluster);
+  } else if (resolves_names(config)) {
+    cluster.dns = std::make_unique<upstream::DnsCluster>(
+        cluster.config, dns_, loop_,
+        [this, name](upstream::LoadAssignment assignment) { on_dns(name, std::move(assignment)); });
+    if (!config.wait_for_warm_on_init) make_active(name);
+  } else {
+    apply_assignment(cluster, config.assignment);
+    make_active(name);
+  }
+}
+
+void ClusterManager::watch_eds(const ManagedCluster& cluster) {
+  std::string service = eds_service_of(*cluster.config);
+  auto& watch = eds_[service];
+  if (watch == nullptr) {
+    watch = std::make_unique<EdsWatch>(*this, service);
+    watch->start(cluster.config->eds_source);
+  } else if (watch->last()) {
+    on_eds(service, &*watch->last());
+  }
+}
+
+void ClusterManager::on_eds(const std::string& service, const upstream::LoadAssignment* assignment) {
+  auto uses = [&](const ManagedCluster& cluster) {
+    return cluster.config->discovery == upstream::Discovery::Eds && eds_service_of(*cluster.config) == service;
+  };
+  std::vector<std::string> now_warm;
+  for (auto& [name, cluster] : warming_) {
+    if (!uses(*cluster)) continue;
+    if (assignment != nullptr) apply_assignment(*cluster, *assignment);
+    now_warm.push_back(name);
+  }
+  for (auto& [name, cluster] : active_) {
+    if (!uses(*cluster) || assignment == nullptr || warming_.count(name)) continue;
+    if (cluster->hosts != nullptr && cluster->assignment.content_hash == assignment->content_hash) {
+      cluster->shared->count_update_no_rebuild();
+      continue;
+    }
+    apply_assignment(*cluster, *assignment);
+    publisher_.post_all([&](size_t) -> ConfigUpdate { return SetHosts{name, cluster->hosts}; });
+    main_clusters_.update_hosts(name, cluster->hosts);
+  }
+  for (const std::string& name : now_warm) make_active(name);
+  check_initialized();
+}
+
+void ClusterManager::on_dns(const std::string& name, upstream::LoadAssignment assignment) {
+  if (auto pending = warming_.find(name); pending != warming_.end() && pending->second->dns != nullptr) {
+    apply_assignment(*pending->second, std::move(assignment));
+    make_active(name);
+    check_initialized();
+    return;
+  }
+  auto found = active_.find(name);
+  if (found == active_.end()) return;
+  apply_assignment(*found->second, std::move(assignment));
+  publisher_.post_all([&](size_t) -> ConfigUpdate { return SetHosts{name, found->second->hosts}; });
+  main_clusters_.update_hosts(name, found->second->hosts);
+}
+
+void ClusterManager::apply_assignment(ManagedCluster& cluster, upstream::LoadAssignment assignment) {
+  auto previous = cluster.hosts;
+  cluster.hosts = upstream::make_host_set(assignment, previous.get());
+  cluster.assignment = std::move(assignment);
+  cluster.shared->on_hosts(*cluster.hosts, previous.get());
+}
+
+void ClusterManager::make_active(const std::string& name) {
+  auto pending = warming_.find(name);
+  if (pending == warming_.end()) return;
+  std::unique_ptr<ManagedCluster> cluster = std::move(pending->second);
+  warming_.erase(pending);
+  if (cluster->hosts == nullptr) apply_assignment(*cluster, {});
+  cluster->warm = true;
+  publish(*cluster);
+  bool replaced = active_.count(name) != 0;
+  active_[name] = std::move(cluster);
+  LOG_DEBUG("upstream", "cluster '{}' {}", name, replaced ? "replaced" : "added");
+  update_gauges();
+  if (warming_.empty() && on_all_warm_) on_all_warm_();
+}
+
+void ClusterManager::publish(const ManagedCluster& cluster) {
+  publisher_.post_all([&](size_t) -> ConfigUpdate { return SetCluster{cluster.config, cluster.shared, cluster.hosts}; });
+  main_clusters_.update(cluster.config, cluster.shared, cluster.hosts);
+}
+
+void ClusterManager::remove(const std::string& name) {
+  auto found = active_.find(name);
+  if (found != active_.end() && found->second->is_static) return;
+  std::string service;
+  for (auto* map : {&active_, &warming_}) {
+    if (auto it = map->find(name); it != map->end() && it->second->config->discovery == upstream::Discovery::Eds) {
+      service = eds_service_of(*it->second->config);
+    }
+  }
+  warming_.erase(name);
+  if (found != active_.end()) {
+    publisher_.post_all([&](size_t) -> ConfigUpdate { return RemoveCluster{name}; });
+    main_clusters_.remove(name);
+    active_.erase(found);
+    LOG_DEBUG("upstream", "cluster '{}' removed", name);
+  }
+  if (service.empty()) return;
+  auto still_used = [&](const auto& map) {
+    return std::any_of(map.begin(), map.end(), [&](const auto& entry) {
+      return entry.second->config->discovery == upstream::Discovery::Eds && eds_service_of(*entry.second->config) == service;
+    });
+  };
+  if (!still_used(active_) && !still_used(warming_)) eds_.erase(service);
+}
+
+void ClusterManager::check_initialized() {
+  if (!on_initialized_ || !warming_.empty() || (wait_for_cds_ && !cds_answered_)) return;
+  auto done = std::move(on_initialized_);
+  on_initialized_ = nullptr;
+  done();
+}
+
+}  // namespace remora::server

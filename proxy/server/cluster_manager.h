@@ -1,0 +1,101 @@
+// Every cluster of the process, as the main thread knows it: static and CDS clusters, their endpoints from the
+// configuration, EDS or DNS, warming, and what is told to the workers. Owned by the Server; main thread only.
+// Documents: "cluster warming" and "xDS protocol" of the Envoy API.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+
+#include "api/cluster.pb.h"
+#include "proxy/base/clock.h"
+#include "proxy/server/publisher.h"
+#include "proxy/server/xds_sources.h"
+#include "proxy/upstream/cluster_map.h"
+#include "proxy/upstream/cluster_shared.h"
+#include "proxy/upstream/dns_cluster.h"
+#include "proxy/upstream/dns_resolver.h"
+#include "xds/subscription.h"
+#include "xds/translate/context.h"
+
+namespace remora::server {
+
+/// One cluster with everything the main thread keeps of it.
+struct ManagedCluster {
+  std::shared_ptr<const upstream::ClusterConfig> config;
+  std::shared_ptr<upstream::ClusterShared> shared;
+  std::shared_ptr<const upstream::HostSet> hosts;
+  envoy::config::cluster::v3::Cluster proto;      // for /config_dump
+  upstream::LoadAssignment assignment;            // the last one applied
+  bool is_static = false;
+  bool warm = false;                              // workers know it
+  std::string version;
+  WallNs updated_at = 0;
+  std::unique_ptr<upstream::DnsCluster> dns;
+};
+
+class ClusterManager final : public xds::ResourceConsumer {
+ public:
+  ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, upstream::DnsResolver& dns, EventLoop& loop,
+                 stats::Store& stats, xds::translate::Context& context, XdsSources& sources);
+  ~ClusterManager();
+
+  /// A cluster of the bootstrap. Fails on a duplicate name.
+  absl::Status add_static(const envoy::config::cluster::v3::Cluster& proto,
+                          std::shared_ptr<const upstream::ClusterConfig> config);
+
+  /// Calls `done` once: when every cluster known by then is warm and, if `wait_for_cds`, CDS has answered (or timed out).
+  void when_initialized(bool wait_for_cds, std::function<void()> done);
+  /// Called whenever no cluster is warming any more (LDS and RDS may then proceed).
+  void set_on_all_warm(std::function<void()> callback) { on_all_warm_ = std::move(callback); }
+
+  const std::map<std::string, std::unique_ptr<ManagedCluster>>& active() const { return active_; }
+  const std::map<std::string, std::unique_ptr<ManagedCluster>>& warming() const { return warming_; }
+  bool has(const std::string& name) const { return active_.count(name) != 0; }
+  const std::string& cds_version() const { return cds_version_; }
+  const std::vector<xds::Reject>& last_rejected() const { return rejected_; }
+  std::string eds_version(const std::string& service) const;
+
+  // xds::ResourceConsumer, for CDS.
+  std::vector<xds::Reject> on_resources(const xds::Update& update) override;
+  void on_initial_fetch_timeout() override;
+
+ private:
+  class EdsWatch;
+
+  absl::Status apply(const envoy::config::cluster::v3::Cluster& proto,
+                     std::shared_ptr<const upstream::ClusterConfig> config, const std::string& version, bool is_static);
+  void start_discovery(ManagedCluster& cluster);
+  void watch_eds(const ManagedCluster& cluster);
+  void apply_assignment(ManagedCluster& cluster, upstream::LoadAssignment assignment);
+  void on_eds(const std::string& service, const upstream::LoadAssignment* assignment);
+  void on_dns(const std::string& name, upstream::LoadAssignment assignment);
+  void make_active(const std::string& name);
+  void remove(const std::string& name);
+  void publish(const ManagedCluster& cluster);
+  void update_gauges();
+  void check_initialized();
+
+  Publisher& publisher_;
+  upstream::ClusterMap& main_clusters_;
+  upstream::DnsResolver& dns_;
+  EventLoop& loop_;
+  stats::Store& stats_;
+  xds::translate::Context& context_;
+  XdsSources& sources_;
+  std::map<std::string, std::unique_ptr<ManagedCluster>> active_;
+  std::map<std::string, std::unique_ptr<ManagedCluster>> warming_;
+  std::map<std::string, std::unique_ptr<EdsWatch>> eds_;  // by EDS service name
+  std::string cds_version_;
+  std::vector<xds::Reject> rejected_;
+  bool cds_answered_ = false;
+  bool wait_for_cds_ = false;
+  std::function<void()> on_initialized_;
+  std::function<void()> on_all_warm_;
+};
+
+}  // namespace remora::server

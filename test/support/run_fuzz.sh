@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Builds every libFuzzer target with clang and runs each from its seed corpus for some seconds. One JUnit file tells
+# the outcome of each target.
+set -uo pipefail
+seconds=$1
+results=$2
+targets=$(bazel query --noshow_progress 'attr(tags, fuzz, kind(cc_binary, //proxy/... + //xds/... + //filters/...))' 2>/dev/null)
+[ -n "$targets" ] || { echo "no fuzz targets found"; exit 1; }
+# shellcheck disable=SC2086
+bazel build --noshow_progress --keep_going --config=fuzz $targets || exit 1
+bin=$(bazel info --config=fuzz bazel-bin 2>/dev/null)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+status=0
+{
+  echo '<testsuite name="fuzz">'
+  for target in $targets; do
+    package=${target#//}
+    package=${package%%:*}
+    name=${target##*:}
+    corpus="$package/corpus/${name%_fuzz}"
+    [ -d "$corpus" ] || corpus="$package/corpus/$name"
+    mkdir -p "$scratch/$name"
+    if (cd "$scratch" && "$bin/$package/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 \
+        "$scratch/$name" "$OLDPWD/$corpus") >"$scratch/$name.log" 2>&1; then
+      echo "<testcase classname=\"fuzz\" name=\"$name\"/>"
+    else
+      echo "<testcase classname=\"fuzz\" name=\"$name\"><failure/></testcase>"
+      tail -40 "$scratch/$name.log" >&2
+      status=1
+    fi
+  done
+  echo '</testsuite>'
+} >"$results/fuzz.xml"
+exit $status
