@@ -11,7 +11,7 @@ import types
 
 import pytest
 
-from namespaces import Listener, Namespace, add_address, connect_veth, land, run
+from test.netns.namespaces import Listener, Namespace, add_address, connect_veth, land, run
 
 SCRIPT = str(pathlib.Path(__file__).resolve().parents[2] / "tools/iptables/remora-iptables")
 SIDECAR_UID = 1337

@@ -1,4 +1,5 @@
 // Clusters and their endpoints.
+#include <algorithm>
 #include <chrono>
 #include <tuple>
 
@@ -67,6 +68,11 @@ std::string outbound_name(const Service& service, const Port& port) {
 
 std::string inbound_name(uint32_t port) { return "inbound|" + std::to_string(port) + "||"; }
 
+std::string stat_name(std::string name) {
+  std::replace(name.begin(), name.end(), '.', '_');
+  return name;
+}
+
 std::vector<Cluster> fixed_clusters(const NodeIdentity& node) {
   Cluster black_hole = named(kBlackHole, kConnectTimeout);
   black_hole.set_type(Cluster::STATIC);
@@ -80,6 +86,7 @@ Cluster inbound_cluster(uint32_t port, const NodeIdentity& node) {
 
 Cluster outbound_cluster(const Service& service, const Port& port) {
   Cluster cluster = named(outbound_name(service, port), service.policy.connect_timeout);
+  cluster.set_alt_stat_name(stat_name(cluster.name()));
   cluster.set_type(Cluster::EDS);
   cluster.set_lb_policy(service.policy.balancing == Balancing::kRoundRobin
                             ? Cluster::ROUND_ROBIN

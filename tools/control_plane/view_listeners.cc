@@ -33,7 +33,7 @@ Listener on_any_address(const std::string& name, uint32_t port, const ViewOption
 
 Filter tcp_proxy(const std::string& cluster) {
   envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy config;
-  config.set_stat_prefix(cluster);
+  config.set_stat_prefix(stat_name(cluster));
   config.set_cluster(cluster);
   Filter filter;
   filter.set_name("envoy.filters.network.tcp_proxy");
@@ -43,7 +43,7 @@ Filter tcp_proxy(const std::string& cluster) {
 
 HttpConnectionManager connection_manager(const std::string& stat_prefix) {
   HttpConnectionManager config;
-  config.set_stat_prefix(stat_prefix);
+  config.set_stat_prefix(stat_name(stat_prefix));
   auto* router = config.add_http_filters();
   router->set_name("envoy.filters.http.router");
   *router->mutable_typed_config() = pack(envoy::extensions::filters::http::router::v3::Router());

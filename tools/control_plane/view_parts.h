@@ -30,6 +30,9 @@ google::protobuf::Any pack(const google::protobuf::Message& message);
 std::string outbound_name(const Service& service, const Port& port);
 std::string inbound_name(uint32_t port);
 
+// A name as statistics carry it: they take a dot for the end of a name.
+std::string stat_name(std::string name);
+
 // Resources that come over the same stream, waited for as long as it takes.
 envoy::config::core::v3::ConfigSource from_ads();
 

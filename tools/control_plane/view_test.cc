@@ -171,6 +171,7 @@ TEST(View, RoutesHttpByEveryNameOfAService) {
   HttpConnectionManager manager;
   ASSERT_TRUE(listener.filter_chains(0).filters(0).typed_config().UnpackTo(&manager));
   EXPECT_EQ(manager.rds().route_config_name(), "80");
+  EXPECT_EQ(manager.stat_prefix(), "outbound_0_0_0_0_80");
 
   const auto routes = get<RouteConfiguration>(view_of(kClientNode), kRouteType, "80");
   ASSERT_EQ(routes.virtual_hosts_size(), 2);
@@ -207,6 +208,7 @@ TEST(View, CarriesPolicyToTheCluster) {
   EXPECT_EQ(cluster.type(), Cluster::EDS);
   EXPECT_EQ(cluster.lb_policy(), Cluster::ROUND_ROBIN);
   EXPECT_TRUE(cluster.eds_cluster_config().eds_config().has_ads());
+  EXPECT_EQ(cluster.alt_stat_name(), "outbound|80||web_shop_svc_cluster_local");
   ASSERT_EQ(cluster.circuit_breakers().thresholds_size(), 1);
   EXPECT_EQ(cluster.circuit_breakers().thresholds(0).max_requests().value(), 7u);
   EXPECT_FALSE(cluster.circuit_breakers().thresholds(0).has_max_connections());
