@@ -1,16 +1,16 @@
-// The network and listener filters that this binary knows, by the full name of their configuration message. Filled
-// once by main() through the generated register_*_filters() functions, then only read. Main thread.
-// CONTRACT (additive).
+// The network and listener filters that this binary knows, by the full name of their configuration
+// message. Filled once by main() through the generated register_*_filters() functions, then only
+// read. Main thread. CONTRACT (additive).
 #pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/status/status.h>
-#include <absl/status/statusor.h>
 
 #include "proxy/base/string_map.h"
 #include "proxy/net/filter.h"
@@ -21,23 +21,27 @@ namespace stats {
 class Store;
 }
 namespace xds::translate {
-struct Context;  // xds/translate/context.h: nested translation, unknown-field policy, registries, node
+struct Context;  // xds/translate/context.h: nested translation, unknown-field policy, registries,
+                 // node
 }
 
 /// What a filter's config.cc may use while it compiles a configuration.
 struct FactoryContext {
   stats::Store& stats;
   xds::translate::Context& translation;
-  std::string_view path;  // field path of the typed_config, for errors: "filter_chains[0].filters[1].typed_config"
+  std::string_view path;  // field path of the typed_config, for errors:
+                          // "filter_chains[0].filters[1].typed_config"
 };
 
-/// Filters of one kind by the full name of their message ("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy").
-/// `Factory` is what a configuration compiles to.
+/// Filters of one kind by the full name of their message
+/// ("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"). `Factory` is what a configuration
+/// compiles to.
 template <class Factory>
 struct Registration {
-  /// `bytes`: the serialized message (already unwrapped from Any or TypedStruct). Errors start with a field path
-  /// relative to the message; the caller puts context.path before it.
-  using Make = absl::StatusOr<std::shared_ptr<const Factory>> (*)(std::string_view bytes, const FactoryContext& context);
+  /// `bytes`: the serialized message (already unwrapped from Any or TypedStruct). Errors start with
+  /// a field path relative to the message; the caller puts context.path before it.
+  using Make = absl::StatusOr<std::shared_ptr<const Factory>> (*)(std::string_view bytes,
+                                                                  const FactoryContext& context);
 
   std::string_view type;  // static memory
   Make make = nullptr;

@@ -1,8 +1,10 @@
-// A route configuration as compiled from xDS: immutable, shared by the workers; and the decision it gives for a
-// request, a pure function of (table, request headers, facts) with its reason.
+// A route configuration as compiled from xDS: immutable, shared by the workers; and the decision it
+// gives for a request, a pure function of (table, request headers, facts) with its reason.
 // Document: envoy.config.route.v3.RouteConfiguration.
 // CONTRACT (additive).
 #pragma once
+
+#include <absl/status/statusor.h>
 
 #include <cstdint>
 #include <memory>
@@ -11,8 +13,6 @@
 #include <string_view>
 #include <variant>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 #include "proxy/base/string_map.h"
 #include "proxy/http/header_map.h"
@@ -23,11 +23,12 @@ class RE2;
 
 namespace remora::router {
 
-// ------------------------------------------------------------------------------------------------ matching
+// ------------------------------------------------------------------------------------------------
+// matching
 struct StringMatch {
   enum class Kind : uint8_t { Exact, Prefix, Suffix, Contains, Regex };
   Kind kind = Kind::Exact;
-  std::string text;                       // lower-cased when ignore_case
+  std::string text;  // lower-cased when ignore_case
   bool ignore_case = false;
   std::shared_ptr<const re2::RE2> regex;  // full match
   bool matches(std::string_view value) const;
@@ -63,7 +64,8 @@ struct RouteMatch {
   std::optional<uint32_t> fraction_per_million;  // runtime_fraction
 };
 
-// ------------------------------------------------------------------------------------------------ actions
+// ------------------------------------------------------------------------------------------------
+// actions
 struct HeaderEdit {
   enum class Action : uint8_t { AppendOrAdd, AddIfAbsent, OverwriteOrAdd, OverwriteIfExists };
   std::string name;
@@ -80,18 +82,29 @@ struct HeaderEdits {
 
 struct RetryPolicy {
   enum On : uint32_t {
-    k5xx = 1, kGatewayError = 2, kReset = 4, kConnectFailure = 8, kRetriable4xx = 16, kRefusedStream = 32,
-    kRetriableStatusCodes = 64, kRetriableHeaders = 128, kEnvoyRatelimited = 256, kResetBeforeRequest = 512,
-    kGrpcCancelled = 1 << 10, kGrpcDeadlineExceeded = 1 << 11, kGrpcInternal = 1 << 12,
-    kGrpcResourceExhausted = 1 << 13, kGrpcUnavailable = 1 << 14,
+    k5xx = 1,
+    kGatewayError = 2,
+    kReset = 4,
+    kConnectFailure = 8,
+    kRetriable4xx = 16,
+    kRefusedStream = 32,
+    kRetriableStatusCodes = 64,
+    kRetriableHeaders = 128,
+    kEnvoyRatelimited = 256,
+    kResetBeforeRequest = 512,
+    kGrpcCancelled = 1 << 10,
+    kGrpcDeadlineExceeded = 1 << 11,
+    kGrpcInternal = 1 << 12,
+    kGrpcResourceExhausted = 1 << 13,
+    kGrpcUnavailable = 1 << 14,
   };
   uint32_t on = 0;
   uint32_t num_retries = 1;
-  uint64_t per_try_timeout_ms = 0;       // 0: none
+  uint64_t per_try_timeout_ms = 0;  // 0: none
   uint64_t back_off_base_ms = 25;
   uint64_t back_off_max_ms = 250;
   std::vector<uint16_t> retriable_status_codes;
-  bool previous_hosts = false;           // retry_host_predicate previous_hosts
+  bool previous_hosts = false;  // retry_host_predicate previous_hosts
   uint32_t host_selection_max_attempts = 1;
 };
 
@@ -102,12 +115,12 @@ struct WeightedCluster {
 };
 
 struct ClusterAction {
-  std::string cluster;                     // empty when weighted or by header
-  std::string cluster_header;              // lower case
+  std::string cluster;         // empty when weighted or by header
+  std::string cluster_header;  // lower case
   std::vector<WeightedCluster> weighted;
   uint64_t total_weight = 0;
   uint16_t cluster_not_found_status = 503;
-  uint64_t timeout_ms = 15000;             // 0: none
+  uint64_t timeout_ms = 15000;  // 0: none
   std::optional<uint64_t> idle_timeout_ms;
   std::optional<uint64_t> max_stream_duration_ms;
   std::string prefix_rewrite;
@@ -147,30 +160,38 @@ struct Route {
 struct VirtualHost {
   std::string name;
   std::vector<std::string> domains;
-  std::vector<Route> routes;               // first match wins
+  std::vector<Route> routes;  // first match wins
   HeaderEdits request_edits, response_edits;
   bool include_request_attempt_count = false;
   bool include_attempt_count_in_response = false;
   enum class RequireTls : uint8_t { None, ExternalOnly, All } require_tls = RequireTls::None;
-  std::optional<RetryPolicy> retry;        // for routes without one
+  std::optional<RetryPolicy> retry;  // for routes without one
   StringMap<std::shared_ptr<const void>> filter_configs;
 };
 
-// ------------------------------------------------------------------------------------------------ the table
+// ------------------------------------------------------------------------------------------------
+// the table
 class RouteTable;
 
 /// Why and where: the answer of RouteTable::decide. Pointers live with the table.
 struct RouteDecision {
   const RouteTable* table = nullptr;
   const VirtualHost* vhost = nullptr;
-  const Route* route = nullptr;            // null: nothing matched
+  const Route* route = nullptr;  // null: nothing matched
   const WeightedCluster* weighted = nullptr;
-  std::string_view cluster;                // for cluster actions; may name a cluster that does not exist
+  std::string_view cluster;  // for cluster actions; may name a cluster that does not exist
+  enum class Reason : uint8_t {
+    NoTable,
+    NoVirtualHost,
+    NoRoute,
+    TlsRequired,
+    Matched
+  } reason = Reason::NoTable;
 };
 
 class RouteTable {
  public:
-  /// Takes the virtual hosts as they are; builds the indexes. Refuses duplicate domains and names.
+  /// Takes the virtual hosts as they are; builds the indexes. Refuses duplicate domains.
   struct Input {
     std::string name;
     std::vector<VirtualHost> hosts;
@@ -193,9 +214,11 @@ class RouteTable {
 
  private:
   explicit RouteTable(Input input) : input_(std::move(input)) {}
+  absl::Status add_domain(const std::string& written, const VirtualHost& vhost);
   const VirtualHost* find_host(std::string_view authority) const;
 
   Input input_;
+  Route tls_redirect_;  // where require_tls sends plain requests
   StringMap<const VirtualHost*> exact_;
   // Wildcards by length, longest first: "*.example.com" and "www.*".
   std::vector<std::pair<size_t, StringMap<const VirtualHost*>>> suffix_;

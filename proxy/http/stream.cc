@@ -1,0 +1,326 @@
+#include "proxy/http/stream.h"
+
+#include <array>
+#include <charconv>
+
+#include "proxy/http/local_reply.h"
+
+namespace remora::http {
+namespace {
+
+/// What one filter sees of its stream.
+class FilterHandle final : public FilterStream {
+ public:
+  FilterHandle(Stream& stream, WorkerContext& worker, size_t index)
+      : stream_(stream), worker_(worker), index_(index) {}
+
+  Arena& arena() override { return stream_.arena(); }
+  WorkerContext& worker() override { return worker_; }
+  StreamInfo& info() override { return stream_.info(); }
+  HeaderMap& request_headers() override { return stream_.request_headers(); }
+  HeaderMap* response_headers() override { return stream_.response_headers(); }
+  const router::Route* route() override { return stream_.route(); }
+  const router::RouteDecision& route_decision() override { return stream_.route_decision(); }
+  void clear_route_cache() override { stream_.clear_route_cache(); }
+  const void* route_config_of(std::string_view name) override {
+    return stream_.route_config_of(name);
+  }
+  FilterStatus reply(const Failure& failure, std::string_view body,
+                     std::span<const ReplyHeader> headers) override {
+    stream_.reply(failure, body, headers);
+    return replied();
+  }
+  void resume(Direction direction) override { stream_.resume(direction, index_); }
+  void reset(ResetReason reason) override { stream_.reset(reason); }
+  void respond_informational(HeaderMap& headers) override {
+    stream_.respond_informational(headers);
+  }
+  void respond_headers(HeaderMap& headers, bool end_stream) override {
+    stream_.respond_headers(headers, end_stream);
+  }
+  void respond_data(Buffer& data, bool end_stream) override {
+    stream_.respond_data(data, end_stream);
+  }
+  void respond_trailers(HeaderMap& trailers) override { stream_.respond_trailers(trailers); }
+  void pause_request_body() override { stream_.pause_request_body(); }
+  void resume_request_body() override { stream_.resume_request_body(); }
+  uint32_t buffer_limit() const override { return stream_.buffer_limit(); }
+
+ private:
+  Stream& stream_;
+  WorkerContext& worker_;
+  const size_t index_;
+};
+
+/// 408 while the client still sends, 504 once its request is complete.
+Failure timed_out(Failure failure, bool request_ended) {
+  failure.status = request_ended ? 504 : 408;
+  return failure;
+}
+
+}  // namespace
+
+Stream::Stream(EventLoop& loop, WorkerContext& worker)
+    : loop_(loop),
+      worker_(worker),
+      arena_(loop.blocks()),
+      chain_(*this),
+      timers_(loop.timers(), *this) {}
+
+void Stream::open(StreamSender& sender, uint32_t buffer_limit, const StreamTimers::Limits& limits) {
+  sender_ = &sender;
+  request_headers_ = nullptr;
+  response_headers_ = nullptr;
+  buffer_limit_ = buffer_limit;
+  request_ended_ = response_started_ = replied_ = finished_ = false;
+  info_ = StreamInfo();
+  info_.start_wall_ns = loop_.time().wall_ns;
+  info_.start_us = loop_.time().now_us;
+  timers_.start(limits);
+}
+
+void Stream::add_filter(const FilterFactory& factory) {
+  auto* handle = arena_.make<FilterHandle>(*this, worker_, chain_.size());
+  chain_.add(factory.make(*handle), factory.events());
+}
+
+void Stream::run_filters(bool end_stream) {
+  chain_.headers(Direction::Request, *request_headers_, end_stream);
+}
+
+// ------------------------------------------------------------------------------------------- the
+// request comes in
+
+void Stream::on_headers(HeaderMap& headers, bool end_stream) {
+  request_headers_ = &headers;
+  info_.request_headers = &headers;
+  if (finished_) return;
+  timers_.on_activity();
+  timers_.on_headers_complete();
+  if (end_stream) on_request_end();
+  on_request_head(headers, end_stream);
+}
+
+void Stream::on_data(Buffer& data, bool end_stream) {
+  if (finished_) {
+    data.clear();
+    return;
+  }
+  timers_.on_activity();
+  info_.bytes_received += data.size();
+  if (end_stream) on_request_end();
+  chain_.data(Direction::Request, data, end_stream);
+}
+
+void Stream::on_trailers(HeaderMap& trailers) {
+  if (finished_) return;
+  timers_.on_activity();
+  on_request_end();
+  chain_.trailers(Direction::Request, trailers);
+}
+
+void Stream::on_request_end() {
+  request_ended_ = true;
+  info_.request_end_us = loop_.time().now_us;
+  timers_.on_request_complete();
+}
+
+void Stream::on_reset(ResetReason reason, std::string_view detail) {
+  sender_ = nullptr;
+  if (finished_) return;
+  const bool their_fault = reason == ResetReason::ProtocolError;
+  info_.flags.set(their_fault ? ResponseFlag::DPE : ResponseFlag::DC);
+  info_.response_code_details =
+      detail.empty() ? failures::kDownstreamDisconnect.details : arena_.copy(detail);
+  finish();
+}
+
+void Stream::on_send_high_water() {
+  if (Filter* last = chain_.last(); last != nullptr && !finished_) last->on_response_high_water();
+}
+
+void Stream::on_send_low_water() {
+  if (Filter* last = chain_.last(); last != nullptr && !finished_) last->on_response_low_water();
+}
+
+void Stream::pause_request_body() {
+  if (sender_ != nullptr) sender_->pause_receiving();
+}
+
+void Stream::resume_request_body() {
+  if (sender_ != nullptr) sender_->resume_receiving();
+}
+
+// ------------------------------------------------------------------------------------------ the
+// response goes out
+
+void Stream::respond_informational(HeaderMap& headers) {
+  if (finished_ || replied_ || response_started_) return;
+  timers_.on_activity();
+  sender_->send_informational(headers);
+}
+
+void Stream::respond_headers(HeaderMap& headers, bool end_stream) {
+  if (finished_ || replied_) return;
+  timers_.on_activity();
+  response_headers_ = &headers;
+  info_.response_headers = &headers;
+  chain_.headers(Direction::Response, headers, end_stream);
+}
+
+void Stream::respond_data(Buffer& data, bool end_stream) {
+  if (finished_ || replied_) {
+    data.clear();
+    return;
+  }
+  timers_.on_activity();
+  chain_.data(Direction::Response, data, end_stream);
+}
+
+void Stream::respond_trailers(HeaderMap& trailers) {
+  if (finished_ || replied_) return;
+  timers_.on_activity();
+  info_.response_trailers = &trailers;
+  chain_.trailers(Direction::Response, trailers);
+}
+
+void Stream::exit_headers(Direction direction, HeaderMap& headers, bool end_stream) {
+  if (direction == Direction::Request || sender_ == nullptr) return;
+  on_response_head(headers, end_stream);
+  response_started_ = true;
+  info_.response_code = headers.status();
+  info_.response_first_us = loop_.time().now_us;
+  sender_->send_headers(headers, end_stream);
+  if (end_stream) on_response_end();
+}
+
+void Stream::exit_data(Direction direction, Buffer& data, bool end_stream) {
+  if (direction == Direction::Request || sender_ == nullptr) {
+    data.clear();
+    return;
+  }
+  info_.bytes_sent += data.size();
+  sender_->send_data(data, end_stream);
+  if (end_stream) on_response_end();
+}
+
+void Stream::exit_trailers(Direction direction, HeaderMap& trailers) {
+  if (direction == Direction::Request || sender_ == nullptr) return;
+  sender_->send_trailers(trailers);
+  on_response_end();
+}
+
+void Stream::on_response_end() {
+  if (!request_ended_) {
+    // The answer is complete while the client still sends: nobody reads the rest.
+    StreamSender* sender = sender_;
+    info_.wire_bytes_sent = sender->wire_bytes_sent();
+    info_.wire_bytes_received = sender->wire_bytes_received();
+    sender_ = nullptr;
+    sender->reset(ResetReason::LocalReset);
+  }
+  finish();
+}
+
+// ----------------------------------------------------------------------------------------------------
+// local answers
+
+void Stream::reply(const Failure& failure, std::string_view body,
+                   std::span<const ReplyHeader> headers) {
+  if (finished_) return;
+  if (failure.flag != kNoFlag) info_.flags.set(failure.flag);
+  info_.response_code_details = failure.details;
+  if (response_started_ || failure.status == 0 || sender_ == nullptr) {
+    reset(ResetReason::LocalReset);
+    return;
+  }
+  replied_ = true;
+  chain_.stop(Direction::Request);
+  chain_.restart_response();
+  send_local(failure, body.empty() ? failure.body : body, headers);
+}
+
+void Stream::send_local(const Failure& failure, std::string_view body,
+                        std::span<const ReplyHeader> headers) {
+  LocalReply answer = make_local_reply(failure.status, body, headers, request_headers_, arena_);
+  response_headers_ = answer.headers;
+  info_.response_headers = answer.headers;
+  chain_.headers(Direction::Response, *answer.headers, answer.body.empty());
+  if (answer.body.empty() || finished_) return;
+  Buffer bytes(loop_.blocks());
+  bytes.append(answer.body);
+  chain_.data(Direction::Response, bytes, true);
+}
+
+void Stream::reset(ResetReason reason) {
+  if (finished_) return;
+  if (StreamSender* sender = sender_; sender != nullptr) {
+    info_.wire_bytes_sent = sender->wire_bytes_sent();
+    info_.wire_bytes_received = sender->wire_bytes_received();
+    sender_ = nullptr;
+    sender->reset(reason);
+  }
+  finish();
+}
+
+void Stream::on_held_too_much(Direction direction) {
+  reply(direction == Direction::Request ? failures::kPayloadTooLarge : failures::kResponseTooLarge,
+        {}, {});
+}
+
+void Stream::on_held_high_water(Direction direction) {
+  if (direction == Direction::Request) {
+    pause_request_body();
+  } else {
+    on_send_high_water();
+  }
+}
+
+void Stream::on_held_low_water(Direction direction) {
+  if (direction == Direction::Request) {
+    resume_request_body();
+  } else {
+    on_send_low_water();
+  }
+}
+
+void Stream::on_deadline(StreamDeadline which) {
+  if (finished_) return;
+  on_stream_deadline(which);
+  switch (which) {
+    case StreamDeadline::RequestHeaders:
+      return reply(failures::kRequestHeadersTimeout, {}, {});
+    case StreamDeadline::Request:
+      return reply(timed_out(failures::kRequestTimeout, request_ended_), {}, {});
+    case StreamDeadline::Idle:
+      return reply(timed_out(failures::kStreamIdleTimeout, request_ended_), {}, {});
+    case StreamDeadline::MaxDuration:
+      return reply(timed_out(failures::kMaxStreamDuration, request_ended_), {}, {});
+  }
+}
+
+// --------------------------------------------------------------------------------------------------------
+// the end
+
+void Stream::finish() {
+  finished_ = true;
+  timers_.stop();
+  info_.end_us = loop_.time().now_us;
+  if (sender_ != nullptr) {
+    info_.wire_bytes_sent = sender_->wire_bytes_sent();
+    info_.wire_bytes_received = sender_->wire_bytes_received();
+    sender_ = nullptr;
+  }
+  chain_.notify_destroy();
+  on_finished();
+  // A call of a filter or of the codec may be on the stack; memory goes when the turn ends.
+  loop_.at_end_of_turn(*this);
+}
+
+void Stream::end_of_turn() {
+  chain_.clear();
+  arena_.reset();
+  on_idle();
+}
+
+}  // namespace remora::http

@@ -1,0 +1,178 @@
+#include "proxy/router/request_edit.h"
+
+#include <re2/re2.h>
+
+#include <array>
+#include <charconv>
+
+#include "proxy/router/route_match.h"
+
+namespace remora::router {
+namespace {
+
+using http::HeaderId;
+using http::HeaderMap;
+
+bool present(const HeaderMap& headers, const HeaderEdit& edit) {
+  return edit.id != HeaderId::Other ? headers.has(edit.id) : headers.find(edit.name) != nullptr;
+}
+
+void overwrite(HeaderMap& headers, const HeaderEdit& edit) {
+  if (edit.id != HeaderId::Other) {
+    headers.set(edit.id, edit.value);
+  } else {
+    headers.set(edit.name, edit.value);
+  }
+}
+
+void keep_original_path(HeaderMap& request, EnvoyHeaders envoy_headers) {
+  if (envoy_headers == EnvoyHeaders::Insert && !request.has(HeaderId::XEnvoyOriginalPath)) {
+    request.add(HeaderId::XEnvoyOriginalPath, request.path());
+  }
+}
+
+void rewrite_path(const Route& route, const ClusterAction& action, HeaderMap& request,
+                  EnvoyHeaders envoy_headers) {
+  if (!request.has(HeaderId::Path)) return;
+  if (action.has_prefix_rewrite) {
+    rewrite_prefix(route.match, action.prefix_rewrite, request, envoy_headers);
+  } else if (action.regex_rewrite) {
+    std::string_view path = request.path();
+    std::string_view only_path = path_without_query(path);
+    std::string rewritten(only_path);
+    re2::RE2::GlobalReplace(&rewritten, *action.regex_rewrite, action.regex_substitution);
+    keep_original_path(request, envoy_headers);
+    request.set(HeaderId::Path, request.arena().join(rewritten, path.substr(only_path.size())));
+  }
+}
+
+/// Levels in the order in which Envoy applies them; the last one wins.
+std::array<const HeaderEdits*, 3> in_order(const RouteDecision& decision, const HeaderEdits* route,
+                                           const HeaderEdits* vhost, const HeaderEdits* table) {
+  if (decision.table->input().most_specific_header_mutations_wins) return {table, vhost, route};
+  return {route, vhost, table};
+}
+
+/// The host of the request as the redirect keeps it: its port goes when another is given, or when
+/// it is the default one of a scheme that is left.
+std::string_view kept_host(const HeaderMap& request, std::string_view scheme, bool new_port) {
+  std::string_view host = request.authority();
+  if (host.empty()) return host;
+  size_t port = host.front() == '[' ? host.rfind("]:") : host.rfind(':');
+  if (port == std::string_view::npos) return host;
+  if (host.front() == '[') ++port;
+  std::string_view from = request.get(HeaderId::XForwardedProto);
+  bool drop = new_port;
+  if (scheme != from) {
+    drop |= from == "https" && host.substr(port) == ":443";
+    drop |= from == "http" && host.substr(port) == ":80";
+  }
+  return drop ? host.substr(0, port) : host;
+}
+
+}  // namespace
+
+void apply(const HeaderEdits& edits, HeaderMap& headers) {
+  for (const std::string& name : edits.remove) headers.remove(name);
+  for (const HeaderEdit& edit : edits.add) {
+    if (edit.value.empty() && !edit.keep_empty) continue;
+    switch (edit.action) {
+      case HeaderEdit::Action::AppendOrAdd:
+        if (edit.id != HeaderId::Other) {
+          headers.add(edit.id, edit.value);
+        } else {
+          headers.add(edit.name, edit.value);
+        }
+        break;
+      case HeaderEdit::Action::AddIfAbsent:
+        if (!present(headers, edit)) overwrite(headers, edit);
+        break;
+      case HeaderEdit::Action::OverwriteOrAdd:
+        overwrite(headers, edit);
+        break;
+      case HeaderEdit::Action::OverwriteIfExists:
+        if (present(headers, edit)) overwrite(headers, edit);
+        break;
+    }
+  }
+}
+
+void edit_request(const RouteDecision& decision, HeaderMap& request, EnvoyHeaders envoy_headers) {
+  const Route& route = *decision.route;
+  if (decision.weighted != nullptr) apply(decision.weighted->request_edits, request);
+  for (const HeaderEdits* edits :
+       in_order(decision, &route.request_edits, &decision.vhost->request_edits,
+                &decision.table->input().request_edits)) {
+    apply(*edits, request);
+  }
+  const auto& action = std::get<ClusterAction>(route.action);
+  if (!action.host_rewrite_literal.empty()) {
+    rewrite_host(action, action.host_rewrite_literal, request);
+  } else if (!action.host_rewrite_header.empty()) {
+    const http::HeaderEntry* source = request.find(action.host_rewrite_header);
+    if (source != nullptr && !source->value.empty()) rewrite_host(action, source->value, request);
+  }
+  rewrite_path(route, action, request, envoy_headers);
+}
+
+void edit_response(const RouteDecision& decision, HeaderMap& response) {
+  if (decision.weighted != nullptr) apply(decision.weighted->response_edits, response);
+  for (const HeaderEdits* edits :
+       in_order(decision, &decision.route->response_edits, &decision.vhost->response_edits,
+                &decision.table->input().response_edits)) {
+    apply(*edits, response);
+  }
+}
+
+void rewrite_host(const ClusterAction& action, std::string_view host, HeaderMap& request) {
+  std::string_view old = request.authority();
+  if (action.append_x_forwarded_host && !old.empty()) {
+    std::string_view forwarded = request.get(HeaderId::XForwardedHost);
+    size_t last = forwarded.rfind(',');
+    std::string_view newest =
+        last == std::string_view::npos ? forwarded : forwarded.substr(last + 1);
+    if (newest != old) request.append(HeaderId::XForwardedHost, old);
+  }
+  request.set(HeaderId::Authority, host);
+}
+
+void rewrite_prefix(const RouteMatch& match, std::string_view replacement, HeaderMap& request,
+                    EnvoyHeaders envoy_headers) {
+  std::string_view path = request.path();
+  std::string_view matched = matched_part(match, path);
+  keep_original_path(request, envoy_headers);
+  request.set(HeaderId::Path, request.arena().join(replacement, path.substr(matched.size())));
+}
+
+std::string_view redirect_location(const RedirectAction& redirect, const HeaderMap& request) {
+  std::string_view scheme = request.get(HeaderId::Scheme);
+  if (!redirect.scheme.empty()) {
+    scheme = redirect.scheme;
+  } else if (redirect.https) {
+    scheme = "https";
+  }
+  std::array<char, 8> digits;
+  std::string_view port;
+  if (redirect.port != 0) {
+    digits[0] = ':';
+    auto end = std::to_chars(digits.data() + 1, digits.data() + digits.size(), redirect.port).ptr;
+    port = {digits.data(), static_cast<size_t>(end - digits.data())};
+  }
+  std::string_view host = redirect.host.empty() ? kept_host(request, scheme, !port.empty())
+                                                : std::string_view(redirect.host);
+  std::string_view path = request.path();
+  std::string_view query;
+  bool own_query = redirect.has_path && redirect.path.find('?') != std::string::npos;
+  if (redirect.has_path) {
+    size_t question = path.find('?');
+    if (!own_query && question != std::string_view::npos) query = path.substr(question);
+    path = redirect.path;
+  } else if (size_t question = path.find('?'); question != std::string_view::npos) {
+    query = path.substr(question);
+    path = path.substr(0, question);
+  }
+  if (redirect.strip_query && !own_query) query = {};
+  return request.arena().join(scheme, "://", host, port, path, query);
+}
+
+}  // namespace remora::router

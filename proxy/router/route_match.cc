@@ -1,0 +1,145 @@
+#include "proxy/router/route_match.h"
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/match.h>
+#include <absl/strings/numbers.h>
+#include <re2/re2.h>
+
+#include <algorithm>
+
+namespace remora::router {
+namespace {
+
+absl::string_view absl_view(std::string_view s) { return {s.data(), s.size()}; }
+re2::StringPiece piece(std::string_view s) { return {s.data(), s.size()}; }
+
+bool equal(std::string_view a, std::string_view b, bool case_sensitive) {
+  return case_sensitive ? a == b : absl::EqualsIgnoreCase(absl_view(a), absl_view(b));
+}
+
+bool contains(std::string_view value, std::string_view part, bool case_sensitive) {
+  if (case_sensitive) return value.find(part) != std::string_view::npos;
+  auto same = [](char a, char b) { return absl::ascii_tolower(a) == absl::ascii_tolower(b); };
+  return std::search(value.begin(), value.end(), part.begin(), part.end(), same) != value.end() ||
+         part.empty();
+}
+
+bool path_matches(const RouteMatch& match, std::string_view path) {
+  const std::string& wanted = match.path;
+  switch (match.kind) {
+    case RouteMatch::Kind::Prefix:
+      return equal(path.substr(0, wanted.size()), wanted, match.case_sensitive);
+    case RouteMatch::Kind::Path:
+      return equal(path, wanted, match.case_sensitive);
+    case RouteMatch::Kind::PathSeparatedPrefix:
+      return equal(path.substr(0, wanted.size()), wanted, match.case_sensitive) &&
+             (path.size() == wanted.size() || path[wanted.size()] == '/');
+    case RouteMatch::Kind::Regex:
+      return re2::RE2::FullMatch(piece(path), *match.regex);
+    case RouteMatch::Kind::Connect:
+      return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool StringMatch::matches(std::string_view value) const {
+  switch (kind) {
+    case Kind::Exact:
+      return equal(value, text, !ignore_case);
+    case Kind::Prefix:
+      return equal(value.substr(0, text.size()), text, !ignore_case);
+    case Kind::Suffix:
+      return value.size() >= text.size() &&
+             equal(value.substr(value.size() - text.size()), text, !ignore_case);
+    case Kind::Contains:
+      return contains(value, text, !ignore_case);
+    case Kind::Regex:
+      return re2::RE2::FullMatch(piece(value), *regex);
+  }
+  return false;
+}
+
+bool HeaderMatch::matches(const http::HeaderMap& headers) const {
+  std::optional<std::string_view> value = headers.joined(name);
+  if (kind == Kind::Present) {
+    return (value.has_value() == present) != invert;
+  }
+  // An absent header satisfies no condition on its value, inverted ones included.
+  if (!value) {
+    if (!treat_missing_as_empty) return false;
+    value = std::string_view();
+  }
+  if (kind == Kind::String) return string.matches(*value) != invert;
+  int64_t number = 0;
+  bool in_range =
+      absl::SimpleAtoi(absl_view(*value), &number) && number >= range_start && number < range_end;
+  return in_range != invert;
+}
+
+std::string_view path_without_query(std::string_view path) {
+  return path.substr(0, path.find_first_of("?#"));
+}
+
+std::optional<std::string_view> query_value(std::string_view path, std::string_view name) {
+  size_t start = path.find('?');
+  if (start == std::string_view::npos) return std::nullopt;
+  std::string_view query = path.substr(start + 1);
+  query = query.substr(0, query.find('#'));
+  while (!query.empty()) {
+    size_t end = query.find('&');
+    std::string_view pair = query.substr(0, end);
+    size_t equals = pair.find('=');
+    if (pair.substr(0, equals) == name) {
+      return equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1);
+    }
+    if (end == std::string_view::npos) break;
+    query.remove_prefix(end + 1);
+  }
+  return std::nullopt;
+}
+
+bool is_grpc_request(const http::HeaderMap& request) {
+  constexpr std::string_view kGrpc = "application/grpc";
+  std::string_view type = request.get(http::HeaderId::ContentType);
+  return type.starts_with(kGrpc) && (type.size() == kGrpc.size() || type[kGrpc.size()] == '+');
+}
+
+bool matches(const RouteMatch& match, const http::HeaderMap& request, uint64_t random) {
+  constexpr uint64_t kMillion = 1'000'000;
+  std::string_view path = request.path();
+  if (match.kind == RouteMatch::Kind::Connect) {
+    if (request.method() != "CONNECT") return false;
+  } else {
+    // A CONNECT request has no path and goes only where it is asked for by name.
+    if (!request.has(http::HeaderId::Path)) return false;
+    if (!path_matches(match, path_without_query(path))) return false;
+  }
+  if (match.fraction_per_million && random % kMillion >= *match.fraction_per_million) return false;
+  if (match.grpc_only && !is_grpc_request(request)) return false;
+  for (const HeaderMatch& header : match.headers) {
+    if (!header.matches(request)) return false;
+  }
+  for (const QueryMatch& query : match.query) {
+    std::optional<std::string_view> value = query_value(path, query.name);
+    if (!value || (query.string && !query.string->matches(*value))) return false;
+  }
+  return true;
+}
+
+std::string_view matched_part(const RouteMatch& match, std::string_view path) {
+  switch (match.kind) {
+    case RouteMatch::Kind::Prefix:
+    case RouteMatch::Kind::PathSeparatedPrefix:
+    case RouteMatch::Kind::Path:
+      return path.substr(0, match.path.size());
+    case RouteMatch::Kind::Regex:
+      return path_without_query(path);
+    case RouteMatch::Kind::Connect:
+      return {};
+  }
+  return {};
+}
+
+}  // namespace remora::router
