@@ -15,6 +15,9 @@ class ClusterMap;
 namespace router {
 class RouteTables;
 }
+namespace connection_manager {
+class StreamPool;
+}
 
 class WorkerContext {
  public:
@@ -32,6 +35,9 @@ class WorkerContext {
   /// Route tables that RDS keeps up to date, by name.
   router::RouteTables& routes() { return *routes_; }
   void set_routes(router::RouteTables& routes) { routes_ = &routes; }
+  /// Request streams that wait to be used again.
+  connection_manager::StreamPool& streams() { return *streams_; }
+  void set_streams(connection_manager::StreamPool& streams) { streams_ = &streams; }
 
   /// Fast, not for secrets (xorshift64*).
   uint64_t random() {
@@ -54,6 +60,7 @@ class WorkerContext {
   bool draining_ = false;
   upstream::ClusterMap* clusters_ = nullptr;
   router::RouteTables* routes_ = nullptr;
+  connection_manager::StreamPool* streams_ = nullptr;
 };
 
 }  // namespace remora
