@@ -94,7 +94,7 @@ TEST(Socket, AppliesOptionsAndNamesTheOneThatIsRefused) {
 }
 
 TEST(Socket, ReplacesAStaleUnixSocketAndSetsItsMode) {
-  const std::string path = testing::TempDir() + "/socket_test." + std::to_string(getpid());
+  const std::string path = "/tmp/remora_socket_test." + std::to_string(getpid());
   const Address address = *Address::from_unix_path(path);
   ListenOptions options;
   options.unix_mode = 0600;
