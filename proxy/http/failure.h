@@ -1,6 +1,6 @@
-// The one table of the ways in which a request or connection can fail: status, Envoy response flag, response-code
-// detail and body. Nothing sends a local answer without an entry (or a variation of one).
-// CONTRACT (additive).
+// The one table of the ways in which a request or connection can fail: status, Envoy response flag,
+// response-code detail and body. Nothing sends a local answer without an entry (or a variation of
+// one). CONTRACT (additive).
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,36 @@ namespace remora::http {
 
 /// Envoy's response flags; names as its access log prints them.
 enum class ResponseFlag : uint8_t {
-  LH, UH, UT, LR, UR, UF, UC, UO, NR, DI, FI, RL, UAEX, RLSE, DC, URX, SI, IH, DPE, UMSDR,
-  RFCF, NFCF, DT, UPE, NC, OM, DF, DO, DR, UDO,
+  LH,
+  UH,
+  UT,
+  LR,
+  UR,
+  UF,
+  UC,
+  UO,
+  NR,
+  DI,
+  FI,
+  RL,
+  UAEX,
+  RLSE,
+  DC,
+  URX,
+  SI,
+  IH,
+  DPE,
+  UMSDR,
+  RFCF,
+  NFCF,
+  DT,
+  UPE,
+  NC,
+  OM,
+  DF,
+  DO,
+  DR,
+  UDO,
   kCount
 };
 
@@ -36,37 +64,45 @@ ResponseFlag response_flag_of(std::string_view short_name);
 inline constexpr ResponseFlag kNoFlag = ResponseFlag::kCount;
 
 struct Failure {
-  uint16_t status;            // 0: no answer can be sent, the connection closes
-  ResponseFlag flag;          // kNoFlag: none
-  std::string_view details;   // %RESPONSE_CODE_DETAILS%
-  std::string_view body;      // text/plain body of the local answer; may be empty
+  uint16_t status;           // 0: no answer can be sent, the connection closes
+  ResponseFlag flag;         // kNoFlag: none
+  std::string_view details;  // %RESPONSE_CODE_DETAILS%
+  std::string_view body;     // text/plain body of the local answer; may be empty
 };
 
 /// Known failures; bodies and details are Envoy's.
 namespace failures {
-extern const Failure kRouteNotFound;            // 404 NR route_not_found
-extern const Failure kClusterNotFound;          // 503 NC cluster_not_found
-extern const Failure kNoHealthyUpstream;        // 503 UH no_healthy_upstream "no healthy upstream"
-extern const Failure kUpstreamConnectFailed;    // 503 UF upstream_reset_before_response_started{remote_connection_failure}
-extern const Failure kUpstreamReset;            // 503 UR/UC "upstream connect error or disconnect/reset before headers. ..."
-extern const Failure kUpstreamOverflow;         // 503 UO
-extern const Failure kUpstreamTimeout;          // 504 UT response_timeout "upstream request timeout"
-extern const Failure kUpstreamPerTryTimeout;    // 504 UT upstream_per_try_timeout
-extern const Failure kUpstreamProtocolError;    // 502 UPE upstream_reset_before_response_started{protocol_error}
-extern const Failure kStreamIdleTimeout;        // 408 SI stream_idle_timeout "stream timeout"
-extern const Failure kRequestTimeout;           // 408 request_overall_timeout "request timeout"
-extern const Failure kRequestHeadersTimeout;    // 408 request_header_timeout
-extern const Failure kMaxStreamDuration;        // 408 UMSDR max_duration_timeout
-extern const Failure kMissingHost;              // 400 missing_host_header
-extern const Failure kMissingPath;              // 404 / 400 missing_path_rejected
-extern const Failure kAbsolutePath;             // 404 absolute_path_rejected
-extern const Failure kPathNormalization;        // 400 path_normalization_failed
-extern const Failure kUpgradeFailed;            // 403 upgrade_failed
-extern const Failure kExpectationFailed;        // 417
-extern const Failure kPayloadTooLarge;          // 413 request_payload_too_large
-extern const Failure kResponseTooLarge;         // 500 response_payload_too_large
-extern const Failure kHeadersTooLarge;          // 431
-extern const Failure kLowVersion;               // 426 low_version
+extern const Failure kRouteNotFound;      // 404 NR route_not_found
+extern const Failure kClusterNotFound;    // 503 NC cluster_not_found
+extern const Failure kNoHealthyUpstream;  // 503 UH no_healthy_upstream "no healthy upstream"
+extern const Failure
+    kUpstreamConnectFailed;  // 503 UF
+                             // upstream_reset_before_response_started{remote_connection_failure}
+extern const Failure
+    kUpstreamConnectTimeout;  // 503 UF upstream_reset_before_response_started{connection_timeout}
+extern const Failure
+    kUpstreamReset;  // 503 UC "upstream connect error or disconnect/reset before headers. ..."
+extern const Failure
+    kUpstreamRemoteReset;  // 503 UR upstream_reset_before_response_started{remote_reset}
+extern const Failure kUpstreamOverflow;       // 503 UO
+extern const Failure kUpstreamTimeout;        // 504 UT response_timeout "upstream request timeout"
+extern const Failure kUpstreamPerTryTimeout;  // 504 UT upstream_per_try_timeout
+extern const Failure
+    kUpstreamProtocolError;  // 502 UPE upstream_reset_before_response_started{protocol_error}
+extern const Failure kStreamIdleTimeout;      // 408 SI stream_idle_timeout "stream timeout"
+extern const Failure kRequestTimeout;         // 408 request_overall_timeout "request timeout"
+extern const Failure kRequestHeadersTimeout;  // 408 request_header_timeout
+extern const Failure kMaxStreamDuration;  // 408 max_duration_timeout "downstream duration timeout"
+extern const Failure kMissingHost;        // 400 missing_host_header
+extern const Failure kMissingPath;        // 400 missing_path_rejected
+extern const Failure kAbsolutePath;       // 404 absolute_path_rejected
+extern const Failure kPathNormalization;  // 400 path_normalization_failed
+extern const Failure kUpgradeFailed;      // 403 upgrade_failed
+extern const Failure kExpectationFailed;  // 417
+extern const Failure kPayloadTooLarge;    // 413 request_payload_too_large
+extern const Failure kResponseTooLarge;   // 500 response_payload_too_large
+extern const Failure kHeadersTooLarge;    // 431
+extern const Failure kLowVersion;         // 426 low_version
 extern const Failure kFilterChainNotFound;      // 500 filter_chain_not_found
 extern const Failure kDownstreamDisconnect;     // 0 DC downstream_remote_disconnect
 extern const Failure kDownstreamProtocolError;  // 400 DPE http1.codec_error
