@@ -56,6 +56,7 @@ struct Field {
 
 // Single fields that are not in the API and that must not be passed over.
 constexpr auto kDecisiveFields = std::to_array<Field>({
+    {"envoy.config.cluster.v3.Cluster", "cluster_type", "38"},
     {"envoy.config.cluster.v3.Cluster", "lb_subset_config", "22"},
     {"envoy.config.listener.v3.Listener", "api_listener", "19"},
     {"envoy.config.listener.v3.Listener", "filter_chain_matcher", "32"},

@@ -1,0 +1,344 @@
+#include "xds/translate/cluster.h"
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/str_cat.h>
+
+#include <cmath>
+
+#include "api/dns_cares.pb.h"
+#include "api/lb_least_request.pb.h"
+#include "api/lb_random.pb.h"
+#include "api/lb_round_robin.pb.h"
+#include "xds/translate/cluster_protocol.h"
+#include "xds/translate/endpoint.h"
+#include "xds/translate/runtime.h"
+#include "xds/translate/typed_config.h"
+#include "xds/translate/values.h"
+
+namespace remora::xds::translate {
+namespace {
+
+namespace proto = envoy::config::cluster::v3;
+namespace lb = envoy::extensions::load_balancing_policies;
+using Cluster = proto::Cluster;
+
+constexpr uint64_t kDefaultFailureFactor = 10;  // longest wait, in base intervals
+
+// ------------------------------------------------------------------------------------------------
+// discovery
+absl::Status set_eds(const Cluster& cluster, upstream::ClusterConfig* out, const Path& path) {
+  if (!cluster.has_eds_cluster_config() || !cluster.eds_cluster_config().has_eds_config()) {
+    return path.field("eds_cluster_config.eds_config").error("is required for type EDS");
+  }
+  if (cluster.has_load_assignment()) {
+    return path.field("load_assignment").error("is not for type EDS");
+  }
+  const Path here = path.field("eds_cluster_config");
+  out->discovery = upstream::Discovery::Eds;
+  out->eds_service_name = cluster.eds_cluster_config().service_name();
+  REMORA_TRY_ASSIGN(out->eds_source, config_source(cluster.eds_cluster_config().eds_config(),
+                                                   here.field("eds_config")));
+  return absl::OkStatus();
+}
+
+absl::Status set_static(const Cluster& cluster, Context& context, upstream::ClusterConfig* out,
+                        const Path& path) {
+  out->discovery = upstream::Discovery::Static;
+  if (!cluster.has_load_assignment()) return absl::OkStatus();
+  REMORA_TRY_ASSIGN(out->assignment,
+                    load_assignment(cluster.load_assignment(), EndpointNames::Literal, context,
+                                    path.field("load_assignment")));
+  return absl::OkStatus();
+}
+
+upstream::DnsFamily dns_family(Cluster::DnsLookupFamily family) {
+  switch (family) {
+    case Cluster::V4_ONLY:
+      return upstream::DnsFamily::V4Only;
+    case Cluster::V6_ONLY:
+      return upstream::DnsFamily::V6Only;
+    case Cluster::V4_PREFERRED:
+      return upstream::DnsFamily::V4Preferred;
+    case Cluster::ALL:
+      return upstream::DnsFamily::All;
+    default:
+      return upstream::DnsFamily::Auto;
+  }
+}
+
+absl::Status set_refresh_rates(const Cluster& cluster, upstream::ClusterConfig* out,
+                               const Path& path) {
+  const Path at_rate = path.field("dns_refresh_rate");
+  if (cluster.has_dns_refresh_rate()) {
+    REMORA_TRY_ASSIGN(out->dns_refresh_ms,
+                      positive_milliseconds(cluster.dns_refresh_rate(), at_rate));
+  }
+  out->dns_failure_base_ms = out->dns_failure_max_ms = out->dns_refresh_ms;
+  if (cluster.has_dns_failure_refresh_rate()) {
+    const Path here = path.field("dns_failure_refresh_rate");
+    const auto& rate = cluster.dns_failure_refresh_rate();
+    if (!rate.has_base_interval()) return here.field("base_interval").error("is required");
+    REMORA_TRY_ASSIGN(out->dns_failure_base_ms,
+                      positive_milliseconds(rate.base_interval(), here.field("base_interval")));
+    out->dns_failure_max_ms = out->dns_failure_base_ms * kDefaultFailureFactor;
+    if (rate.has_max_interval()) {
+      REMORA_TRY_ASSIGN(out->dns_failure_max_ms,
+                        positive_milliseconds(rate.max_interval(), here.field("max_interval")));
+    }
+    if (out->dns_failure_max_ms < out->dns_failure_base_ms) {
+      return here.error("base_interval must not be greater than max_interval");
+    }
+  }
+  if (cluster.has_dns_jitter()) {
+    REMORA_TRY_ASSIGN(out->dns_jitter_ms,
+                      milliseconds(cluster.dns_jitter(), path.field("dns_jitter")));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status set_resolver(const Cluster& cluster, Context& context, upstream::ClusterConfig* out,
+                          const Path& path) {
+  if (!cluster.has_typed_dns_resolver_config()) return absl::OkStatus();
+  using Cares = envoy::extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig;
+  const Path at = path.field("typed_dns_resolver_config.typed_config");
+  TypedBytes config;
+  REMORA_TRY_ASSIGN(config, unwrap(cluster.typed_dns_resolver_config().typed_config(), at));
+  Cares cares;
+  if (config.type != Cares::descriptor()->full_name()) {
+    return context.not_honoured(at, absl::StrCat("unknown type ", config.type), false);
+  }
+  if (!cares.ParseFromString(config.bytes)) return at.error("is not a valid message");
+  for (int i = 0; i < cares.resolvers_size(); ++i) {
+    auto server = address(cares.resolvers(i), at.at("resolvers", i));
+    if (!server.ok()) return server.status();
+    out->dns_servers.push_back(*std::move(server));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status set_dns(const Cluster& cluster, Context& context, upstream::ClusterConfig* out,
+                     const Path& path) {
+  const Path at = path.field("load_assignment");
+  const bool logical = cluster.type() == Cluster::LOGICAL_DNS;
+  out->discovery = logical ? upstream::Discovery::LogicalDns : upstream::Discovery::StrictDns;
+  if (!cluster.has_load_assignment()) return at.error("is required for DNS");
+  REMORA_TRY_ASSIGN(out->assignment, load_assignment(cluster.load_assignment(),
+                                                     EndpointNames::Resolved, context, at));
+  if (logical && (out->assignment.localities.size() != 1 ||
+                  out->assignment.localities.front().endpoints.size() != 1)) {
+    return at.error("type LOGICAL_DNS must have a single locality with a single endpoint");
+  }
+  out->dns_family = dns_family(cluster.dns_lookup_family());
+  out->respect_dns_ttl = cluster.respect_dns_ttl();
+  REMORA_TRY(set_refresh_rates(cluster, out, path));
+  return set_resolver(cluster, context, out, path);
+}
+
+absl::Status set_original_dst(const Cluster& cluster, upstream::ClusterConfig* out,
+                              const Path& path) {
+  out->discovery = upstream::Discovery::OriginalDst;
+  if (cluster.has_load_assignment()) {
+    return path.field("load_assignment").error("is not for type ORIGINAL_DST");
+  }
+  const auto& config = cluster.original_dst_lb_config();
+  const Path here = path.field("original_dst_lb_config");
+  out->original_dst_use_http_header = config.use_http_header();
+  if (!config.http_header_name().empty()) {
+    const Path at = here.field("http_header_name");
+    if (!config.use_http_header()) return at.error("needs use_http_header");
+    REMORA_TRY(check_header_name(config.http_header_name(), at));
+    out->original_dst_http_header = absl::AsciiStrToLower(config.http_header_name());
+  }
+  if (config.has_upstream_port_override()) {
+    if (config.upstream_port_override().value() > 65535) {
+      return here.field("upstream_port_override").error("is above 65535");
+    }
+    out->original_dst_port_override =
+        static_cast<uint16_t>(config.upstream_port_override().value());
+  }
+  if (cluster.has_cleanup_interval()) {
+    REMORA_TRY_ASSIGN(
+        out->cleanup_interval_ms,
+        positive_milliseconds(cluster.cleanup_interval(), path.field("cleanup_interval")));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status set_discovery(const Cluster& cluster, Context& context, upstream::ClusterConfig* out,
+                           const Path& path) {
+  if (cluster.cluster_discovery_type_case() == Cluster::CLUSTER_DISCOVERY_TYPE_NOT_SET) {
+    return set_static(cluster, context, out, path);
+  }
+  switch (cluster.type()) {
+    case Cluster::STATIC:
+      return set_static(cluster, context, out, path);
+    case Cluster::EDS:
+      return set_eds(cluster, out, path);
+    case Cluster::STRICT_DNS:
+    case Cluster::LOGICAL_DNS:
+      return set_dns(cluster, context, out, path);
+    case Cluster::ORIGINAL_DST:
+      return set_original_dst(cluster, out, path);
+    default:
+      return path.field("type").error(
+          absl::StrCat("unknown enum value ", static_cast<int>(cluster.type())));
+  }
+}
+
+// ------------------------------------------------------------------------------------------------
+// balancing
+template <class LeastRequest>
+absl::Status set_least_request(const LeastRequest& config, const Context& context,
+                               upstream::ClusterConfig* out, const Path& path) {
+  out->lb = upstream::LbPolicy::LeastRequest;
+  if (config.has_choice_count()) {
+    out->choice_count = config.choice_count().value();
+    if (out->choice_count < 2) return path.field("choice_count").error("must be at least 2");
+  }
+  if (config.has_active_request_bias()) {
+    out->active_request_bias = resolve(config.active_request_bias(), context.runtime);
+    if (!(out->active_request_bias >= 0) || std::isinf(out->active_request_bias)) {
+      return path.field("active_request_bias").error("must not be negative");
+    }
+  }
+  return absl::OkStatus();
+}
+
+template <class Policy>
+absl::Status parse_policy(const TypedBytes& config, Policy* out, const Path& path) {
+  return out->ParseFromString(config.bytes) ? absl::OkStatus()
+                                            : path.error("is not a valid message");
+}
+
+// Answers false for a policy that is not known: the next one counts.
+absl::StatusOr<bool> set_policy(const TypedBytes& config, const Context& context,
+                                upstream::ClusterConfig* out, const Path& path) {
+  if (config.type == lb::round_robin::v3::RoundRobin::descriptor()->full_name()) {
+    lb::round_robin::v3::RoundRobin policy;
+    REMORA_TRY(parse_policy(config, &policy, path));
+    out->lb = upstream::LbPolicy::RoundRobin;
+    out->locality_weighted = policy.locality_lb_config().has_locality_weighted_lb_config();
+    return true;
+  }
+  if (config.type == lb::least_request::v3::LeastRequest::descriptor()->full_name()) {
+    lb::least_request::v3::LeastRequest policy;
+    REMORA_TRY(parse_policy(config, &policy, path));
+    REMORA_TRY(set_least_request(policy, context, out, path));
+    out->locality_weighted = policy.locality_lb_config().has_locality_weighted_lb_config();
+    return true;
+  }
+  if (config.type == lb::random::v3::Random::descriptor()->full_name()) {
+    lb::random::v3::Random policy;
+    REMORA_TRY(parse_policy(config, &policy, path));
+    out->lb = upstream::LbPolicy::Random;
+    out->locality_weighted = policy.locality_lb_config().has_locality_weighted_lb_config();
+    return true;
+  }
+  return false;
+}
+
+absl::Status set_policy_list(const proto::LoadBalancingPolicy& list, const Context& context,
+                             upstream::ClusterConfig* out, const Path& path) {
+  std::string seen;
+  for (int i = 0; i < list.policies_size(); ++i) {
+    const Path here = path.at("policies", i);
+    const Path at = here.field("typed_extension_config.typed_config");
+    TypedBytes config;
+    REMORA_TRY_ASSIGN(config, unwrap(list.policies(i).typed_extension_config().typed_config(), at));
+    auto known = set_policy(config, context, out, at);
+    if (!known.ok()) return known.status();
+    if (*known) return absl::OkStatus();
+    absl::StrAppend(&seen, seen.empty() ? "" : ", ", config.type);
+  }
+  return path.error(absl::StrCat("has no policy that is supported among: ", seen));
+}
+
+absl::Status set_named_policy(const Cluster& cluster, Context& context,
+                              upstream::ClusterConfig* out, const Path& path) {
+  switch (cluster.lb_policy()) {
+    case Cluster::LEAST_REQUEST:
+      return set_least_request(cluster.least_request_lb_config(), context, out,
+                               path.field("least_request_lb_config"));
+    case Cluster::RANDOM:
+      out->lb = upstream::LbPolicy::Random;
+      return absl::OkStatus();
+    case Cluster::CLUSTER_PROVIDED:
+      out->lb = upstream::LbPolicy::ClusterProvided;
+      return absl::OkStatus();
+    case Cluster::RING_HASH:
+    case Cluster::MAGLEV:
+      // Without a hash both of them choose at random.
+      out->lb = upstream::LbPolicy::Random;
+      return context.not_honoured(
+          path.field("lb_policy"),
+          absl::StrCat(Cluster::LbPolicy_Name(cluster.lb_policy()), " is not supported"), false);
+    case Cluster::LOAD_BALANCING_POLICY_CONFIG:
+      if (!cluster.has_load_balancing_policy()) {
+        return path.field("load_balancing_policy").error("is required");
+      }
+      return absl::OkStatus();
+    default:
+      out->lb = upstream::LbPolicy::RoundRobin;
+      return absl::OkStatus();
+  }
+}
+
+absl::Status set_balancing(const Cluster& cluster, Context& context, upstream::ClusterConfig* out,
+                           const Path& path) {
+  const auto& common = cluster.common_lb_config();
+  out->locality_weighted = common.has_locality_weighted_lb_config();
+  if (common.has_healthy_panic_threshold()) {
+    const double percent = common.healthy_panic_threshold().value();
+    if (!(percent >= 0 && percent <= 100)) {
+      return path.field("common_lb_config.healthy_panic_threshold").error("must be from 0 to 100");
+    }
+    out->panic_threshold_percent = static_cast<uint32_t>(percent);
+  }
+  REMORA_TRY(cluster.has_load_balancing_policy()
+                 ? set_policy_list(cluster.load_balancing_policy(), context, out,
+                                   path.field("load_balancing_policy"))
+                 : set_named_policy(cluster, context, out, path));
+  const bool provided = out->lb == upstream::LbPolicy::ClusterProvided;
+  const bool original_dst = out->discovery == upstream::Discovery::OriginalDst;
+  if (original_dst && !provided) {
+    return path.field("lb_policy").error("must be CLUSTER_PROVIDED for type ORIGINAL_DST");
+  }
+  if (provided && !original_dst) {
+    return path.field("lb_policy").error("CLUSTER_PROVIDED is for type ORIGINAL_DST only");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status check_filters(const Cluster& cluster, const Path& path) {
+  if (cluster.filters_size() == 0) return absl::OkStatus();
+  const Path here = path.at("filters", 0);
+  const Path at = here.field("typed_config");
+  auto config = unwrap(cluster.filters(0).typed_config(), at);
+  return config.ok() ? at.error(absl::StrCat("unknown type ", config->type)) : config.status();
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const upstream::ClusterConfig>> cluster(const Cluster& from,
+                                                                       Context& context) {
+  context.resource = absl::StrCat("cluster '", from.name(), "'");
+  const Path root;
+  if (from.name().empty()) return root.field("name").error("is required");
+  REMORA_TRY(context.check_unknown(from, root));
+  auto out = std::make_shared<upstream::ClusterConfig>();
+  out->name = from.name();
+  out->alt_stat_name = from.alt_stat_name();
+  REMORA_TRY(set_discovery(from, context, out.get(), root));
+  REMORA_TRY(set_balancing(from, context, out.get(), root));
+  REMORA_TRY(set_protocol(from, context, out.get(), root));
+  REMORA_TRY(set_connections(from, context, out.get(), root));
+  REMORA_TRY(set_circuit_breakers(from, out.get(), root));
+  REMORA_TRY(check_filters(from, root));
+  if (from.has_wait_for_warm_on_init()) {
+    out->wait_for_warm_on_init = from.wait_for_warm_on_init().value();
+  }
+  out->content_hash = content_hash(from);
+  return out;
+}
+
+}  // namespace remora::xds::translate

@@ -1,0 +1,217 @@
+#include "xds/translate/cluster_protocol.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+
+#include "api/http_protocol_options.pb.h"
+#include "xds/translate/transport_socket.h"
+#include "xds/translate/typed_config.h"
+#include "xds/translate/values.h"
+
+namespace remora::xds::translate {
+namespace {
+
+namespace core = envoy::config::core::v3;
+namespace proto = envoy::config::cluster::v3;
+using HttpOptions = envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+
+constexpr uint32_t kMaxConcurrentStreams = 2147483647;
+constexpr double kDefaultBudgetPercent = 20;
+
+absl::Status set_common(const core::HttpProtocolOptions& options, Context& context,
+                        upstream::ClusterConfig* out, const Path& path) {
+  if (options.has_idle_timeout()) {
+    REMORA_TRY_ASSIGN(out->idle_timeout_ms,
+                      milliseconds(options.idle_timeout(), path.field("idle_timeout")));
+  }
+  if (options.has_max_connection_duration()) {
+    REMORA_TRY_ASSIGN(
+        out->max_connection_duration_ms,
+        milliseconds(options.max_connection_duration(), path.field("max_connection_duration")));
+  }
+  if (options.has_max_requests_per_connection()) {
+    out->max_requests_per_connection = options.max_requests_per_connection().value();
+  }
+  // Limits of requests; a cluster's responses have those of the codec.
+  if (options.has_max_headers_count()) {
+    REMORA_TRY(context.not_honoured(path.field("max_headers_count"), "not supported here", false));
+  }
+  if (options.has_max_stream_duration()) {
+    REMORA_TRY(
+        context.not_honoured(path.field("max_stream_duration"), "not supported here", false));
+  }
+  if (options.headers_with_underscores_action() != core::HttpProtocolOptions::ALLOW) {
+    REMORA_TRY(context.not_honoured(path.field("headers_with_underscores_action"),
+                                    "not supported here", false));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status set_http2(const core::Http2ProtocolOptions& options, upstream::ClusterConfig* out,
+                       const Path& path) {
+  if (!options.has_max_concurrent_streams()) return absl::OkStatus();
+  const uint32_t streams = options.max_concurrent_streams().value();
+  if (streams < 1 || streams > kMaxConcurrentStreams) {
+    return path.field("max_concurrent_streams").error("must be from 1 to 2147483647");
+  }
+  out->http2_max_concurrent_streams = streams;
+  return absl::OkStatus();
+}
+
+absl::Status set_typed_options(const HttpOptions& options, Context& context,
+                               upstream::ClusterConfig* out, const Path& path) {
+  REMORA_TRY(set_common(options.common_http_protocol_options(), context, out,
+                        path.field("common_http_protocol_options")));
+  switch (options.upstream_protocol_options_case()) {
+    case HttpOptions::kExplicitHttpConfig: {
+      const Path here = path.field("explicit_http_config");
+      const auto& config = options.explicit_http_config();
+      if (config.has_http2_protocol_options()) {
+        out->protocol = upstream::HttpProtocol::Http2;
+        return set_http2(config.http2_protocol_options(), out,
+                         here.field("http2_protocol_options"));
+      }
+      if (!config.has_http_protocol_options())
+        return here.error("has no protocol that is supported");
+      return absl::OkStatus();
+    }
+    case HttpOptions::kUseDownstreamProtocolConfig: {
+      const Path here = path.field("use_downstream_protocol_config");
+      out->use_downstream_protocol = true;
+      return set_http2(options.use_downstream_protocol_config().http2_protocol_options(), out,
+                       here.field("http2_protocol_options"));
+    }
+    case HttpOptions::kAutoConfig:
+      return path.field("auto_config").error("needs a transport socket that negotiates ALPN");
+    case HttpOptions::UPSTREAM_PROTOCOL_OPTIONS_NOT_SET:
+      return path.error("has no upstream protocol options that are supported");
+  }
+  return absl::OkStatus();
+}
+
+// The cluster's own fields for the same, before they were an extension.
+absl::Status set_legacy_options(const proto::Cluster& cluster, Context& context,
+                                upstream::ClusterConfig* out, const Path& path) {
+  REMORA_TRY(set_common(cluster.common_http_protocol_options(), context, out,
+                        path.field("common_http_protocol_options")));
+  if (!cluster.has_http2_protocol_options()) return absl::OkStatus();
+  if (cluster.has_http_protocol_options()) {
+    return path.error("http_protocol_options and http2_protocol_options exclude each other");
+  }
+  out->protocol = upstream::HttpProtocol::Http2;
+  return set_http2(cluster.http2_protocol_options(), out, path.field("http2_protocol_options"));
+}
+
+absl::Status set_transport(const proto::Cluster& cluster, upstream::ClusterConfig* out,
+                           const Path& path) {
+  REMORA_TRY_ASSIGN(out->transport,
+                    transport_socket(cluster.transport_socket(), path.field("transport_socket")));
+  // All transports are the same as long as all are plain: which one matches makes no difference.
+  for (int i = 0; i < cluster.transport_socket_matches_size(); ++i) {
+    const auto& match = cluster.transport_socket_matches(i);
+    const Path here = path.at("transport_socket_matches", i);
+    if (match.name().empty()) return here.field("name").error("is required");
+    auto transport = transport_socket(match.transport_socket(), here.field("transport_socket"));
+    if (!transport.ok()) return transport.status();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<upstream::CircuitBreakerThresholds> thresholds(
+    const proto::CircuitBreakers::Thresholds& from, const Path& path) {
+  upstream::CircuitBreakerThresholds out;
+  if (from.has_max_connections()) out.max_connections = from.max_connections().value();
+  if (from.has_max_pending_requests()) {
+    out.max_pending_requests = from.max_pending_requests().value();
+  }
+  if (from.has_max_requests()) out.max_requests = from.max_requests().value();
+  if (from.has_max_retries()) out.max_retries = from.max_retries().value();
+  if (from.has_max_connection_pools())
+    out.max_connection_pools = from.max_connection_pools().value();
+  out.track_remaining = from.track_remaining();
+  if (from.has_retry_budget()) {
+    const auto& budget = from.retry_budget();
+    out.retry_budget_percent =
+        budget.has_budget_percent() ? budget.budget_percent().value() : kDefaultBudgetPercent;
+    if (!(*out.retry_budget_percent >= 0 && *out.retry_budget_percent <= 100)) {
+      return path.field("retry_budget.budget_percent").error("must be from 0 to 100");
+    }
+    if (budget.has_min_retry_concurrency()) {
+      out.retry_budget_min_concurrency = budget.min_retry_concurrency().value();
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+absl::Status set_protocol(const proto::Cluster& cluster, Context& context,
+                          upstream::ClusterConfig* out, const Path& path) {
+  if (cluster.has_max_requests_per_connection()) {
+    out->max_requests_per_connection = cluster.max_requests_per_connection().value();
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, any] : cluster.typed_extension_protocol_options()) names.push_back(name);
+  std::ranges::sort(names);
+  bool typed = false;
+  for (const std::string& name : names) {
+    const Path here = path.entry("typed_extension_protocol_options", name);
+    TypedBytes config;
+    REMORA_TRY_ASSIGN(config, unwrap(cluster.typed_extension_protocol_options().at(name), here));
+    HttpOptions options;
+    if (config.type != HttpOptions::descriptor()->full_name()) {
+      return here.error(absl::StrCat("unknown type ", config.type));
+    }
+    if (!options.ParseFromString(config.bytes)) return here.error("is not a valid message");
+    REMORA_TRY(set_typed_options(options, context, out, here));
+    typed = true;
+  }
+  return typed ? absl::OkStatus() : set_legacy_options(cluster, context, out, path);
+}
+
+absl::Status set_connections(const proto::Cluster& cluster, Context& context,
+                             upstream::ClusterConfig* out, const Path& path) {
+  if (cluster.has_connect_timeout()) {
+    REMORA_TRY_ASSIGN(
+        out->connect_timeout_ms,
+        positive_milliseconds(cluster.connect_timeout(), path.field("connect_timeout")));
+  }
+  if (cluster.has_per_connection_buffer_limit_bytes()) {
+    out->per_connection_buffer_limit = cluster.per_connection_buffer_limit_bytes().value();
+  }
+  if (cluster.has_upstream_bind_config()) {
+    const Path here = path.field("upstream_bind_config");
+    const auto& bind = cluster.upstream_bind_config();
+    if (bind.has_source_address()) {
+      REMORA_TRY_ASSIGN(out->bind_to,
+                        socket_address(bind.source_address(), here.field("source_address")));
+    }
+    REMORA_TRY_ASSIGN(out->socket_options,
+                      socket_options(bind.socket_options(), "socket_options", here));
+  }
+  if (cluster.upstream_connection_options().has_tcp_keepalive()) {
+    out->keepalive = tcp_keepalive(cluster.upstream_connection_options().tcp_keepalive());
+  }
+  out->close_connections_on_host_health_failure =
+      cluster.close_connections_on_host_health_failure();
+  out->ignore_health_on_host_removal = cluster.ignore_health_on_host_removal();
+  return set_transport(cluster, out, path);
+}
+
+absl::Status set_circuit_breakers(const proto::Cluster& cluster, upstream::ClusterConfig* out,
+                                  const Path& path) {
+  const auto& breakers = cluster.circuit_breakers();
+  bool seen[2] = {false, false};
+  for (int i = 0; i < breakers.thresholds_size(); ++i) {
+    const std::string name = absl::StrCat("circuit_breakers.thresholds[", i, "]");
+    const bool high = breakers.thresholds(i).priority() == core::HIGH;
+    auto compiled = thresholds(breakers.thresholds(i), path.field(name));
+    if (!compiled.ok()) return compiled.status();
+    if (std::exchange(seen[high], true)) continue;  // the first of a priority counts
+    (high ? out->high_thresholds : out->default_thresholds) = *compiled;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace remora::xds::translate
