@@ -5,6 +5,7 @@
 
 #include "api/endpoint.pb.h"
 #include "proxy/base/log.h"
+#include "proxy/stats/names.h"
 #include "xds/translate/cluster.h"
 #include "xds/translate/endpoint.h"
 
@@ -25,13 +26,18 @@ bool resolves_names(const upstream::ClusterConfig& config) {
 /// the endpoints at hand and does not warm again.
 class ClusterManager::EdsWatch final : public xds::ResourceConsumer {
  public:
-  EdsWatch(ClusterManager& manager, std::string service) : manager_(manager), service_(std::move(service)) {}
+  EdsWatch(ClusterManager& manager, std::string service, const upstream::ClusterConfig& cluster)
+      : manager_(manager),
+        service_(std::move(service)),
+        stats_(manager.stats_,
+               stats::cluster_prefix(cluster.alt_stat_name.empty() ? cluster.name : cluster.alt_stat_name)) {}
 
   void start(const ConfigSource& source) {
     xds::SubscribeOptions options;
     options.type_url = xds::kEndpointType;
     options.names = {service_};
     options.initial_fetch_timeout_ms = source.initial_fetch_timeout_ms;
+    options.observer = &stats_;
     subscription_ = manager_.sources_.of(source).subscribe(options, *this);
   }
 
@@ -66,15 +72,20 @@ class ClusterManager::EdsWatch final : public xds::ResourceConsumer {
  private:
   ClusterManager& manager_;
   std::string service_;
+  EdsStats stats_;
   std::optional<upstream::LoadAssignment> last_;
   std::string version_;
   std::unique_ptr<xds::Subscription> subscription_;
 };
 
-ClusterManager::ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, upstream::DnsResolver& dns,
-                               EventLoop& loop, stats::Store& stats, xds::translate::Context& context,
-                               XdsSources& sources)
-    : publisher_(publisher), main_clusters_(main_clusters), dns_(dns), loop_(loop), stats_(stats), context_(context),
+ClusterManager::ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, WorkerContext& main,
+                               stats::Store& stats, xds::translate::Context& context, XdsSources& sources)
+    : publisher_(publisher),
+      main_clusters_(main_clusters),
+      main_(main),
+      stats_(stats),
+      counts_(stats.group<stats::ClusterManagerSchema>(stats::kClusterManagerPrefix)),
+      context_(context),
       sources_(sources) {}
 
 ClusterManager::~ClusterManager() = default;
@@ -133,7 +144,7 @@ void ClusterManager::on_initial_fetch_timeout() {
 absl::Status ClusterManager::apply(const envoy::config::cluster::v3::Cluster& proto,
                                    std::shared_ptr<const upstream::ClusterConfig> config, const std::string& version,
                                    bool is_static) {
-  const std::string& name = config->name;
+  const std::string name = config->name;
   auto current = active_.find(name);
   if (current != active_.end() && current->second->is_static && !is_static) {
     return absl::InvalidArgumentError("cluster '" + name + "' is defined in the bootstrap and cannot be changed");
@@ -148,9 +159,9 @@ absl::Status ClusterManager::apply(const envoy::config::cluster::v3::Cluster& pr
 
   auto cluster = std::make_unique<ManagedCluster>();
   // The statistics and the limits in use belong to the name: a replaced cluster goes on counting.
-  cluster->shared = current != active_.end() ? current->second->shared
-                                             : std::make_shared<upstream::ClusterShared>(*config, stats_, publisher_.workers());
-  cluster->shared->set_config(*config);
+  cluster->shared = current != active_.end() ? current->second->shared : shared_for(*config);
+  counts_->inc(current == active_.end() && pending == warming_.end() ? stats::ClusterManagerMainStat::cluster_added
+                                                                      : stats::ClusterManagerMainStat::cluster_modified);
   cluster->hosts = current != active_.end() ? current->second->hosts : nullptr;
   cluster->config = std::move(config);
   cluster->proto = proto;
@@ -159,31 +170,62 @@ absl::Status ClusterManager::apply(const envoy::config::cluster::v3::Cluster& pr
   cluster->updated_at = wall_now_ns();
   ManagedCluster& added = *cluster;
   warming_[added.config->name] = std::move(cluster);
-  start_discovery(added);
-  return absl::OkStatus();
+  absl::Status status = start_discovery(added);
+  if (!status.ok()) warming_.erase(name);
+  return status;
 }
 
-void ClusterManager::start_discovery(ManagedCluster& cluster) {
+absl::Status ClusterManager::start_discovery(ManagedCluster& cluster) {
   const upstream::ClusterConfig& config = *cluster.config;
-  std::string name = config.name;
   if (config.discovery == upstream::Discovery::Eds) {
     watch_eds(cluster);
   } else if (resolves_names(config)) {
-    cluster.dns = std::make_unique<upstream::DnsCluster>(
-        cluster.config, dns_, loop_,
-        [this, name](upstream::LoadAssignment assignment) { on_dns(name, std::move(assignment)); });
-    if (!config.wait_for_warm_on_init) make_active(name);
+    return start_dns(cluster);
   } else {
     apply_assignment(cluster, config.assignment);
-    make_active(name);
+    make_active(config.name);
   }
+  return absl::OkStatus();
+}
+
+absl::Status ClusterManager::start_dns(ManagedCluster& cluster) {
+  const upstream::ClusterConfig& config = *cluster.config;
+  std::vector<std::string> servers;
+  for (const Address& server : config.dns_servers) servers.push_back(server.to_string());
+  auto& resolver = resolvers_[servers];
+  if (resolver == nullptr) {
+    upstream::DnsResolver::Options options;
+    options.servers = config.dns_servers;
+    auto created = upstream::DnsResolver::create(main_.loop(), options);
+    if (!created.ok()) return created.status();
+    resolver = *std::move(created);
+  }
+  using Event = upstream::DnsCluster::Callbacks::Event;
+  std::string name = config.name;
+  upstream::DnsCluster::Callbacks callbacks;
+  callbacks.on_change = [this, name](const upstream::LoadAssignment& assignment) { on_dns(name, assignment); };
+  callbacks.on_initialized = [this, name] {
+    make_active(name);
+    check_initialized();
+  };
+  callbacks.count = [shared = cluster.shared](Event event) {
+    using Stat = stats::ClusterMainStat;
+    static constexpr Stat kStats[] = {Stat::update_attempt, Stat::update_success, Stat::update_failure, Stat::update_empty,
+                                      Stat::update_no_rebuild};
+    shared->stats().inc(kStats[static_cast<size_t>(event)]);
+  };
+  cluster.dns = std::make_unique<upstream::DnsCluster>(main_.loop(), *resolver, cluster.config,
+                                                       [this] { return main_.random(); }, std::move(callbacks));
+  cluster.dns->start();
+  if (!config.wait_for_warm_on_init) make_active(name);
+  return absl::OkStatus();
 }
 
 void ClusterManager::watch_eds(const ManagedCluster& cluster) {
   std::string service = eds_service_of(*cluster.config);
   auto& watch = eds_[service];
   if (watch == nullptr) {
-    watch = std::make_unique<EdsWatch>(*this, service);
+    watch = std::make_unique<EdsWatch>(*this, service, *cluster.config);
     watch->start(cluster.config->eds_source);
   } else if (watch->last()) {
     on_eds(service, &*watch->last());
@@ -203,36 +245,41 @@ void ClusterManager::on_eds(const std::string& service, const upstream::LoadAssi
   for (auto& [name, cluster] : active_) {
     if (!uses(*cluster) || assignment == nullptr || warming_.count(name)) continue;
     if (cluster->hosts != nullptr && cluster->assignment.content_hash == assignment->content_hash) {
-      cluster->shared->count_update_no_rebuild();
+      cluster->shared->stats().inc(stats::ClusterMainStat::update_no_rebuild);
       continue;
     }
     apply_assignment(*cluster, *assignment);
-    publisher_.post_all([&](size_t) -> ConfigUpdate { return SetHosts{name, cluster->hosts}; });
-    main_clusters_.update_hosts(name, cluster->hosts);
+    publish_hosts(*cluster);
   }
   for (const std::string& name : now_warm) make_active(name);
   check_initialized();
 }
 
-void ClusterManager::on_dns(const std::string& name, upstream::LoadAssignment assignment) {
+void ClusterManager::on_dns(const std::string& name, const upstream::LoadAssignment& assignment) {
+  // Warming: on_initialized follows.
   if (auto pending = warming_.find(name); pending != warming_.end() && pending->second->dns != nullptr) {
-    apply_assignment(*pending->second, std::move(assignment));
-    make_active(name);
-    check_initialized();
+    apply_assignment(*pending->second, assignment);
     return;
   }
   auto found = active_.find(name);
   if (found == active_.end()) return;
-  apply_assignment(*found->second, std::move(assignment));
-  publisher_.post_all([&](size_t) -> ConfigUpdate { return SetHosts{name, found->second->hosts}; });
-  main_clusters_.update_hosts(name, found->second->hosts);
+  apply_assignment(*found->second, assignment);
+  publish_hosts(*found->second);
+}
+
+void ClusterManager::publish_hosts(const ManagedCluster& cluster) {
+  publisher_.post_all([&](size_t) -> ConfigUpdate { return SetHosts{cluster.config->name, cluster.hosts}; });
+  main_clusters_.update_hosts(cluster.config->name, cluster.hosts);
+  counts_->inc(stats::ClusterManagerMainStat::cluster_updated);
 }
 
 void ClusterManager::apply_assignment(ManagedCluster& cluster, upstream::LoadAssignment assignment) {
-  auto previous = cluster.hosts;
-  cluster.hosts = upstream::make_host_set(assignment, previous.get());
+  auto identity = cluster.config->discovery == upstream::Discovery::LogicalDns ? upstream::HostIdentity::Logical
+                                                                                : upstream::HostIdentity::ByAddress;
+  cluster.hosts = upstream::make_host_set(assignment, cluster.hosts.get(), identity);
   cluster.assignment = std::move(assignment);
-  cluster.shared->on_hosts(*cluster.hosts, previous.get());
+  cluster.shared->publish_membership(*cluster.hosts);
+  cluster.shared->stats().inc(stats::ClusterMainStat::membership_change);
 }
 
 void ClusterManager::make_active(const std::string& name) {
@@ -245,9 +292,19 @@ void ClusterManager::make_active(const std::string& name) {
   publish(*cluster);
   bool replaced = active_.count(name) != 0;
   active_[name] = std::move(cluster);
-  LOG_DEBUG("upstream", "cluster '{}' {}", name, replaced ? "replaced" : "added");
+  LOG_DEBUG(upstream, "cluster '{}' {}", name, replaced ? "replaced" : "added");
   update_gauges();
   if (warming_.empty() && on_all_warm_) on_all_warm_();
+}
+
+std::shared_ptr<upstream::ClusterShared> ClusterManager::shared_for(const upstream::ClusterConfig& config) {
+  const std::string& name = config.alt_stat_name.empty() ? config.name : config.alt_stat_name;
+  return std::make_shared<upstream::ClusterShared>(stats_.group<stats::ClusterSchema>(stats::cluster_prefix(name)));
+}
+
+void ClusterManager::update_gauges() {
+  counts_->set(stats::ClusterManagerMainStat::active_clusters, active_.size());
+  counts_->set(stats::ClusterManagerMainStat::warming_clusters, warming_.size());
 }
 
 void ClusterManager::publish(const ManagedCluster& cluster) {
@@ -269,7 +326,8 @@ void ClusterManager::remove(const std::string& name) {
     publisher_.post_all([&](size_t) -> ConfigUpdate { return RemoveCluster{name}; });
     main_clusters_.remove(name);
     active_.erase(found);
-    LOG_DEBUG("upstream", "cluster '{}' removed", name);
+    counts_->inc(stats::ClusterManagerMainStat::cluster_removed);
+    LOG_DEBUG(upstream, "cluster '{}' removed", name);
   }
   if (service.empty()) return;
   auto still_used = [&](const auto& map) {

@@ -14,11 +14,12 @@
 #include "api/cluster.pb.h"
 #include "proxy/base/clock.h"
 #include "proxy/server/publisher.h"
+#include "proxy/server/subscription_stats.h"
 #include "proxy/server/xds_sources.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/cluster_shared.h"
-#include "proxy/upstream/dns_cluster.h"
-#include "proxy/upstream/dns_resolver.h"
+#include "proxy/upstream/dns/dns_cluster.h"
+#include "proxy/upstream/dns/dns_resolver.h"
 #include "xds/subscription.h"
 #include "xds/translate/context.h"
 
@@ -40,8 +41,7 @@ struct ManagedCluster {
 
 class ClusterManager final : public xds::ResourceConsumer {
  public:
-  ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, upstream::DnsResolver& dns, EventLoop& loop,
-                 stats::Store& stats, xds::translate::Context& context, XdsSources& sources);
+  ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, WorkerContext& main, stats::Store& stats, xds::translate::Context& context, XdsSources& sources);
   ~ClusterManager();
 
   /// A cluster of the bootstrap. Fails on a duplicate name.
@@ -69,22 +69,27 @@ class ClusterManager final : public xds::ResourceConsumer {
 
   absl::Status apply(const envoy::config::cluster::v3::Cluster& proto,
                      std::shared_ptr<const upstream::ClusterConfig> config, const std::string& version, bool is_static);
-  void start_discovery(ManagedCluster& cluster);
+  absl::Status start_discovery(ManagedCluster& cluster);
+  absl::Status start_dns(ManagedCluster& cluster);
   void watch_eds(const ManagedCluster& cluster);
   void apply_assignment(ManagedCluster& cluster, upstream::LoadAssignment assignment);
   void on_eds(const std::string& service, const upstream::LoadAssignment* assignment);
-  void on_dns(const std::string& name, upstream::LoadAssignment assignment);
+  void on_dns(const std::string& name, const upstream::LoadAssignment& assignment);
+  void publish_hosts(const ManagedCluster& cluster);
   void make_active(const std::string& name);
   void remove(const std::string& name);
   void publish(const ManagedCluster& cluster);
+  std::shared_ptr<upstream::ClusterShared> shared_for(const upstream::ClusterConfig& config);
   void update_gauges();
   void check_initialized();
 
   Publisher& publisher_;
   upstream::ClusterMap& main_clusters_;
-  upstream::DnsResolver& dns_;
-  EventLoop& loop_;
+  WorkerContext& main_;
+  /// By the servers they ask: the first is the system's.
+  std::map<std::vector<std::string>, std::unique_ptr<upstream::DnsResolver>> resolvers_;
   stats::Store& stats_;
+  std::shared_ptr<stats::Group<stats::ClusterManagerSchema>> counts_;
   xds::translate::Context& context_;
   XdsSources& sources_;
   std::map<std::string, std::unique_ptr<ManagedCluster>> active_;

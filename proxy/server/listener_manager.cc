@@ -6,6 +6,7 @@
 #include <set>
 
 #include "proxy/base/log.h"
+#include "proxy/stats/names.h"
 #include "xds/translate/listener.h"
 
 namespace remora::server {
@@ -29,9 +30,9 @@ Socket share(const Socket& socket) { return Socket(fcntl(socket.fd(), F_DUPFD_CL
 }  // namespace
 
 ListenerManager::ListenerManager(Publisher& publisher, RouteManager& routes, EventLoop& loop,
-                                 stats::ListenerManagerSlab& stats, xds::translate::Context& context,
+                                 stats::Store& stats, xds::translate::Context& context,
                                  uint64_t drain_time_ms)
-    : publisher_(publisher), routes_(routes), loop_(loop), stats_(stats), context_(context), drain_time_ms_(drain_time_ms) {
+    : publisher_(publisher), routes_(routes), loop_(loop), stats_(stats.group<stats::ListenerManagerSchema>(stats::kListenerManagerPrefix)), context_(context), drain_time_ms_(drain_time_ms) {
   routes_.set_on_settled([this] { settle_warming(); });
 }
 
@@ -48,7 +49,7 @@ absl::Status ListenerManager::add_static(const envoy::config::listener::v3::List
 void ListenerManager::start_workers() {
   workers_started_ = true;
   for (auto& [name, listener] : active_) publish(*listener);
-  stats_.set(stats::ListenerManagerStat::workers_started, 1);
+  stats_->set(stats::ListenerManagerMainStat::workers_started, 1);
 }
 
 void ListenerManager::when_initialized(bool wait_for_lds, std::function<void()> done) {
@@ -124,15 +125,15 @@ absl::Status ListenerManager::apply(const envoy::config::listener::v3::Listener&
     absl::Status status = check_address(*listener->config);
     if (status.ok()) status = bind(*listener);
     if (!status.ok()) {
-      stats_.inc(stats::ListenerManagerStat::listener_create_failure);
+      stats_->inc(stats::ListenerManagerMainStat::listener_create_failure);
       return status;
     }
   }
   if (current == active_.end()) {
-    stats_.inc(stats::ListenerManagerStat::listener_added);
+    stats_->inc(stats::ListenerManagerMainStat::listener_added);
   } else {
-    stats_.inc(stats::ListenerManagerStat::listener_modified);
-    if (keeps_sockets) stats_.inc(stats::ListenerManagerStat::listener_in_place_updated);
+    stats_->inc(stats::ListenerManagerMainStat::listener_modified);
+    if (keeps_sockets) stats_->inc(stats::ListenerManagerMainStat::listener_in_place_updated);
   }
   warming_[name] = std::move(listener);
   if (is_static) {
@@ -236,7 +237,7 @@ void ListenerManager::publish(ManagedListener& listener) {
   for (auto& sockets : listener.sockets) {
     for (const Socket& socket : sockets) {
       if (absl::Status status = start_listening(socket, options); !status.ok()) {
-        LOG_ERROR("config", "listener '{}': {}", listener.config->name, std::string(status.message()));
+        LOG_ERROR(config, "listener '{}': {}", listener.config->name, std::string(status.message()));
       }
     }
   }
@@ -246,7 +247,7 @@ void ListenerManager::publish(ManagedListener& listener) {
     return update;
   });
   listener.sockets.clear();
-  stats_.add(stats::ListenerManagerStat::listener_create_success, publisher_.workers());
+  stats_->add(stats::ListenerManagerMainStat::listener_create_success, publisher_.workers());
 }
 
 void ListenerManager::remove(const std::string& name) {
@@ -259,7 +260,7 @@ void ListenerManager::remove(const std::string& name) {
     count_draining();
     known = true;
   }
-  if (known) stats_.inc(stats::ListenerManagerStat::listener_removed);
+  if (known) stats_->inc(stats::ListenerManagerMainStat::listener_removed);
 }
 
 void ListenerManager::drain(DrainScope scope, bool stop_accepting) {
@@ -267,17 +268,17 @@ void ListenerManager::drain(DrainScope scope, bool stop_accepting) {
   if (!stop_accepting) return;
   for (const auto& [name, listener] : active_) {
     if (scope == DrainScope::InboundOnly && listener->config->direction != TrafficDirection::Inbound) continue;
-    stats_.inc(stats::ListenerManagerStat::listener_stopped);
+    stats_->inc(stats::ListenerManagerMainStat::listener_stopped);
   }
 }
 
 void ListenerManager::count_draining() {
-  stats_.add(stats::ListenerManagerStat::total_listeners_draining, 1);
+  stats_->inc(stats::ListenerManagerMainStat::total_listeners_draining);
   auto timer = std::make_unique<Timer>(
       loop_.timers(),
       [](void* self) {
         auto& manager = *static_cast<ListenerManager*>(self);
-        manager.stats_.sub(stats::ListenerManagerStat::total_listeners_draining, 1);
+        manager.stats_->dec(stats::ListenerManagerMainStat::total_listeners_draining);
         std::erase_if(manager.draining_, [](const auto& t) { return !t->armed(); });
       },
       this);
@@ -286,8 +287,8 @@ void ListenerManager::count_draining() {
 }
 
 void ListenerManager::update_gauges() {
-  stats_.set(stats::ListenerManagerStat::total_listeners_active, active_.size());
-  stats_.set(stats::ListenerManagerStat::total_listeners_warming, warming_.size());
+  stats_->set(stats::ListenerManagerMainStat::total_listeners_active, active_.size());
+  stats_->set(stats::ListenerManagerMainStat::total_listeners_warming, warming_.size());
 }
 
 void ListenerManager::check_initialized() {

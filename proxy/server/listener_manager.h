@@ -18,6 +18,7 @@
 #include "proxy/server/publisher.h"
 #include "proxy/server/route_manager.h"
 #include "proxy/stats/schemas.h"
+#include "proxy/stats/store.h"
 #include "xds/subscription.h"
 #include "xds/translate/context.h"
 
@@ -36,7 +37,7 @@ struct ManagedListener {
 
 class ListenerManager final : public xds::ResourceConsumer {
  public:
-  ListenerManager(Publisher& publisher, RouteManager& routes, EventLoop& loop, stats::ListenerManagerSlab& stats,
+  ListenerManager(Publisher& publisher, RouteManager& routes, EventLoop& loop, stats::Store& stats,
                   xds::translate::Context& context, uint64_t drain_time_ms);
   ~ListenerManager();
 
@@ -78,7 +79,7 @@ class ListenerManager final : public xds::ResourceConsumer {
   Publisher& publisher_;
   RouteManager& routes_;
   EventLoop& loop_;
-  stats::ListenerManagerSlab& stats_;
+  std::shared_ptr<stats::Group<stats::ListenerManagerSchema>> stats_;
   xds::translate::Context& context_;
   uint64_t drain_time_ms_;
   std::map<std::string, std::unique_ptr<ManagedListener>> active_;

@@ -51,7 +51,7 @@ class RouteManager::Watch final : public xds::ResourceConsumer {
     entry.proto = std::move(proto);
     entry.updated_at = wall_now_ns();
     manager_.publisher_.post_all([&](size_t) -> ConfigUpdate { return SetRoutes{entry.table}; });
-    LOG_DEBUG("router", "route configuration '{}' updated", name_);
+    LOG_DEBUG(router, "route configuration '{}' updated", name_);
     return absl::OkStatus();
   }
 

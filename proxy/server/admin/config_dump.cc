@@ -1,0 +1,166 @@
+#include "proxy/server/admin/config_dump.h"
+
+#include <google/protobuf/util/field_mask_util.h>
+#include <re2/re2.h>
+
+#include "api/admin.pb.h"
+#include "api/endpoint.pb.h"
+#include "proxy/server/admin/json.h"
+#include "proxy/server/admin/endpoints_message.h"
+
+namespace remora::server {
+namespace {
+
+using envoy::admin::v3::ClustersConfigDump;
+using envoy::admin::v3::ConfigDump;
+using envoy::admin::v3::EndpointsConfigDump;
+using envoy::admin::v3::ListenersConfigDump;
+using envoy::admin::v3::RoutesConfigDump;
+using google::protobuf::Message;
+
+using NameFilter = std::function<bool(const std::string&)>;
+
+ClustersConfigDump dump_clusters(const ClusterManager& clusters, const NameFilter& wanted) {
+  ClustersConfigDump dump;
+  dump.set_version_info(clusters.cds_version());
+  auto add_dynamic = [](const ManagedCluster& cluster, ClustersConfigDump::DynamicCluster* out) {
+    out->set_version_info(cluster.version);
+    out->mutable_cluster()->PackFrom(cluster.proto);
+    set_time(cluster.updated_at, out->mutable_last_updated());
+  };
+  for (const auto& [name, cluster] : clusters.active()) {
+    if (!wanted(name)) continue;
+    if (cluster->is_static) {
+      auto* out = dump.add_static_clusters();
+      out->mutable_cluster()->PackFrom(cluster->proto);
+      set_time(cluster->updated_at, out->mutable_last_updated());
+    } else {
+      add_dynamic(*cluster, dump.add_dynamic_active_clusters());
+    }
+  }
+  for (const auto& [name, cluster] : clusters.warming()) {
+    if (wanted(name)) add_dynamic(*cluster, dump.add_dynamic_warming_clusters());
+  }
+  return dump;
+}
+
+ListenersConfigDump dump_listeners(const ListenerManager& listeners, const NameFilter& wanted) {
+  ListenersConfigDump dump;
+  dump.set_version_info(listeners.lds_version());
+  std::map<std::string, ListenersConfigDump::DynamicListener*> by_name;
+  auto dynamic = [&](const std::string& name) {
+    auto*& out = by_name[name];
+    if (out == nullptr) {
+      out = dump.add_dynamic_listeners();
+      out->set_name(name);
+    }
+    return out;
+  };
+  auto fill = [](const ManagedListener& listener, ListenersConfigDump::DynamicListenerState* state) {
+    state->set_version_info(listener.version);
+    state->mutable_listener()->PackFrom(listener.proto);
+    set_time(listener.updated_at, state->mutable_last_updated());
+  };
+  for (const auto& [name, listener] : listeners.active()) {
+    if (!wanted(name)) continue;
+    if (listener->is_static) {
+      auto* out = dump.add_static_listeners();
+      out->mutable_listener()->PackFrom(listener->proto);
+      set_time(listener->updated_at, out->mutable_last_updated());
+    } else {
+      fill(*listener, dynamic(name)->mutable_active_state());
+    }
+  }
+  for (const auto& [name, listener] : listeners.warming()) {
+    if (wanted(name)) fill(*listener, dynamic(name)->mutable_warming_state());
+  }
+  for (const xds::Reject& reject : listeners.last_rejected()) {
+    if (wanted(reject.resource)) dynamic(reject.resource)->mutable_error_state()->set_details(reject.reason);
+  }
+  return dump;
+}
+
+RoutesConfigDump dump_routes(const RouteManager& routes, const NameFilter& wanted) {
+  RoutesConfigDump dump;
+  for (const auto& [name, entry] : routes.entries()) {
+    if (entry->table == nullptr || !wanted(name)) continue;
+    auto* out = dump.add_dynamic_route_configs();
+    out->set_version_info(entry->version);
+    out->mutable_route_config()->PackFrom(entry->proto);
+    set_time(entry->updated_at, out->mutable_last_updated());
+  }
+  return dump;
+}
+
+EndpointsConfigDump dump_endpoints(const ClusterManager& clusters, const NameFilter& wanted) {
+  EndpointsConfigDump dump;
+  for (const auto& [name, cluster] : clusters.active()) {
+    if (!wanted(name)) continue;
+    auto assignment = assignment_message(*cluster);
+    if (cluster->config->discovery == upstream::Discovery::Eds) {
+      auto* out = dump.add_dynamic_endpoint_configs();
+      out->set_version_info(clusters.eds_version(assignment.cluster_name()));
+      out->mutable_endpoint_config()->PackFrom(assignment);
+    } else {
+      dump.add_static_endpoint_configs()->mutable_endpoint_config()->PackFrom(assignment);
+    }
+  }
+  return dump;
+}
+
+/// ?resource=: only that repeated field, each element an Any of its own, its content trimmed to ?mask.
+absl::Status keep_resource(const std::string& field, const std::optional<std::string>& mask,
+                           const std::vector<const Message*>& dumps, ConfigDump* out) {
+  for (const Message* dump : dumps) {
+    const auto* descriptor = dump->GetDescriptor()->FindFieldByName(field);
+    if (descriptor == nullptr || !descriptor->is_repeated() || descriptor->message_type() == nullptr) continue;
+    const auto* reflection = dump->GetReflection();
+    for (int i = 0; i < reflection->FieldSize(*dump, descriptor); ++i) {
+      std::unique_ptr<Message> element(reflection->GetRepeatedMessage(*dump, descriptor, i).New());
+      element->CopyFrom(reflection->GetRepeatedMessage(*dump, descriptor, i));
+      if (mask) {
+        google::protobuf::FieldMask fields;
+        google::protobuf::util::FieldMaskUtil::FromString(*mask, &fields);
+        google::protobuf::util::FieldMaskUtil::TrimOptions options;
+        google::protobuf::util::FieldMaskUtil::TrimMessage(fields, element.get(), options);
+      }
+      out->add_configs()->PackFrom(*element);
+    }
+    return absl::OkStatus();
+  }
+  return absl::NotFoundError(field + " not found in config dump\n");
+}
+
+}  // namespace
+
+AdminResponse config_dump(const DumpSources& sources, const AdminRequest& request) {
+  NameFilter wanted = [](const std::string&) { return true; };
+  if (auto pattern = request.get("name_regex")) {
+    auto regex = std::make_shared<re2::RE2>(*pattern, re2::RE2::Quiet);
+    if (!regex->ok()) return AdminResponse::text("Error while parsing name_regex from " + *pattern + "\n", 400);
+    wanted = [regex](const std::string& name) { return re2::RE2::FullMatch(name, *regex); };
+  }
+  envoy::admin::v3::BootstrapConfigDump bootstrap;
+  *bootstrap.mutable_bootstrap() = sources.bootstrap;
+  set_time(sources.started_at, bootstrap.mutable_last_updated());
+  ClustersConfigDump clusters = dump_clusters(sources.clusters, wanted);
+  ListenersConfigDump listeners = dump_listeners(sources.listeners, wanted);
+  RoutesConfigDump routes = dump_routes(sources.routes, wanted);
+  EndpointsConfigDump endpoints;
+  std::vector<const Message*> dumps = {&bootstrap, &clusters, &listeners, &routes};
+  if (request.has("include_eds")) {
+    endpoints = dump_endpoints(sources.clusters, wanted);
+    dumps.push_back(&endpoints);
+  }
+
+  ConfigDump out;
+  if (auto field = request.get("resource")) {
+    absl::Status status = keep_resource(*field, request.get("mask"), dumps, &out);
+    if (!status.ok()) return AdminResponse::text(std::string(status.message()), 404);
+  } else {
+    for (const Message* dump : dumps) out.add_configs()->PackFrom(*dump);
+  }
+  return AdminResponse::json(to_json(out));
+}
+
+}  // namespace remora::server

@@ -1,0 +1,16 @@
+// Messages to JSON for admin answers, in Envoy's spelling (snake_case names, two-space indentation).
+#pragma once
+
+#include <string>
+
+#include <google/protobuf/message.h>
+#include <google/protobuf/timestamp.pb.h>
+
+#include "proxy/base/clock.h"
+
+namespace remora::server {
+
+std::string to_json(const google::protobuf::Message& message);
+void set_time(WallNs when, google::protobuf::Timestamp* out);
+
+}  // namespace remora::server
