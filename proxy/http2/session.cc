@@ -1,0 +1,229 @@
+// The session around nghttp2: set-up, input, output, streams' ends.
+#include "proxy/http2/session.h"
+
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+
+#include "proxy/http2/callbacks.h"
+#include "proxy/http2/stream.h"
+
+namespace remora::http2 {
+namespace {
+
+constexpr uint32_t kMaxStreamId = 0x7fffffff;
+
+struct OptionDelete {
+  void operator()(nghttp2_option* option) const { nghttp2_option_del(option); }
+};
+
+std::unique_ptr<nghttp2_option, OptionDelete> library_options(const SessionOptions& options) {
+  nghttp2_option* option = nullptr;
+  nghttp2_option_new(&option);
+  nghttp2_option_set_no_auto_window_update(option, 1);
+  nghttp2_option_set_no_closed_streams(option, 1);
+  nghttp2_option_set_max_outbound_ack(option, options.flood.max_outbound_control_frames);
+  nghttp2_option_set_max_deflate_dynamic_table_size(option, options.hpack_table_bytes);
+  nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_ALTSVC);
+  return std::unique_ptr<nghttp2_option, OptionDelete>(option);
+}
+
+}  // namespace
+
+Session::Session(const SessionOptions& options, SessionUser& user, TimerWheel& timers,
+                 BlockPool& blocks)
+    : options_(options),
+      user_(user),
+      blocks_(blocks),
+      timers_(timers),
+      guard_(options.flood),
+      keepalive_(timers, Timer::bind<&Session::on_keepalive_timer, Session>(), this) {
+  nghttp2_session_client_new2(&session_, callbacks(), this, library_options(options).get());
+  submit_settings();
+  if (options_.keepalive_interval_ms > 0) keepalive_.arm(options_.keepalive_interval_ms);
+}
+
+Session::~Session() { nghttp2_session_del(session_); }
+
+void Session::submit_settings() {
+  const nghttp2_settings_entry settings[] = {
+      {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, options_.hpack_table_bytes},
+      {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options_.initial_stream_window},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options_.max_header_list_bytes},
+  };
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, std::size(settings));
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
+                                        static_cast<int32_t>(options_.initial_connection_window));
+}
+
+// ---------------------------------------------------------------------------------------- streams
+
+http::StreamSender& Session::open_stream(http::StreamReceiver& response) {
+  auto& stream = streams_.emplace_back(std::make_unique<Stream>(*this, response));
+  stream->index_ = streams_.size() - 1;
+  guard_.on_stream_opened();
+  return *stream;
+}
+
+bool Session::can_open_stream() const {
+  if (draining_ || broken_) return false;
+  if (nghttp2_session_get_next_stream_id(session_) + 2 * active_streams() > kMaxStreamId) {
+    return false;
+  }
+  const uint32_t peer_max =
+      nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+  return active_streams() < std::min(peer_max, options_.max_concurrent_streams);
+}
+
+void Session::news(Stream& stream) {
+  if (stream.in_news_ || stream.receiver_ == nullptr) return;
+  stream.in_news_ = true;
+  news_.push_back(&stream);
+}
+
+void Session::unsettled(Stream& stream) {
+  if (stream.in_unsettled_ || stream.receiver_ == nullptr) return;
+  stream.in_unsettled_ = true;
+  unsettled_.push_back(&stream);
+}
+
+void Session::bury(Stream& stream) {
+  if (std::exchange(stream.in_dead_, true)) return;
+  dead_.push_back(&stream);
+  want_turn();
+}
+
+void Session::abandon(http::ResetReason reason, std::string_view detail) {
+  broken_ = abandoned_ = true;
+  keepalive_.disarm();
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    Stream& stream = *streams_[i];
+    http::StreamReceiver* receiver = std::exchange(stream.receiver_, nullptr);
+    stream.closed_ = true;
+    bury(stream);
+    if (receiver != nullptr) receiver->on_reset(reason, detail);
+  }
+}
+
+void Session::sweep() {
+  if (dead_.empty()) return;
+  std::erase_if(news_, [](Stream* s) { return s->in_dead_; });
+  std::erase_if(unsettled_, [](Stream* s) { return s->in_dead_; });
+  const size_t ended = dead_.size();
+  for (Stream* stream : dead_) {
+    const size_t at = stream->index_;
+    if (at + 1 != streams_.size()) {
+      std::swap(streams_[at], streams_.back());
+      streams_[at]->index_ = at;
+    }
+    streams_.pop_back();
+  }
+  dead_.clear();
+  for (size_t i = 0; i < ended; ++i) user_.on_stream_ended();
+}
+
+// ------------------------------------------------------------------------------------------ input
+
+bool Session::receive(Buffer& data) {
+  while (!data.empty() && !broken_) {
+    input_block_ = data.front_block();
+    input_ = data.front();
+    const ssize_t taken = nghttp2_session_mem_recv(
+        session_, reinterpret_cast<const uint8_t*>(input_.data()), input_.size());
+    if (taken == NGHTTP2_ERR_FLOODED) {
+      fail("http2.outbound_frames_flood", NGHTTP2_ENHANCE_YOUR_CALM);
+    } else if (taken < 0) {
+      fail("http2.protocol_error{" + library_message_ + "}", NGHTTP2_PROTOCOL_ERROR);
+    }
+    data.consume(input_.size());
+  }
+  input_block_ = BlockRef();
+  input_ = {};
+  if (!broken_ && options_.keepalive_interval_ms > 0 && !ping_outstanding_) {
+    keepalive_.arm(options_.keepalive_interval_ms);
+  }
+  data.clear();
+  want_turn();
+  return !broken_;
+}
+
+void Session::fail(std::string_view detail, uint32_t error_code) {
+  if (std::exchange(broken_, true)) return;
+  error_ = detail;
+  nghttp2_session_terminate_session(session_, error_code);
+}
+
+/// A client has no other reason to send one than that nghttp2 found the connection broken.
+void Session::on_goaway_sent(uint32_t error_code) {
+  if (std::exchange(broken_, true)) return;
+  error_ = "http2.protocol_error{";
+  error_ += library_message_.empty() ? nghttp2_http2_strerror(error_code) : library_message_;
+  error_ += "}";
+  error_untold_ = true;
+}
+
+void Session::on_keepalive_timer() {
+  if (broken_) return;
+  if (ping_outstanding_) {
+    fail("http2.keepalive_timeout", NGHTTP2_NO_ERROR);
+    user_.on_session_error(error_);
+    return;
+  }
+  ping_outstanding_ = true;
+  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+  keepalive_.arm(options_.keepalive_timeout_ms);
+  want_turn();
+}
+
+// -------------------------------------------------------------------------------------- turn's end
+
+void Session::turn(Buffer& out, size_t max_bytes) {
+  tell_user();
+  deliver_all();
+  encode(out, max_bytes);
+  settle();
+  deliver_all();  // streams that encoding closed
+  sweep();
+  if (!news_.empty()) want_turn();
+  if (std::exchange(error_untold_, false)) user_.on_session_error(error_);
+}
+
+void Session::tell_user() {
+  if (const auto max = std::exchange(max_streams_changed_, std::nullopt))
+    user_.on_max_streams(*max);
+  if (draining_ && !std::exchange(goaway_told_, true)) user_.on_goaway();
+}
+
+void Session::deliver_all() {
+  std::vector<Stream*> batch;
+  batch.swap(news_);
+  for (Stream* stream : batch) {
+    stream->in_news_ = false;
+    if (stream->receiver_ != nullptr) stream->deliver();
+  }
+}
+
+void Session::encode(Buffer& out, size_t max_bytes) {
+  if (abandoned_) return;
+  out_ = &out;
+  out_max_bytes_ = max_bytes;
+  while (out.size() < max_bytes) {
+    const uint8_t* frames = nullptr;
+    const ssize_t bytes = nghttp2_session_mem_send(session_, &frames);
+    if (bytes <= 0) break;
+    out.append({reinterpret_cast<const char*>(frames), static_cast<size_t>(bytes)});
+  }
+  out_ = nullptr;
+}
+
+void Session::settle() {
+  std::vector<Stream*> batch;
+  batch.swap(unsettled_);
+  for (Stream* stream : batch) {
+    stream->in_unsettled_ = false;
+    stream->check_water_marks();
+  }
+}
+
+}  // namespace remora::http2

@@ -1,0 +1,124 @@
+// One HTTP/2 connection as bytes in, bytes out and streams: HPACK, flow control, limits. It knows
+// no socket; a codec feeds it what was read and takes what is to be written. The only file that
+// calls nghttp2, with stream.cc and flood_limits.cc. Owned by its codec; that connection's thread
+// only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/base/buffer.h"
+#include "proxy/base/timer_wheel.h"
+#include "proxy/http/codec.h"
+#include "proxy/http2/flood_limits.h"
+
+struct nghttp2_session;
+
+namespace remora::http2 {
+
+class Stream;
+struct Callbacks;
+
+struct SessionOptions {
+  uint32_t initial_stream_window =
+      16 * 1024 * 1024;  // bytes that one stream may have in flight to us
+  uint32_t initial_connection_window = 24 * 1024 * 1024;  // bytes
+  uint32_t hpack_table_bytes = 4096;
+  uint32_t max_concurrent_streams = 1024;      // that we open, if the peer allows as many
+  uint32_t max_header_list_bytes = 60 * 1024;  // received, decoded, 32 more per field
+  uint32_t max_headers = 100;
+  uint32_t stream_send_high_water =
+      256 * 1024;  // bytes waiting in one stream before its user is asked to stop
+  uint64_t keepalive_interval_ms = 0;  // PING when nothing was read for so long; 0: never
+  uint64_t keepalive_timeout_ms = 20'000;
+  FloodLimits flood;
+};
+
+/// The codec above a session.
+class SessionUser {
+ public:
+  /// turn() wants to be called at the end of this loop turn.
+  virtual void on_work_pending() = 0;
+  virtual void on_stream_ended() = 0;
+  virtual void on_goaway() = 0;                   // no new streams from now on
+  virtual void on_max_streams(uint32_t max) = 0;  // the peer's SETTINGS
+  /// From turn() or a timer: the peer broke the protocol, or does not answer.
+  virtual void on_session_error(std::string_view detail) = 0;
+
+ protected:
+  ~SessionUser() = default;
+};
+
+class Session {
+ public:
+  /// The client side. Its preface and SETTINGS wait to be written.
+  Session(const SessionOptions& options, SessionUser& user, TimerWheel& timers, BlockPool& blocks);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// Takes in all of `data` and tells the streams what came. False: the connection is broken,
+  /// error() says how; turn() then still yields a GOAWAY that explains it to the peer.
+  bool receive(Buffer& data);
+  /// Delivers what waited, moves the frames that are ready into `out` until it holds `max_bytes`,
+  /// and frees streams that are over. Receivers are called from here.
+  void turn(Buffer& out, size_t max_bytes);
+
+  http::StreamSender& open_stream(http::StreamReceiver& response);
+  bool can_open_stream() const;
+  size_t active_streams() const { return streams_.size() - dead_.size(); }
+  /// Every stream hears on_reset(); nothing may be sent any more.
+  void abandon(http::ResetReason reason, std::string_view detail);
+  /// No new streams; what is open goes on.
+  bool draining() const { return draining_; }
+  const std::string& error() const { return error_; }
+
+ private:
+  friend class Stream;
+  friend struct Callbacks;
+
+  void submit_settings();
+  void want_turn() { user_.on_work_pending(); }
+  void news(Stream& stream);       // it has something to deliver
+  void unsettled(Stream& stream);  // what it has to send grew or shrank
+  void bury(Stream& stream);
+  void deliver_all();
+  void encode(Buffer& out, size_t max_bytes);
+  void settle();
+  void sweep();
+  void fail(std::string_view detail, uint32_t error_code);
+  void tell_user();
+  void on_goaway_sent(uint32_t error_code);
+  void on_keepalive_timer();
+
+  const SessionOptions options_;
+  SessionUser& user_;
+  BlockPool& blocks_;
+  TimerWheel& timers_;
+  nghttp2_session* session_ = nullptr;
+  FloodGuard guard_;
+  std::vector<std::unique_ptr<Stream>> streams_;  // any order; a stream knows its index
+  std::vector<Stream*> dead_;                     // over for both sides, to be freed by sweep()
+  std::vector<Stream*> news_;
+  std::vector<Stream*> unsettled_;  // water marks to look at after encoding
+  bool draining_ = false;
+  bool goaway_told_ = false;
+  bool broken_ = false;
+  bool error_untold_ = false;
+  bool abandoned_ = false;
+  Buffer* out_ = nullptr;  // while encoding
+  size_t out_max_bytes_ = 0;
+  BlockRef input_block_;  // while receiving: where the bytes at hand lie
+  std::string_view input_;
+  std::optional<uint32_t> max_streams_changed_;
+  std::string library_message_;  // nghttp2's last complaint
+  std::string error_;
+  Timer keepalive_;
+  bool ping_outstanding_ = false;
+};
+
+}  // namespace remora::http2

@@ -1,0 +1,247 @@
+// Sending into nghttp2, and handing what came to the receiver.
+#include "proxy/http2/stream.h"
+
+#include <absl/container/inlined_vector.h>
+#include <nghttp2/nghttp2.h>
+
+#include "proxy/http2/callbacks.h"
+#include "proxy/http2/session.h"
+
+namespace remora::http2 {
+namespace {
+
+using http::HeaderEntry;
+using http::HeaderId;
+using http::ResetReason;
+
+constexpr uint16_t kMaxInformational = 100;  // 1xx before one response
+
+using FieldList = absl::InlinedVector<nghttp2_nv, 48>;
+
+nghttp2_nv field(std::string_view name, std::string_view value) {
+  auto* n = reinterpret_cast<uint8_t*>(const_cast<char*>(name.data()));
+  auto* v = reinterpret_cast<uint8_t*>(const_cast<char*>(value.data()));
+  return {n, v, name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+}
+
+/// Fields that belong to an HTTP/1 connection and must not go into HTTP/2 (RFC 9113 section 8.2.2).
+bool connection_specific(const HeaderEntry& entry) {
+  switch (entry.id) {
+    case HeaderId::Connection:
+    case HeaderId::KeepAlive:
+    case HeaderId::ProxyConnection:
+    case HeaderId::TransferEncoding:
+    case HeaderId::Upgrade:
+    case HeaderId::Http2Settings:
+    case HeaderId::Host:
+      return true;
+    case HeaderId::Te:
+      return entry.value != "trailers";
+    default:
+      return false;
+  }
+}
+
+/// Pseudo-headers first, as HTTP/2 wants them.
+FieldList encodable(const http::HeaderMap& headers) {
+  FieldList fields;
+  for (const HeaderEntry& entry : headers.entries()) {
+    if (!entry.removed && is_pseudo(entry.id)) fields.push_back(field(entry.name, entry.value));
+  }
+  for (const HeaderEntry& entry : headers.entries()) {
+    if (entry.removed || is_pseudo(entry.id) || connection_specific(entry)) continue;
+    fields.push_back(field(entry.name, entry.value));
+  }
+  return fields;
+}
+
+uint32_t error_code_of(ResetReason reason) {
+  switch (reason) {
+    case ResetReason::ProtocolError:
+    case ResetReason::IncompleteBody:
+      return NGHTTP2_PROTOCOL_ERROR;
+    case ResetReason::RemoteRefused:
+      return NGHTTP2_REFUSED_STREAM;
+    default:
+      return NGHTTP2_CANCEL;
+  }
+}
+
+}  // namespace
+
+Stream::Stream(Session& session, http::StreamReceiver& receiver)
+    : session_(session),
+      receiver_(&receiver),
+      received_(session.blocks_),
+      pending_(session.blocks_) {}
+
+// ---------------------------------------------------------------------------------------- sending
+
+void Stream::send_informational(const http::HeaderMap& headers) {
+  const FieldList fields = encodable(headers);
+  nghttp2_submit_headers(session_.session_, NGHTTP2_FLAG_NONE, id_, nullptr, fields.data(),
+                         fields.size(), nullptr);
+  session_.want_turn();
+}
+
+void Stream::send_headers(const http::HeaderMap& headers, bool end_stream) {
+  const FieldList fields = encodable(headers);
+  nghttp2_data_provider body = body_of(*this);
+  const int32_t id = nghttp2_submit_request(session_.session_, nullptr, fields.data(),
+                                            fields.size(), end_stream ? nullptr : &body, this);
+  if (id > 0) {
+    id_ = id;
+  } else {  // no stream ids left: can_open_stream() is false from now on
+    closed_ = true;
+    close_code_ = NGHTTP2_REFUSED_STREAM;
+    session_.news(*this);
+  }
+  session_.want_turn();
+}
+
+void Stream::send_data(Buffer& data, bool end_stream) {
+  pending_.append(std::move(data));
+  if (end_stream) end_after_pending_ = true;
+  if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_.session_, id_);
+  session_.unsettled(*this);
+  session_.want_turn();
+}
+
+void Stream::send_trailers(const http::HeaderMap& trailers) {
+  for (const HeaderEntry& entry : trailers.entries()) {
+    if (entry.removed || is_pseudo(entry.id) || connection_specific(entry)) continue;
+    send_trailers_.emplace_back(entry.name, entry.value);
+  }
+  end_after_pending_ = true;
+  if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_.session_, id_);
+  session_.want_turn();
+}
+
+void Stream::reset(ResetReason reason) {
+  if (!closed_) {
+    if (id_ == 0) {
+      closed_ = true;
+    } else {
+      nghttp2_submit_rst_stream(session_.session_, NGHTTP2_FLAG_NONE, id_, error_code_of(reason));
+      session_.want_turn();
+    }
+  }
+  detach();
+}
+
+void Stream::check_water_marks() {
+  if (receiver_ == nullptr) return;
+  const uint32_t high = session_.options_.stream_send_high_water;
+  if (!over_high_water_ && pending_.size() > high) {
+    over_high_water_ = true;
+    receiver_->on_send_high_water();
+  } else if (over_high_water_ && pending_.size() <= high / 2) {
+    over_high_water_ = false;
+    receiver_->on_send_low_water();
+  }
+}
+
+// -------------------------------------------------------------------------------------- receiving
+
+bool Stream::add_header(std::string_view name, std::string_view value) {
+  const SessionOptions& options = session_.options_;
+  header_list_bytes_ += name.size() + value.size() + 32;
+  if (header_list_bytes_ > options.max_header_list_bytes || ++header_count_ > options.max_headers) {
+    detail_ = "http2.too_many_headers";
+    return false;
+  }
+  Arena& arena = arriving_->arena();
+  const HeaderId id = http::header_id_of(name);
+  if (id != HeaderId::Other) {
+    arriving_->add(id, arena.copy(value));
+  } else {
+    arriving_->push(id, arena.copy(name), arena.copy(value));
+  }
+  return true;
+}
+
+bool Stream::headers_complete() {
+  http::HeaderMap block = std::move(*arriving_);
+  arriving_.reset();
+  if (headers_) {
+    trailers_.emplace(std::move(block));
+  } else if (block.status() >= 100 && block.status() < 200) {
+    if (++informational_count_ > kMaxInformational) {
+      detail_ = "http2.too_many_informational";
+      return false;
+    }
+    informational_.push_back(std::move(block));
+  } else {
+    headers_.emplace(std::move(block));
+  }
+  return true;
+}
+
+void Stream::resume_receiving() {
+  if (--receive_pauses_ > 0) return;
+  session_.news(*this);
+  session_.want_turn();
+}
+
+void Stream::deliver() {
+  for (size_t i = 0; i < informational_.size() && !delivery_stopped(); ++i) {
+    receiver_->on_informational(informational_[i]);
+  }
+  if (!delivery_stopped()) informational_.clear();
+  if (headers_ && !headers_delivered_ && !delivery_stopped()) {
+    headers_delivered_ = true;
+    end_delivered_ = remote_ended_ && received_.empty() && !trailers_;
+    receiver_->on_headers(*headers_, end_delivered_);
+  }
+  if (headers_delivered_ && !end_delivered_) deliver_body();
+  if (receiver_ != nullptr && closed_) deliver_close();
+}
+
+void Stream::deliver_body() {
+  if (delivery_stopped()) return;
+  const bool last = remote_ended_ && !trailers_;
+  if (!received_.empty() || last) {
+    const size_t before = received_.size();
+    end_delivered_ = last;
+    receiver_->on_data(received_, last);
+    if (receiver_ == nullptr) return;  // reset() gave the window back
+    if (last) received_.clear();
+    consumed(before - received_.size());
+  }
+  if (trailers_ && !end_delivered_ && received_.empty() && !delivery_stopped()) {
+    end_delivered_ = true;
+    receiver_->on_trailers(*trailers_);
+  }
+}
+
+void Stream::deliver_close() {
+  if (remote_ended_ && !end_delivered_) return;  // paused: the rest comes first
+  http::StreamReceiver& receiver = *receiver_;
+  detach();
+  if (remote_ended_ && local_ended_) return;
+  if (close_code_ == NGHTTP2_REFUSED_STREAM) {
+    receiver.on_reset(ResetReason::RemoteRefused, "http2.remote_refuse");
+  } else if (remote_reset_) {
+    receiver.on_reset(ResetReason::RemoteReset, "http2.remote_reset");
+  } else {
+    receiver.on_reset(ResetReason::ProtocolError,
+                      detail_.empty() ? "http2.violation.of.messaging.rule" : detail_);
+  }
+}
+
+void Stream::detach() {
+  receiver_ = nullptr;
+  if (const size_t left = received_.size()) {
+    received_.clear();
+    consumed(left);
+  }
+  if (closed_) session_.bury(*this);
+}
+
+void Stream::consumed(size_t bytes) {
+  if (bytes == 0) return;
+  nghttp2_session_consume(session_.session_, id_, bytes);
+  session_.want_turn();
+}
+
+}  // namespace remora::http2

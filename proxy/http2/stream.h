@@ -1,0 +1,92 @@
+// One HTTP/2 stream: what came and was not delivered yet, what is to be sent and may not leave yet.
+// Owned by its Session; that connection's thread only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "proxy/base/buffer.h"
+#include "proxy/http/codec.h"
+#include "proxy/http/header_map.h"
+
+namespace remora::http2 {
+
+class Session;
+struct Callbacks;
+
+class Stream final : public http::StreamSender {
+ public:
+  Stream(Session& session, http::StreamReceiver& receiver);
+  ~Stream() = default;
+
+  // http::StreamSender
+  void send_informational(const http::HeaderMap& headers) override;
+  void send_headers(const http::HeaderMap& headers, bool end_stream) override;
+  void send_data(Buffer& data, bool end_stream) override;
+  void send_trailers(const http::HeaderMap& trailers) override;
+  void reset(http::ResetReason reason) override;
+  void pause_receiving() override { ++receive_pauses_; }
+  void resume_receiving() override;
+  http::Protocol protocol() const override { return http::Protocol::Http2; }
+  uint64_t wire_bytes_sent() const override { return wire_bytes_sent_; }
+  uint64_t wire_bytes_received() const override { return wire_bytes_received_; }
+
+ private:
+  friend class Session;
+  friend struct Callbacks;
+
+  /// One field of the header block under way; false when the block passes a limit.
+  bool add_header(std::string_view name, std::string_view value);
+  bool headers_complete();
+
+  void deliver();
+  void deliver_body();
+  void deliver_close();
+  void check_water_marks();
+  /// The user has heard, or said, the last word.
+  void detach();
+  void consumed(size_t bytes);
+  bool delivery_stopped() const { return receiver_ == nullptr || receive_pauses_ > 0; }
+
+  Session& session_;
+  http::StreamReceiver* receiver_;
+  int32_t id_ = 0;    // 0: HEADERS not submitted yet
+  size_t index_ = 0;  // in the session's list
+
+  // Receiving.
+  std::vector<http::HeaderMap> informational_;
+  std::optional<http::HeaderMap> arriving_;  // a header block under way
+  std::optional<http::HeaderMap> headers_;
+  std::optional<http::HeaderMap> trailers_;
+  Buffer received_;
+  uint32_t header_list_bytes_ = 0;  // of the block under way
+  uint16_t header_count_ = 0;
+  uint16_t informational_count_ = 0;
+  uint16_t receive_pauses_ = 0;
+  bool in_news_ = false;
+  bool in_unsettled_ = false;
+  bool in_dead_ = false;
+  bool headers_delivered_ = false;
+  bool remote_ended_ = false;  // END_STREAM came
+  bool end_delivered_ = false;
+  bool remote_reset_ = false;  // RST_STREAM came
+  bool closed_ = false;        // for nghttp2 the stream is over
+  uint32_t close_code_ = 0;
+  std::string_view detail_;  // why we refused what came; static text
+
+  // Sending.
+  Buffer pending_;
+  std::vector<std::pair<std::string, std::string>> send_trailers_;
+  bool end_after_pending_ = false;
+  bool deferred_ = false;     // nghttp2 waits for resume_data
+  bool local_ended_ = false;  // END_STREAM was sent
+  bool over_high_water_ = false;
+  uint64_t wire_bytes_sent_ = 0;
+  uint64_t wire_bytes_received_ = 0;
+};
+
+}  // namespace remora::http2
