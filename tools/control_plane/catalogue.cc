@@ -100,7 +100,7 @@ Port parse_port(const YAML::Node& node, const std::string& where) {
 }
 
 Workload parse_workload(const YAML::Node& node, const std::string& where) {
-  allow_only(node, where, {"node", "address", "host", "zone", "region", "weight"});
+  allow_only(node, where, {"node", "address", "host", "zone", "region", "weight", "ready"});
   Workload workload;
   workload.node = text(node, where, "node");
   workload.address = checked_address(required_text(node, where, "address"), where + ".address");
@@ -109,6 +109,11 @@ Workload parse_workload(const YAML::Node& node, const std::string& where) {
   workload.region = text(node, where, "region");
   workload.weight = number(node, where, "weight", kMaxWeight).value_or(1);
   if (workload.weight == 0) throw BadCatalogue(where + ".weight: at least 1");
+  const std::string ready = text(node, where, "ready");
+  if (!ready.empty() && ready != "true" && ready != "false") {
+    throw BadCatalogue(where + ".ready: \"" + ready + "\" is neither true nor false");
+  }
+  workload.ready = ready != "false";
   return workload;
 }
 

@@ -34,6 +34,7 @@ struct Workload {
   std::string zone;
   std::string region;
   uint32_t weight = 1;
+  bool ready = true;  // otherwise it is configured, but gets no traffic
 };
 
 struct CircuitBreakers {

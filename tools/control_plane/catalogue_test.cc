@@ -37,7 +37,7 @@ ports:
   - {port: 80, target_port: 8080, protocol: http}
   - {port: 5432, protocol: tcp}
 workloads:
-  - {node: sidecar~a, address: 10.0.0.1, host: h1, zone: z1, region: r1, weight: 3}
+  - {node: sidecar~a, address: 10.0.0.1, host: h1, zone: z1, region: r1, weight: 3, ready: false}
   - {address: "fd00::2"}
 policy:
   timeout: 250ms
@@ -59,7 +59,9 @@ policy:
   EXPECT_EQ(service->workloads[0].zone, "z1");
   EXPECT_EQ(service->workloads[0].region, "r1");
   EXPECT_EQ(service->workloads[0].weight, 3u);
+  EXPECT_FALSE(service->workloads[0].ready);
   EXPECT_EQ(service->workloads[1].weight, 1u);
+  EXPECT_TRUE(service->workloads[1].ready);
   EXPECT_EQ(service->policy.timeout, milliseconds(250));
   EXPECT_EQ(service->policy.connect_timeout, milliseconds(2000));
   EXPECT_EQ(service->policy.balancing, Balancing::kRoundRobin);
@@ -82,6 +84,8 @@ TEST(ParseService, SaysWhichKeyIsWrong) {
   EXPECT_THAT(complaint("workloads: [{host: a}]\n"), HasSubstr("workloads[0].address: missing"));
   EXPECT_THAT(complaint("workloads: [{address: 10.0.0.1, weight: 0}]\n"),
               HasSubstr("workloads[0].weight: at least 1"));
+  EXPECT_THAT(complaint("workloads: [{address: 10.0.0.1, ready: soon}]\n"),
+              HasSubstr("workloads[0].ready"));
   EXPECT_THAT(complaint("workloads: 3\n"), HasSubstr("workloads: a list is wanted"));
   EXPECT_THAT(complaint("policy: {timeout: 5}\n"), HasSubstr("policy.timeout"));
   EXPECT_THAT(complaint("policy: {timeout: 5 s}\n"), HasSubstr("policy.timeout"));

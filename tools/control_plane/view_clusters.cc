@@ -101,6 +101,7 @@ Cluster outbound_cluster(const Service& service, const Port& port) {
 ClusterLoadAssignment endpoints_of(const Service& service, const Port& port) {
   std::map<Locality, std::vector<const Workload*>> by_locality;
   for (const Workload& workload : service.workloads) {
+    if (!workload.ready) continue;
     by_locality[{workload.region, workload.zone, workload.host}].push_back(&workload);
   }
   ClusterLoadAssignment assignment;

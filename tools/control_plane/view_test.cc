@@ -229,6 +229,16 @@ TEST(View, GroupsEndpointsByLocality) {
   EXPECT_EQ(first.lb_endpoints(1).load_balancing_weight().value(), 3u);
 }
 
+TEST(View, ConfiguresAWorkloadThatIsNotReadyButSendsItNothing) {
+  Catalogue catalogue = shop();
+  catalogue.services.at("db.shop.svc.cluster.local").workloads[0].ready = false;
+  const View view = build_view(catalogue, parse_node_id(kServerNode), {});
+  EXPECT_THAT(names(view, kClusterType), Contains("inbound|5432||"));
+  const auto endpoints =
+      get<ClusterLoadAssignment>(view, kEndpointsType, "outbound|5432||db.shop.svc.cluster.local");
+  EXPECT_EQ(endpoints.endpoints_size(), 0);
+}
+
 TEST(View, KeepsVersionsOfWhatDidNotChange) {
   Catalogue catalogue = shop();
   const View before = build_view(catalogue, parse_node_id(kClientNode), {});
