@@ -52,7 +52,8 @@ class Demo:
         self.report = Report(quiet=options.check)
         self.measure_seconds = 2 if options.check else 5
         self.prefix = f"remora{os.getpid()}"
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="remora-demo-"))
+        self.folder = pathlib.Path(tempfile.gettempdir(), f"{self.prefix}-demo")
+        self.folder.mkdir()
         self.folder.chmod(0o755)
         self.names = {name: service[0] for name, service in SERVICES.items()}
         self.hosts = []
@@ -168,12 +169,15 @@ def uid_of(pid):
     raise DemoError(f"process {pid} has no user")
 
 
-def remove_namespaces_of_the_dead():
-    """What a demonstration that was killed could not take down itself."""
-    for name in pathlib.Path("/run/netns").glob("remora*-*"):
-        prefix = name.name.partition("-")[0]
-        if prefix[6:].isdigit() and not pathlib.Path("/proc", prefix[6:]).exists():
+def remove_what_the_dead_left():
+    """What demonstrations that were killed could not take down themselves."""
+    temporary = pathlib.Path(tempfile.gettempdir())
+    for left in [*pathlib.Path("/run/netns").glob("remora*-*"), *temporary.glob("remora*-demo")]:
+        prefix = left.name.partition("-")[0]
+        pid = prefix.removeprefix("remora")
+        if pid.isdigit() and not pathlib.Path("/proc", pid).exists():
             remove_namespaces(prefix)
+            shutil.rmtree(temporary / f"{prefix}-demo", ignore_errors=True)
 
 
 def keep_up(demo):
@@ -207,7 +211,7 @@ def main():
     require_root()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
-    remove_namespaces_of_the_dead()
+    remove_what_the_dead_left()
     demo = Demo(options)
     try:
         demo.start()
