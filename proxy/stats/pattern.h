@@ -23,8 +23,6 @@ class StringPattern {
   static absl::StatusOr<StringPattern> make(Kind kind, std::string_view text, bool ignore_case = false);
 
   bool matches(std::string_view name) const;
-  /// Whether some name that begins with `prefix` may match; may answer true too often.
-  bool may_match_below(std::string_view prefix) const;
 
  private:
   Kind kind_ = Kind::Exact;

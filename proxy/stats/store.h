@@ -73,13 +73,13 @@ class Store {
 
   /// Whether a metric of that name would be shown (for collectors).
   bool selected(std::string_view name) const;
+  /// Whether stats_matcher hides anything.
+  bool selects() const { return config_.selection != StatsConfig::Selection::All; }
   const TagRules& tag_rules() const { return tag_rules_; }
 
  private:
   friend class GroupBase;
   friend class Scrape;
-  struct Hash;
-  struct Eq;
   struct Key {
     const SchemaInfo* schema;
     std::string_view prefix;
