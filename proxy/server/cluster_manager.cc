@@ -189,35 +189,16 @@ absl::Status ClusterManager::start_discovery(ManagedCluster& cluster) {
 }
 
 absl::Status ClusterManager::start_dns(ManagedCluster& cluster) {
-  const upstream::ClusterConfig& config = *cluster.config;
-  std::vector<std::string> servers;
-  for (const Address& server : config.dns_servers) servers.push_back(server.to_string());
-  auto& resolver = resolvers_[servers];
-  if (resolver == nullptr) {
-    upstream::DnsResolver::Options options;
-    options.servers = config.dns_servers;
-    auto created = upstream::DnsResolver::create(main_.loop(), options);
+  if (resolver_ == nullptr) {
+    auto created = upstream::DnsResolver::create(main_.loop(), {});
     if (!created.ok()) return created.status();
-    resolver = *std::move(created);
+    resolver_ = *std::move(created);
   }
-  using Event = upstream::DnsCluster::Callbacks::Event;
-  std::string name = config.name;
-  upstream::DnsCluster::Callbacks callbacks;
-  callbacks.on_change = [this, name](const upstream::LoadAssignment& assignment) { on_dns(name, assignment); };
-  callbacks.on_initialized = [this, name] {
-    make_active(name);
-    check_initialized();
-  };
-  callbacks.count = [shared = cluster.shared](Event event) {
-    using Stat = stats::ClusterMainStat;
-    static constexpr Stat kStats[] = {Stat::update_attempt, Stat::update_success, Stat::update_failure, Stat::update_empty,
-                                      Stat::update_no_rebuild};
-    shared->stats().inc(kStats[static_cast<size_t>(event)]);
-  };
-  cluster.dns = std::make_unique<upstream::DnsCluster>(main_.loop(), *resolver, cluster.config,
-                                                       [this] { return main_.random(); }, std::move(callbacks));
-  cluster.dns->start();
-  if (!config.wait_for_warm_on_init) make_active(name);
+  std::string name = cluster.config->name;
+  cluster.dns = std::make_unique<upstream::DnsCluster>(
+      cluster.config, *resolver_, main_.loop(),
+      [this, name](upstream::LoadAssignment assignment) { on_dns(name, std::move(assignment)); }, cluster.shared);
+  if (!cluster.config->wait_for_warm_on_init) make_active(name);
   return absl::OkStatus();
 }
 
@@ -255,15 +236,16 @@ void ClusterManager::on_eds(const std::string& service, const upstream::LoadAssi
   check_initialized();
 }
 
-void ClusterManager::on_dns(const std::string& name, const upstream::LoadAssignment& assignment) {
-  // Warming: on_initialized follows.
+void ClusterManager::on_dns(const std::string& name, upstream::LoadAssignment assignment) {
   if (auto pending = warming_.find(name); pending != warming_.end() && pending->second->dns != nullptr) {
-    apply_assignment(*pending->second, assignment);
+    apply_assignment(*pending->second, std::move(assignment));
+    make_active(name);
+    check_initialized();
     return;
   }
   auto found = active_.find(name);
   if (found == active_.end()) return;
-  apply_assignment(*found->second, assignment);
+  apply_assignment(*found->second, std::move(assignment));
   publish_hosts(*found->second);
 }
 

@@ -74,7 +74,7 @@ class ClusterManager final : public xds::ResourceConsumer {
   void watch_eds(const ManagedCluster& cluster);
   void apply_assignment(ManagedCluster& cluster, upstream::LoadAssignment assignment);
   void on_eds(const std::string& service, const upstream::LoadAssignment* assignment);
-  void on_dns(const std::string& name, const upstream::LoadAssignment& assignment);
+  void on_dns(const std::string& name, upstream::LoadAssignment assignment);
   void publish_hosts(const ManagedCluster& cluster);
   void make_active(const std::string& name);
   void remove(const std::string& name);
@@ -86,8 +86,7 @@ class ClusterManager final : public xds::ResourceConsumer {
   Publisher& publisher_;
   upstream::ClusterMap& main_clusters_;
   WorkerContext& main_;
-  /// By the servers they ask: the first is the system's.
-  std::map<std::vector<std::string>, std::unique_ptr<upstream::DnsResolver>> resolvers_;
+  std::unique_ptr<upstream::DnsResolver> resolver_;  // of the system; made when the first cluster needs it
   stats::Store& stats_;
   std::shared_ptr<stats::Group<stats::ClusterManagerSchema>> counts_;
   xds::translate::Context& context_;

@@ -1,10 +1,11 @@
-// The admin interface's socket: accepts on the main thread's loop and speaks HTTP/1.1 with the proxy's own codec. One
-// request at a time per connection; answers are small and built whole. Owned by the Server; main thread only.
+// The admin interface's socket: accepts on the main thread's loop and speaks HTTP/1.1 with the proxy's own codec. Answers
+// are built whole. Owned by the Server; main thread only.
 #pragma once
 
 #include <memory>
-#include <set>
+#include <string>
 
+#include <absl/container/flat_hash_map.h>
 #include <absl/status/statusor.h>
 
 #include "proxy/event/event_loop.h"
@@ -26,13 +27,13 @@ class AdminListener {
 
   AdminListener(EventLoop& loop, Socket socket, const Admin& admin);
   void on_ready(uint8_t ready);
-  void forget(Session& session);
+  void forget(Session* session);
 
   EventLoop& loop_;
   Socket socket_;
   Address address_;
   const Admin& admin_;
-  std::set<std::unique_ptr<Session>, std::owner_less<>> sessions_;
+  absl::flat_hash_map<Session*, std::unique_ptr<Session>> sessions_;
   FdEvent event_;
 };
 
