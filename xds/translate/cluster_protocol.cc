@@ -33,23 +33,18 @@ absl::Status set_common(const core::HttpProtocolOptions& options, Context& conte
   if (options.has_max_requests_per_connection()) {
     out->max_requests_per_connection = options.max_requests_per_connection().value();
   }
-  // Limits of requests; a cluster's responses have those of the codec.
-  if (options.has_max_headers_count()) {
-    REMORA_TRY(context.not_honoured(path.field("max_headers_count"), "not supported here", false));
-  }
-  if (options.has_max_stream_duration()) {
-    REMORA_TRY(
-        context.not_honoured(path.field("max_stream_duration"), "not supported here", false));
-  }
-  if (options.headers_with_underscores_action() != core::HttpProtocolOptions::ALLOW) {
-    REMORA_TRY(context.not_honoured(path.field("headers_with_underscores_action"),
-                                    "not supported here", false));
-  }
-  return absl::OkStatus();
+  return context.only_honoured(
+      options, {"idle_timeout", "max_connection_duration", "max_requests_per_connection"}, path);
 }
 
-absl::Status set_http2(const core::Http2ProtocolOptions& options, upstream::ClusterConfig* out,
+absl::Status set_http1(const core::Http1ProtocolOptions& options, Context& context,
                        const Path& path) {
+  return context.only_honoured(options, {}, path);
+}
+
+absl::Status set_http2(const core::Http2ProtocolOptions& options, Context& context,
+                       upstream::ClusterConfig* out, const Path& path) {
+  REMORA_TRY(context.only_honoured(options, {"max_concurrent_streams"}, path));
   if (!options.has_max_concurrent_streams()) return absl::OkStatus();
   const uint32_t streams = options.max_concurrent_streams().value();
   if (streams < 1 || streams > kMaxConcurrentStreams) {
@@ -69,17 +64,21 @@ absl::Status set_typed_options(const HttpOptions& options, Context& context,
       const auto& config = options.explicit_http_config();
       if (config.has_http2_protocol_options()) {
         out->protocol = upstream::HttpProtocol::Http2;
-        return set_http2(config.http2_protocol_options(), out,
+        return set_http2(config.http2_protocol_options(), context, out,
                          here.field("http2_protocol_options"));
       }
       if (!config.has_http_protocol_options())
         return here.error("has no protocol that is supported");
-      return absl::OkStatus();
+      return set_http1(config.http_protocol_options(), context,
+                       here.field("http_protocol_options"));
     }
     case HttpOptions::kUseDownstreamProtocolConfig: {
       const Path here = path.field("use_downstream_protocol_config");
       out->use_downstream_protocol = true;
-      return set_http2(options.use_downstream_protocol_config().http2_protocol_options(), out,
+      const auto& config = options.use_downstream_protocol_config();
+      REMORA_TRY(
+          set_http1(config.http_protocol_options(), context, here.field("http_protocol_options")));
+      return set_http2(config.http2_protocol_options(), context, out,
                        here.field("http2_protocol_options"));
     }
     case HttpOptions::kAutoConfig:
@@ -95,12 +94,15 @@ absl::Status set_legacy_options(const proto::Cluster& cluster, Context& context,
                                 upstream::ClusterConfig* out, const Path& path) {
   REMORA_TRY(set_common(cluster.common_http_protocol_options(), context, out,
                         path.field("common_http_protocol_options")));
+  REMORA_TRY(
+      set_http1(cluster.http_protocol_options(), context, path.field("http_protocol_options")));
   if (!cluster.has_http2_protocol_options()) return absl::OkStatus();
   if (cluster.has_http_protocol_options()) {
     return path.error("http_protocol_options and http2_protocol_options exclude each other");
   }
   out->protocol = upstream::HttpProtocol::Http2;
-  return set_http2(cluster.http2_protocol_options(), out, path.field("http2_protocol_options"));
+  return set_http2(cluster.http2_protocol_options(), context, out,
+                   path.field("http2_protocol_options"));
 }
 
 absl::Status set_transport(const proto::Cluster& cluster, upstream::ClusterConfig* out,

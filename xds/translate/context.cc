@@ -5,6 +5,9 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <xxhash.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "xds/translate/unknown_fields.h"
 
 namespace remora::xds::translate {
@@ -28,6 +31,19 @@ absl::Status Context::not_honoured(const Path& where, std::string_view what, boo
   if (policy.kind != UnknownFieldPolicy::Kind::DynamicIgnore && on_unknown) {
     const std::string prefix = resource.empty() ? "" : resource + ": ";
     on_unknown(prefix + where.str() + ": " + std::string(what));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Context::only_honoured(const google::protobuf::Message& message,
+                                    std::initializer_list<std::string_view> honoured,
+                                    const Path& path) {
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  message.GetReflection()->ListFields(message, &fields);
+  for (const google::protobuf::FieldDescriptor* field : fields) {
+    if (std::ranges::find(honoured, field->name()) != honoured.end()) continue;
+    absl::Status status = not_honoured(path.field(field->name()), "is not supported here", false);
+    if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }

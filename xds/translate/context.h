@@ -6,6 +6,7 @@
 #include <google/protobuf/message.h>
 
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -53,10 +54,15 @@ struct Context {
   const NodeIdentity& node;
   const Runtime* runtime = nullptr;       // null: no layer has any key
   AccessLogSinks* access_logs = nullptr;  // null: access logs are refused
-  std::string resource;                   // set by the entry points: "listener 'ingress'"
+  /// Whether a cluster is there now, for routes that are to be validated; none: not asked.
+  std::function<bool(const std::string&)> has_cluster;
+  std::string resource;  // set by the entry points: "listener 'ingress'"
 
   /// Refuses or reports one thing that is not honoured, as the policy wants.
   absl::Status not_honoured(const Path& where, std::string_view what, bool decisive);
+  /// The same for every field of `message` that is set and not in `honoured`.
+  absl::Status only_honoured(const google::protobuf::Message& message,
+                             std::initializer_list<std::string_view> honoured, const Path& path);
   /// Goes through a whole resource for unknown fields and enum values.
   absl::Status check_unknown(const google::protobuf::Message& message, const Path& path);
 };

@@ -32,6 +32,8 @@ absl::Status Path::error(std::string_view reason) const {
 
 absl::Status prefixed(std::string_view path, const absl::Status& status) {
   if (status.ok() || path.empty()) return status;
+  const std::string_view said(status.message().data(), status.message().size());
+  if (said.starts_with(path)) return status;  // came with the whole path
   return absl::Status(status.code(), absl::StrCat(view(path), ".", status.message()));
 }
 

@@ -16,10 +16,16 @@ namespace proto = envoy::config::route::v3;
 
 constexpr size_t kDefaultDirectBodyBytes = 4096;
 
+bool validates(const proto::RouteConfiguration& table, ValidateClusters by_default) {
+  if (table.has_validate_clusters()) return table.validate_clusters().value();
+  return by_default == ValidateClusters::Yes;
+}
+
 class Compiler {
  public:
-  Compiler(const proto::RouteConfiguration& table, Context& context)
+  Compiler(const proto::RouteConfiguration& table, ValidateClusters validate, Context& context)
       : context_(context),
+        check_clusters_(validates(table, validate)),
         max_direct_body_bytes_(table.has_max_direct_response_body_size_bytes()
                                    ? table.max_direct_response_body_size_bytes().value()
                                    : kDefaultDirectBodyBytes) {}
@@ -104,20 +110,43 @@ class Compiler {
     return absl::OkStatus();
   }
 
+  absl::Status read_cluster_action(const proto::RouteAction& from, router::Route* out,
+                                   const Path& path) {
+    auto action = cluster_action(from, context_, path);
+    if (!action.ok()) return action.status();
+    if (check_clusters_) {
+      if (!action->cluster.empty())
+        REMORA_TRY(check_cluster(action->cluster, path.field("cluster")));
+      const Path weighted = path.field("weighted_clusters");
+      for (size_t i = 0; i < action->weighted.size(); ++i) {
+        REMORA_TRY(check_cluster(action->weighted[i].name, weighted.at("clusters", i)));
+      }
+    }
+    out->action = *std::move(action);
+    return absl::OkStatus();
+  }
+
+  absl::Status check_cluster(const std::string& name, const Path& path) const {
+    if (!context_.has_cluster || context_.has_cluster(name)) return absl::OkStatus();
+    return path.error(absl::StrCat("unknown cluster '", name, "'"));
+  }
+
   Context& context_;
+  const bool check_clusters_;
   const size_t max_direct_body_bytes_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const router::RouteTable>> route_table(
-    const proto::RouteConfiguration& table, Context& context, const Path& path) {
+    const proto::RouteConfiguration& table, ValidateClusters validate, Context& context,
+    const Path& path) {
   router::RouteTable::Input input;
   input.name = table.name();
   REMORA_TRY(set_header_edits(table, path, &input.request_edits, &input.response_edits));
   FilterConfigs shared;
   REMORA_TRY_ASSIGN(shared, filter_configs(table.typed_per_filter_config(), context, path));
-  Compiler compiler(table, context);
+  Compiler compiler(table, validate, context);
   for (int i = 0; i < table.virtual_hosts_size(); ++i) {
     auto host = compiler.virtual_host(table.virtual_hosts(i), path.at("virtual_hosts", i));
     if (!host.ok()) return host.status();
@@ -131,7 +160,7 @@ absl::StatusOr<std::shared_ptr<const router::RouteTable>> route_table(
   }
   input.most_specific_header_mutations_wins = table.most_specific_header_mutations_wins();
   input.ignore_port_in_host_matching = table.ignore_port_in_host_matching();
-  input.validate_clusters = table.validate_clusters().value();
+  input.validate_clusters = validates(table, validate);
   input.content_hash = content_hash(table);
   auto built = router::RouteTable::build(std::move(input));
   if (!built.ok()) return prefixed(path.str(), built.status());
@@ -143,7 +172,7 @@ absl::StatusOr<std::shared_ptr<const router::RouteTable>> routes(
   context.resource = absl::StrCat("route configuration '", table.name(), "'");
   const Path root;
   REMORA_TRY(context.check_unknown(table, root));
-  return route_table(table, context, root);
+  return route_table(table, ValidateClusters::No, context, root);
 }
 
 }  // namespace remora::xds::translate

@@ -18,8 +18,12 @@ namespace remora::xds::translate {
 absl::StatusOr<std::shared_ptr<const router::RouteTable>> routes(
     const envoy::config::route::v3::RouteConfiguration& proto, Context& context);
 
+/// Whether clusters that routes name must exist, where the configuration does not say.
+enum class ValidateClusters { No, Yes };
+
 /// One that stands inside another resource, at `path`, whose unknown fields have been looked for.
 absl::StatusOr<std::shared_ptr<const router::RouteTable>> route_table(
-    const envoy::config::route::v3::RouteConfiguration& proto, Context& context, const Path& path);
+    const envoy::config::route::v3::RouteConfiguration& proto, ValidateClusters validate,
+    Context& context, const Path& path);
 
 }  // namespace remora::xds::translate
