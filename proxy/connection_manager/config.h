@@ -1,6 +1,7 @@
-// The HTTP connection manager's configuration as compiled from xDS: immutable, shared by the workers.
-// Document: envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.
-// CONTRACT (additive).
+// The HTTP connection manager's configuration as compiled from xDS: immutable, shared by the
+// workers. Document:
+// envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager. CONTRACT
+// (additive).
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 
 #include "proxy/http/filter.h"
 #include "proxy/http1/options.h"
+#include "proxy/net/address.h"
 #include "proxy/net/config_source.h"
 #include "proxy/router/route_table.h"
 
@@ -32,6 +34,13 @@ struct HttpConfig {
   enum class Codec : uint8_t { Auto, Http1, Http2 };
   enum class ServerHeader : uint8_t { Overwrite, AppendIfAbsent, PassThrough };
   enum class EscapedSlashes : uint8_t { Keep, Reject, UnescapeAndRedirect, UnescapeAndForward };
+  enum class ClientCert : uint8_t {
+    Sanitize,
+    ForwardOnly,
+    AppendForward,
+    SanitizeSet,
+    AlwaysForwardOnly
+  };
 
   std::string stat_prefix;
   Codec codec = Codec::Auto;
@@ -40,7 +49,7 @@ struct HttpConfig {
   std::shared_ptr<const router::RouteTable> routes;
   std::string rds_name;
   ConfigSource rds_source;
-  std::vector<HttpFilterConfig> filters;           // last one terminal (router)
+  std::vector<HttpFilterConfig> filters;  // last one terminal (router)
   std::vector<std::shared_ptr<telemetry::AccessLog>> access_logs;
 
   ServerHeader server_header = ServerHeader::Overwrite;
@@ -48,6 +57,13 @@ struct HttpConfig {
   std::string via;
   bool use_remote_address = false;
   uint32_t xff_num_trusted_hops = 0;
+  // internal_address_config. Empty ranges: no request is internal, Envoy's default.
+  std::vector<CidrRange> internal_ranges;
+  bool internal_unix_sockets = false;
+  ClientCert forward_client_cert = ClientCert::Sanitize;
+  // What x-forwarded-for says of a loopback peer: this machine's address
+  // (--local-address-ip-version).
+  std::string local_address = "127.0.0.1";
   bool skip_xff_append = false;
   bool generate_request_id = true;
   bool preserve_external_request_id = false;
@@ -62,16 +78,16 @@ struct HttpConfig {
   bool stream_error_on_invalid_http_message = false;
   bool reject_headers_with_underscores = false;
   bool drop_headers_with_underscores = false;
-  uint64_t stream_idle_timeout_ms = 300'000;       // 0: none
+  uint64_t stream_idle_timeout_ms = 300'000;  // 0: none
   uint64_t request_timeout_ms = 0;
   uint64_t request_headers_timeout_ms = 0;
   uint64_t drain_timeout_ms = 5000;
   uint64_t delayed_close_timeout_ms = 1000;
-  uint64_t idle_timeout_ms = 3'600'000;            // of the connection with no stream; 0: none
+  uint64_t idle_timeout_ms = 3'600'000;  // of the connection with no stream; 0: none
   uint64_t max_connection_duration_ms = 0;
   uint64_t max_stream_duration_ms = 0;
-  uint32_t max_requests_per_connection = 0;        // 0: no bound
-  std::vector<std::string> upgrades;               // lower case; "websocket"
+  uint32_t max_requests_per_connection = 0;  // 0: no bound
+  std::vector<std::string> upgrades;         // lower case; "websocket"
 };
 
 }  // namespace remora::connection_manager

@@ -56,26 +56,26 @@ std::string_view grpc_status_of(uint16_t http_status) {
   }
 }
 
-LocalReply make_local_reply(uint16_t status, std::string_view body,
-                            std::span<const ReplyHeader> headers, const HeaderMap* request,
-                            Arena& arena) {
+HeaderMap& begin_local_reply(uint16_t status, const HeaderMap* request, Arena& arena) {
   auto* response = arena.make<HeaderMap>(arena);
+  response->set_status(request != nullptr && is_grpc(*request) ? 200 : status);
+  return *response;
+}
+
+std::string_view complete_local_reply(uint16_t status, std::string_view body,
+                                      const HeaderMap* request, HeaderMap& response) {
+  Arena& arena = response.arena();
   if (request != nullptr && is_grpc(*request)) {
-    response->set_status(200);
-    response->add(HeaderId::ContentType, "application/grpc");
-    response->add(HeaderId::GrpcStatus, grpc_status_of(status));
-    if (!body.empty()) response->add(HeaderId::GrpcMessage, percent_encoded(body, arena));
-    for (const ReplyHeader& header : headers) response->add(header.id, header.value);
-    return {response, {}};
+    response.add(HeaderId::ContentType, "application/grpc");
+    response.add(HeaderId::GrpcStatus, grpc_status_of(status));
+    if (!body.empty()) response.add(HeaderId::GrpcMessage, percent_encoded(body, arena));
+    return {};
   }
-  response->set_status(status);
-  for (const ReplyHeader& header : headers) response->add(header.id, header.value);
   if (!body.empty()) {
-    response->add(HeaderId::ContentLength, decimal(body.size(), arena));
-    response->add(HeaderId::ContentType, "text/plain");
+    response.add(HeaderId::ContentLength, decimal(body.size(), arena));
+    response.add(HeaderId::ContentType, "text/plain");
   }
-  if (request != nullptr && request->method() == "HEAD") body = {};
-  return {response, body};
+  return request != nullptr && request->method() == "HEAD" ? std::string_view() : body;
 }
 
 }  // namespace remora::http

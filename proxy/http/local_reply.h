@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string_view>
 
 #include "proxy/base/arena.h"
@@ -12,15 +11,13 @@
 
 namespace remora::http {
 
-struct LocalReply {
-  HeaderMap* headers;
-  std::string_view body;  // empty: the headers end the stream
-};
+/// The headers, with nothing but a status; whoever answers adds what is his. `request` may be null (it
+/// was not understood).
+HeaderMap& begin_local_reply(uint16_t status, const HeaderMap* request, Arena& arena);
 
-/// `request` may be null (it was not understood). `body` lives as long as the arena or longer.
-LocalReply make_local_reply(uint16_t status, std::string_view body,
-                            std::span<const ReplyHeader> headers, const HeaderMap* request,
-                            Arena& arena);
+/// Adds what describes the body. Answers the body to send; empty: the headers end the stream.
+std::string_view complete_local_reply(uint16_t status, std::string_view body,
+                                      const HeaderMap* request, HeaderMap& response);
 
 /// The grpc-status that stands for an HTTP status.
 std::string_view grpc_status_of(uint16_t http_status);

@@ -1,8 +1,5 @@
 #include "proxy/http/stream.h"
 
-#include <array>
-#include <charconv>
-
 #include "proxy/http/local_reply.h"
 
 namespace remora::http {
@@ -72,7 +69,7 @@ void Stream::open(StreamSender& sender, uint32_t buffer_limit, const StreamTimer
   request_headers_ = nullptr;
   response_headers_ = nullptr;
   buffer_limit_ = buffer_limit;
-  request_ended_ = response_started_ = replied_ = finished_ = false;
+  request_ended_ = response_started_ = replied_ = was_reset_ = finished_ = false;
   info_ = StreamInfo();
   info_.start_wall_ns = loop_.time().wall_ns;
   info_.start_us = loop_.time().now_us;
@@ -128,6 +125,7 @@ void Stream::on_request_end() {
 void Stream::on_reset(ResetReason reason, std::string_view detail) {
   sender_ = nullptr;
   if (finished_) return;
+  was_reset_ = true;
   const bool their_fault = reason == ResetReason::ProtocolError;
   info_.flags.set(their_fault ? ResponseFlag::DPE : ResponseFlag::DC);
   info_.response_code_details =
@@ -210,17 +208,8 @@ void Stream::exit_trailers(Direction direction, HeaderMap& trailers) {
   on_response_end();
 }
 
-void Stream::on_response_end() {
-  if (!request_ended_) {
-    // The answer is complete while the client still sends: nobody reads the rest.
-    StreamSender* sender = sender_;
-    info_.wire_bytes_sent = sender->wire_bytes_sent();
-    info_.wire_bytes_received = sender->wire_bytes_received();
-    sender_ = nullptr;
-    sender->reset(ResetReason::LocalReset);
-  }
-  finish();
-}
+/// The answer is complete. Should the client still send, its codec drops the rest.
+void Stream::on_response_end() { finish(); }
 
 // ----------------------------------------------------------------------------------------------------
 // local answers
@@ -242,13 +231,16 @@ void Stream::reply(const Failure& failure, std::string_view body,
 
 void Stream::send_local(const Failure& failure, std::string_view body,
                         std::span<const ReplyHeader> headers) {
-  LocalReply answer = make_local_reply(failure.status, body, headers, request_headers_, arena_);
-  response_headers_ = answer.headers;
-  info_.response_headers = answer.headers;
-  chain_.headers(Direction::Response, *answer.headers, answer.body.empty());
-  if (answer.body.empty() || finished_) return;
+  HeaderMap& response = begin_local_reply(failure.status, request_headers_, arena_);
+  response_headers_ = &response;
+  info_.response_headers = &response;
+  on_local_reply(response);
+  for (const ReplyHeader& header : headers) response.set(header.id, header.value);
+  body = complete_local_reply(failure.status, body, request_headers_, response);
+  chain_.headers(Direction::Response, response, body.empty());
+  if (body.empty() || finished_) return;
   Buffer bytes(loop_.blocks());
-  bytes.append(answer.body);
+  bytes.append(body);
   chain_.data(Direction::Response, bytes, true);
 }
 

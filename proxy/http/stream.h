@@ -53,6 +53,8 @@ class Stream : public StreamReceiver,
   virtual const void* route_config_of(std::string_view filter_name) = 0;
 
   bool finished() const { return finished_; }
+  /// The client or its connection ended the stream.
+  bool was_reset() const { return was_reset_; }
   bool request_ended() const { return request_ended_; }
   bool response_started() const { return response_started_; }
 
@@ -70,6 +72,8 @@ class Stream : public StreamReceiver,
   // --- what the server does ---
   /// The request's headers have come: check and complete them, then run_filters() or reply().
   virtual void on_request_head(HeaderMap& headers, bool end_stream) = 0;
+  /// A local answer begins: its headers hold nothing but the status.
+  virtual void on_local_reply(HeaderMap& headers) = 0;
   /// The response's headers are about to be sent.
   virtual void on_response_head(HeaderMap& headers, bool end_stream) = 0;
   /// A deadline passed, counted here before it is answered.
@@ -108,6 +112,7 @@ class Stream : public StreamReceiver,
   bool request_ended_ = false;
   bool response_started_ = false;
   bool replied_ = false;
+  bool was_reset_ = false;
   bool finished_ = false;
   StreamInfo info_;
   Arena arena_;

@@ -31,6 +31,9 @@ struct FactoryContext {
   xds::translate::Context& translation;
   std::string_view path;  // field path of the typed_config, for errors:
                           // "filter_chains[0].filters[1].typed_config"
+  /// Where the metrics of the thing around the filter are: "http.ingress" of the connection manager
+  /// for HTTP filters, "listener.10.0.0.1_80" for network and listener filters. May be empty.
+  std::string_view stats_prefix = {};
 };
 
 /// Filters of one kind by the full name of their message

@@ -1,0 +1,261 @@
+#include "proxy/connection_manager/connection_manager.h"
+
+#include <algorithm>
+#include <array>
+
+#include "proxy/connection_manager/request_stream.h"
+#include "proxy/http1/server_codec.h"
+#include "proxy/upstream/worker_context.h"
+
+namespace remora::connection_manager {
+
+using stats::HttpHistogram;
+using stats::HttpStat;
+
+namespace {
+
+/// What an HTTP/2 client says first (RFC 9113 section 3.4); HTTP/1 has no such method.
+constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n";
+
+enum class Guess : uint8_t { Http1, Http2, TooShort };
+
+Guess guess_protocol(const Buffer& data) {
+  std::array<char, kHttp2Preface.size()> start;
+  const size_t known = std::min(data.size(), start.size());
+  data.copy_out(0, known, start.data());
+  if (std::string_view(start.data(), known) != kHttp2Preface.substr(0, known)) return Guess::Http1;
+  return known == kHttp2Preface.size() ? Guess::Http2 : Guess::TooShort;
+}
+
+}  // namespace
+
+ConnectionManager::ConnectionManager(const Shared& shared, NetworkFilterContext& context)
+    : config_(shared.config),
+      context_(context),
+      connection_(context.connection()),
+      stats_(shared.stats->at(context.worker().index())),
+      listener_stats_(shared.listener_stats ? &shared.listener_stats->at(context.worker().index())
+                                            : nullptr),
+      idle_(context.worker().timers(),
+            Timer::bind<&ConnectionManager::on_idle_timeout, ConnectionManager>(), this),
+      duration_(context.worker().timers(),
+                Timer::bind<&ConnectionManager::on_duration_reached, ConnectionManager>(), this),
+      drained_(context.worker().timers(),
+               Timer::bind<&ConnectionManager::on_drained, ConnectionManager>(), this) {
+  if (!config_->rds_name.empty()) routes_ = &context.worker().routes().slot(config_->rds_name);
+}
+
+ConnectionManager::~ConnectionManager() = default;
+
+// -----------------------------------------------------------------------------------------------
+// the connection
+
+NetworkFilter::Status ConnectionManager::on_new_connection() {
+  secure_ = connection_.transport().secure();
+  buffer_limit_ = connection_.limits().buffer_bytes;
+  connection_.set_half_close(false);
+  connection_.set_delayed_close_ms(static_cast<uint32_t>(config_->delayed_close_timeout_ms));
+  stats_.inc(HttpStat::downstream_cx_total);
+  stats_.inc(HttpStat::downstream_cx_active);
+  if (secure_) {
+    stats_.inc(HttpStat::downstream_cx_ssl_total);
+    stats_.inc(HttpStat::downstream_cx_ssl_active);
+  }
+  if (config_->idle_timeout_ms != 0) idle_.arm(config_->idle_timeout_ms);
+  if (config_->max_connection_duration_ms != 0) duration_.arm(config_->max_connection_duration_ms);
+  return Status::Continue;
+}
+
+NetworkFilter::Status ConnectionManager::on_data(Buffer& data, bool end_stream) {
+  if (codec_ == nullptr && !choose_codec(data, end_stream)) return Status::StopIteration;
+  if (!codec_->dispatch(data, end_stream)) {
+    data.clear();
+    if (!connection_.closing()) close(CloseHow::FlushAndWait);
+  }
+  return Status::StopIteration;
+}
+
+/// False: more bytes are needed to tell, or the connection is refused.
+bool ConnectionManager::choose_codec(const Buffer& data, bool end_stream) {
+  if (config_->codec == HttpConfig::Codec::Auto) {
+    const Guess guess = guess_protocol(data);
+    if (guess == Guess::TooShort && !end_stream) return false;
+    if (guess == Guess::Http2) {
+      stats_.inc(HttpStat::downstream_cx_protocol_error);
+      connection_.read_buffer().clear();
+      close(CloseHow::NoFlush);
+      return false;
+    }
+  }
+  codec_ = std::make_unique<http1::ServerCodec>(connection_, *this, config_->http1);
+  stats_.inc(HttpStat::downstream_cx_http1_total);
+  stats_.inc(HttpStat::downstream_cx_http1_active);
+  return true;
+}
+
+void ConnectionManager::on_write_high_water() {
+  if (codec_ == nullptr) return;
+  stats_.inc(HttpStat::downstream_flow_control_paused_reading_total);
+  codec_->on_write_high_water();
+}
+
+void ConnectionManager::on_write_low_water() {
+  if (codec_ == nullptr) return;
+  stats_.inc(HttpStat::downstream_flow_control_resumed_reading_total);
+  codec_->on_write_low_water();
+}
+
+void ConnectionManager::close(CloseHow how) {
+  idle_.disarm();
+  connection_.close(how);
+}
+
+void ConnectionManager::on_closed(CloseCause cause) {
+  count_closed(cause);
+  closed_ = true;
+  idle_.disarm();
+  duration_.disarm();
+  drained_.disarm();
+  if (codec_ != nullptr) codec_->on_connection_closed();
+}
+
+void ConnectionManager::count_closed(CloseCause cause) {
+  const bool local = cause == CloseCause::LocalClose;
+  const bool busy = active_streams_ > 0;
+  count_bytes();
+  stats_.inc(HttpStat::downstream_cx_destroy);
+  stats_.inc(local ? HttpStat::downstream_cx_destroy_local
+                   : HttpStat::downstream_cx_destroy_remote);
+  if (busy) {
+    stats_.inc(HttpStat::downstream_cx_destroy_active_rq);
+    stats_.inc(local ? HttpStat::downstream_cx_destroy_local_active_rq
+                     : HttpStat::downstream_cx_destroy_remote_active_rq);
+  }
+  stats_.dec(HttpStat::downstream_cx_active);
+  if (secure_) stats_.dec(HttpStat::downstream_cx_ssl_active);
+  if (codec_ != nullptr) stats_.dec(HttpStat::downstream_cx_http1_active);
+  stats_.record(HttpHistogram::downstream_cx_length_ms,
+                context_.worker().loop().now_ms() - connection_.opened_at());
+}
+
+void ConnectionManager::count_bytes() {
+  stats_.add(HttpStat::downstream_cx_rx_bytes_total, connection_.bytes_read() - rx_counted_);
+  stats_.add(HttpStat::downstream_cx_tx_bytes_total, connection_.bytes_written() - tx_counted_);
+  rx_counted_ = connection_.bytes_read();
+  tx_counted_ = connection_.bytes_written();
+}
+
+// --------------------------------------------------------------------------------------------------
+// its streams
+
+http::StreamReceiver& ConnectionManager::on_new_stream(http::StreamSender& response) {
+  idle_.disarm();
+  ++active_streams_;
+  ++requests_;
+  stats_.inc(HttpStat::downstream_rq_total);
+  stats_.inc(HttpStat::downstream_rq_active);
+  RequestStream& stream = context_.worker().streams().take();
+  current_ = &stream;
+  stream.begin(*this, response);
+  return stream;
+}
+
+void ConnectionManager::on_codec_error(uint16_t status, std::string_view detail) {
+  stats_.inc(HttpStat::downstream_cx_protocol_error);
+  if (current_ != nullptr && !current_->finished()) current_->refuse(status, detail);
+}
+
+Snapshot<router::RouteTable> ConnectionManager::route_table(const router::RouteTable** table) {
+  if (routes_ == nullptr) {
+    *table = config_->routes.get();
+    return {};
+  }
+  *table = routes_->table.get();
+  return routes_->table;
+}
+
+void ConnectionManager::count_response(uint16_t status) {
+  stats::count_downstream_response(stats_, status);
+  if (listener_stats_ != nullptr) stats::count_downstream_response(*listener_stats_, status);
+}
+
+bool ConnectionManager::closes_after_response() {
+  const uint32_t limit = config_->max_requests_per_connection;
+  if (limit != 0 && requests_ >= limit && drain_ != Drain::Closing) {
+    stats_.inc(HttpStat::downstream_cx_max_requests_reached);
+    drain_ = Drain::Closing;
+  }
+  if (drain_ == Drain::No && (drain_wanted_ || context_.draining())) {
+    start_drain();
+    stats_.inc(HttpStat::downstream_cx_drain_close);
+  }
+  return drain_ != Drain::No;
+}
+
+void ConnectionManager::on_stream_finished(RequestStream& stream) {
+  --active_streams_;
+  if (current_ == &stream) current_ = nullptr;
+  const http::StreamInfo& info = stream.info();
+  constexpr uint64_t kUsPerMs = 1000;
+  stats_.dec(HttpStat::downstream_rq_active);
+  stats_.record(HttpHistogram::downstream_rq_time, (info.end_us - info.start_us) / kUsPerMs);
+  if (stream.was_reset()) stats_.inc(HttpStat::downstream_rq_rx_reset);
+  if (closed_) return;
+  count_bytes();
+  close_if_done();
+}
+
+void ConnectionManager::close_if_done() {
+  if (active_streams_ > 0 || connection_.closing()) return;
+  if (codec_->wants_close() || drain_ == Drain::Closing) {
+    close(CloseHow::FlushAndWait);
+  } else if (config_->idle_timeout_ms != 0) {
+    idle_.arm(config_->idle_timeout_ms);
+  }
+}
+
+// -------------------------------------------------------------------------------------------------
+// its deadlines
+
+void ConnectionManager::start_drain() {
+  drain_ = Drain::Draining;
+  if (codec_ != nullptr) codec_->start_drain();
+  drained_.arm(config_->drain_timeout_ms);
+}
+
+void ConnectionManager::on_drained() {
+  drain_ = Drain::Closing;
+  if (codec_ != nullptr) close_if_done();
+}
+
+void ConnectionManager::on_idle_timeout() {
+  stats_.inc(HttpStat::downstream_cx_idle_timeout);
+  if (codec_ == nullptr) {
+    close(CloseHow::Flush);
+  } else if (drain_ == Drain::No) {
+    start_drain();
+  }
+}
+
+void ConnectionManager::on_duration_reached() {
+  stats_.inc(HttpStat::downstream_cx_max_duration_reached);
+  if (codec_ == nullptr) {
+    close(CloseHow::Flush);
+  } else if (drain_ == Drain::No) {
+    start_drain();
+  }
+}
+
+// --------------------------------------------------------------------------------------------------
+// the factory
+
+std::unique_ptr<NetworkFilter> ConnectionManagerFactory::make(NetworkFilterContext& context) const {
+  return std::make_unique<ConnectionManager>(shared_, context);
+}
+
+std::vector<ResourceRef> ConnectionManagerFactory::route_configs() const {
+  if (shared_.config->rds_name.empty()) return {};
+  return {{shared_.config->rds_name, shared_.config->rds_source}};
+}
+
+}  // namespace remora::connection_manager

@@ -1,0 +1,237 @@
+#include "proxy/connection_manager/request_stream.h"
+
+#include <ctime>
+#include <span>
+
+#include "proxy/connection_manager/connection_manager.h"
+#include "proxy/connection_manager/forwarded.h"
+#include "proxy/connection_manager/request_head.h"
+#include "proxy/http/status_text.h"
+#include "proxy/router/request_edit.h"
+#include "proxy/router/route_tables.h"
+#include "proxy/telemetry/access_log.h"
+#include "proxy/upstream/worker_context.h"
+
+namespace remora::connection_manager {
+
+using http::HeaderId;
+using http::HeaderMap;
+using stats::HttpHistogram;
+using stats::HttpStat;
+
+RequestStream::RequestStream(WorkerContext& worker)
+    : Stream(worker.loop(), worker), worker_(worker) {}
+
+void RequestStream::begin(ConnectionManager& owner, http::StreamSender& sender) {
+  owner_ = &owner;
+  decision_ = {};
+  routed_ = malformed_ = false;
+  table_ = nullptr;
+  const HttpConfig& config = owner.config();
+  open(sender, owner.buffer_limit(),
+       {.request_headers = config.request_headers_timeout_ms,
+        .request = config.request_timeout_ms,
+        .idle = config.stream_idle_timeout_ms,
+        .max_duration = config.max_stream_duration_ms});
+  info().connection = &owner.facts();
+  info().remote = owner.facts().remote;
+}
+
+void RequestStream::refuse(uint16_t status, std::string_view detail) {
+  malformed_ = true;
+  reply({status, http::ResponseFlag::DPE, arena().copy(detail), http::status_text(status)}, {}, {});
+}
+
+// -------------------------------------------------------------------------------------------------
+// the request
+
+void RequestStream::on_request_head(HeaderMap& headers, bool end_stream) {
+  const HttpConfig& config = owner_->config();
+  info().protocol = sender()->protocol();
+  owner_->count(HttpStat::downstream_rq_http1_total);
+  if (expects_continue(headers)) answer_expectation(headers);
+  if (refuse_bad_head(headers)) return;
+
+  remove_request_hop_by_hop(headers);
+  pinned_ = owner_->route_table(&table_);
+  const Origin origin = apply_forwarded(
+      config, {owner_->facts().remote, owner_->secure()},
+      table_ != nullptr ? std::span<const std::string>(table_->input().internal_only_headers)
+                        : std::span<const std::string>(),
+      headers);
+  apply_request_id(config, origin, worker_.random(), worker_.random(), headers);
+  info().remote = origin.remote;
+  info().request_id = headers.get(HeaderId::XRequestId);
+
+  route_decision();
+  apply_route_limits();
+  begin_filters(config.filters.size());
+  for (const HttpFilterConfig& filter : config.filters) add_filter(*filter.factory);
+  run_filters(end_stream);
+}
+
+/// The proxy lets the client go on by itself unless the upstream shall be asked.
+void RequestStream::answer_expectation(HeaderMap& headers) {
+  if (owner_->config().proxy_100_continue) return;
+  HeaderMap go_on(arena());
+  go_on.set_status(100);
+  count_response(100);
+  sender()->send_informational(go_on);
+  headers.remove(HeaderId::Expect);
+}
+
+bool RequestStream::refuse_bad_head(HeaderMap& headers) {
+  const HeadProblem problem = check_head(owner_->config(), owner_->facts().local.port(), headers);
+  if (problem == HeadProblem::None) return false;
+  std::array<http::ReplyHeader, 1> location = {{{HeaderId::Location, headers.path()}}};
+  std::span<const http::ReplyHeader> extra;
+  switch (problem) {
+    case HeadProblem::RelativePath:
+      owner_->count(HttpStat::downstream_rq_non_relative_path);
+      break;
+    case HeadProblem::PathNormalization:
+      owner_->count(HttpStat::downstream_rq_failed_path_normalization);
+      malformed_ = true;
+      break;
+    case HeadProblem::RedirectToNormalizedPath:
+      owner_->count(HttpStat::downstream_rq_redirected_with_normalized_path);
+      extra = location;
+      break;
+    default:
+      malformed_ = problem != HeadProblem::Expectation;
+      break;
+  }
+  if (owner_->config().stream_error_on_invalid_http_message) malformed_ = false;
+  reply(failure_of(problem), {}, extra);
+  return true;
+}
+
+const router::RouteDecision& RequestStream::route_decision() {
+  if (routed_) return decision_;
+  routed_ = true;
+  decision_ = table_ != nullptr ? table_->decide(request_headers(), worker_.random())
+                                : router::RouteDecision();
+  info().route_name =
+      decision_.route != nullptr ? std::string_view(decision_.route->name) : std::string_view();
+  info().virtual_host_name =
+      decision_.vhost != nullptr ? std::string_view(decision_.vhost->name) : std::string_view();
+  return decision_;
+}
+
+void RequestStream::apply_route_limits() {
+  if (decision_.route == nullptr) return;
+  const auto* action = std::get_if<router::ClusterAction>(&decision_.route->action);
+  if (action == nullptr) return;
+  if (action->idle_timeout_ms) timers().set_idle(*action->idle_timeout_ms);
+}
+
+const void* RequestStream::route_config_of(std::string_view filter_name) {
+  const router::RouteDecision& decision = route_decision();
+  auto find = [&](const StringMap<std::shared_ptr<const void>>& configs) -> const void* {
+    auto at = configs.find(filter_name);
+    return at == configs.end() ? nullptr : at->second.get();
+  };
+  if (decision.route != nullptr) {
+    if (const void* config = find(decision.route->filter_configs)) return config;
+  }
+  return decision.vhost != nullptr ? find(decision.vhost->filter_configs) : nullptr;
+}
+
+// ------------------------------------------------------------------------------------------------
+// the response
+
+void RequestStream::on_local_reply(HeaderMap& headers) {
+  if (routed_ && decision_.route != nullptr && decision_.route->vhost != nullptr) {
+    router::edit_response(decision_, headers);
+  }
+}
+
+void RequestStream::on_response_head(HeaderMap& headers, bool end_stream) {
+  const HttpConfig& config = owner_->config();
+  remove_response_hop_by_hop(headers);
+  if (config.always_set_request_id_in_response && !info().request_id.empty()) {
+    headers.set(HeaderId::XRequestId, info().request_id);
+  }
+  if (!config.via.empty()) headers.append(HeaderId::Via, config.via, ", ");
+  if (!headers.has(HeaderId::Date)) {
+    headers.add(HeaderId::Date, arena().copy(worker_.streams().date()));
+  }
+  if (config.server_header == HttpConfig::ServerHeader::Overwrite ||
+      (config.server_header == HttpConfig::ServerHeader::AppendIfAbsent &&
+       !headers.has(HeaderId::Server))) {
+    headers.set(HeaderId::Server, config.server_name);
+  }
+  if (!request_ended()) owner_->count(HttpStat::downstream_rq_response_before_rq_complete);
+  const bool http1 = info().protocol != http::Protocol::Http2;
+  if (owner_->closes_after_response() || (http1 && (malformed_ || !request_ended()))) {
+    if (http1 && headers.status() != 101) headers.set(HeaderId::Connection, "close");
+  }
+  count_response(headers.status());
+}
+
+void RequestStream::count_response(uint16_t status) { owner_->count_response(status); }
+
+void RequestStream::on_stream_deadline(http::StreamDeadline which) {
+  switch (which) {
+    case http::StreamDeadline::RequestHeaders:
+      return owner_->count(HttpStat::downstream_rq_header_timeout);
+    case http::StreamDeadline::Request:
+      return owner_->count(HttpStat::downstream_rq_timeout);
+    case http::StreamDeadline::Idle:
+      return owner_->count(HttpStat::downstream_rq_idle_timeout);
+    case http::StreamDeadline::MaxDuration:
+      return owner_->count(HttpStat::downstream_rq_max_duration_reached);
+  }
+}
+
+void RequestStream::on_finished() {
+  for (const auto& log : owner_->config().access_logs) log->log(info());
+  owner_->on_stream_finished(*this);
+  owner_ = nullptr;
+}
+
+void RequestStream::on_idle() {
+  pinned_ = {};
+  decision_ = {};
+  table_ = nullptr;
+  worker_.streams().give_back(*this);
+}
+
+// ----------------------------------------------------------------------------------------------------
+// the pool
+
+StreamPool::StreamPool(WorkerContext& worker) : worker_(worker) {}
+StreamPool::~StreamPool() = default;
+
+RequestStream& StreamPool::take() {
+  ++in_use_;
+  if (all_.empty()) return *new RequestStream(worker_);
+  RequestStream* stream = all_.back().release();
+  all_.pop_back();
+  return *stream;
+}
+
+void StreamPool::give_back(RequestStream& stream) {
+  --in_use_;
+  if (all_.size() < kMaxIdle) {
+    all_.emplace_back(&stream);
+  } else {
+    delete &stream;
+  }
+}
+
+std::string_view StreamPool::date() {
+  constexpr int64_t kNsPerSecond = 1'000'000'000;
+  const int64_t second = worker_.loop().time().wall_ns / kNsPerSecond;
+  constexpr size_t kLength = 29;
+  if (second != date_second_) {
+    date_second_ = second;
+    const time_t now = second;
+    tm utc;
+    gmtime_r(&now, &utc);
+    strftime(date_.data(), date_.size(), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+  }
+  return {date_.data(), kLength};
+}
+
+}  // namespace remora::connection_manager
