@@ -159,7 +159,8 @@ absl::Status ClusterManager::apply(const envoy::config::cluster::v3::Cluster& pr
 
   auto cluster = std::make_unique<ManagedCluster>();
   // The statistics and the limits in use belong to the name: a replaced cluster goes on counting.
-  cluster->shared = current != active_.end() ? current->second->shared : shared_for(*config);
+  cluster->shared = current != active_.end() ? current->second->shared
+                                             : std::make_shared<upstream::ClusterShared>(*config, stats_);
   counts_->inc(current == active_.end() && pending == warming_.end() ? stats::ClusterManagerMainStat::cluster_added
                                                                       : stats::ClusterManagerMainStat::cluster_modified);
   cluster->hosts = current != active_.end() ? current->second->hosts : nullptr;
@@ -226,7 +227,7 @@ void ClusterManager::on_eds(const std::string& service, const upstream::LoadAssi
   for (auto& [name, cluster] : active_) {
     if (!uses(*cluster) || assignment == nullptr || warming_.count(name)) continue;
     if (cluster->hosts != nullptr && cluster->assignment.content_hash == assignment->content_hash) {
-      cluster->shared->stats().inc(stats::ClusterMainStat::update_no_rebuild);
+      cluster->shared->count_update_no_rebuild();
       continue;
     }
     apply_assignment(*cluster, *assignment);
@@ -258,10 +259,10 @@ void ClusterManager::publish_hosts(const ManagedCluster& cluster) {
 void ClusterManager::apply_assignment(ManagedCluster& cluster, upstream::LoadAssignment assignment) {
   auto identity = cluster.config->discovery == upstream::Discovery::LogicalDns ? upstream::HostIdentity::Logical
                                                                                 : upstream::HostIdentity::ByAddress;
-  cluster.hosts = upstream::make_host_set(assignment, cluster.hosts.get(), identity);
+  auto previous = cluster.hosts;
+  cluster.hosts = upstream::make_host_set(assignment, previous.get(), identity);
   cluster.assignment = std::move(assignment);
-  cluster.shared->publish_membership(*cluster.hosts);
-  cluster.shared->stats().inc(stats::ClusterMainStat::membership_change);
+  cluster.shared->on_hosts(*cluster.hosts, previous.get());
 }
 
 void ClusterManager::make_active(const std::string& name) {
@@ -270,18 +271,13 @@ void ClusterManager::make_active(const std::string& name) {
   std::unique_ptr<ManagedCluster> cluster = std::move(pending->second);
   warming_.erase(pending);
   if (cluster->hosts == nullptr) apply_assignment(*cluster, {});
-  cluster->warm = true;
+  cluster->shared->set_config(*cluster->config);
   publish(*cluster);
   bool replaced = active_.count(name) != 0;
   active_[name] = std::move(cluster);
   LOG_DEBUG(upstream, "cluster '{}' {}", name, replaced ? "replaced" : "added");
   update_gauges();
   if (warming_.empty() && on_all_warm_) on_all_warm_();
-}
-
-std::shared_ptr<upstream::ClusterShared> ClusterManager::shared_for(const upstream::ClusterConfig& config) {
-  const std::string& name = config.alt_stat_name.empty() ? config.name : config.alt_stat_name;
-  return std::make_shared<upstream::ClusterShared>(stats_.group<stats::ClusterSchema>(stats::cluster_prefix(name)));
 }
 
 void ClusterManager::update_gauges() {

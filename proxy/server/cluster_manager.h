@@ -33,7 +33,6 @@ struct ManagedCluster {
   envoy::config::cluster::v3::Cluster proto;      // for /config_dump
   upstream::LoadAssignment assignment;            // the last one applied
   bool is_static = false;
-  bool warm = false;                              // workers know it
   std::string version;
   WallNs updated_at = 0;
   std::unique_ptr<upstream::DnsCluster> dns;
@@ -79,7 +78,6 @@ class ClusterManager final : public xds::ResourceConsumer {
   void make_active(const std::string& name);
   void remove(const std::string& name);
   void publish(const ManagedCluster& cluster);
-  std::shared_ptr<upstream::ClusterShared> shared_for(const upstream::ClusterConfig& config);
   void update_gauges();
   void check_initialized();
 

@@ -3,9 +3,7 @@
 // and LDS with their routes, workers.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -21,7 +19,9 @@
 #include "proxy/server/options.h"
 #include "proxy/server/publisher.h"
 #include "proxy/server/route_manager.h"
+#include "proxy/server/server_stats.h"
 #include "proxy/server/signals.h"
+#include "proxy/server/unknown_fields.h"
 #include "proxy/server/worker.h"
 #include "proxy/server/xds_hub.h"
 #include "xds/translate/bootstrap.h"
@@ -34,11 +34,36 @@ class Server final : private Publisher {
   static absl::StatusOr<std::unique_ptr<Server>> create(const Options& options, const FilterRegistries& registries);
   ~Server();
 
-  /// Runs until told to stop; answers the exit status.
+  /// Runs until told to stop; answers the exit status. With --mode init_only: until initialised.
   int run();
 
  private:
-  struct Parts;
+  Server(const Options& options, const FilterRegistries& registries);
+
+  absl::Status load();
+  absl::Status load_static_resources();
+  absl::Status open_admin();
+  void add_admin_endpoints();
+  void subscribe();
+  void on_clusters_initialized();
+  void on_initialized();
+
+  // Publisher
+  size_t workers() const override { return workers_.size(); }
+  void post(size_t worker, ConfigUpdate update) override { workers_[worker]->post(std::move(update)); }
+
+  void on_signal(int number);
+  /// Stops accepting, lets connections finish, exits when they have or the drain time is over.
+  void drain_and_exit();
+  void exit_when_drained();
+  void exit_now();
+
+  const Options options_;
+  const FilterRegistries& registries_;
+  Lifecycle lifecycle_;
+  EventLoop loop_;
+  UnknownFields unknown_fields_;
+  xds::translate::BootstrapConfig bootstrap_;
 };
 
 }  // namespace remora::server

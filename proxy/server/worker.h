@@ -2,43 +2,43 @@
 // thread; from start() on only its own thread touches it, told what to do by ConfigUpdates. Owned by the Server.
 #pragma once
 
-#include <atomic>
 #include <memory>
-#include <string>
 #include <thread>
+#include <vector>
 
-#include "proxy/base/string_map.h"
-#include "proxy/connection_manager/stream_pool.h"
+#include "proxy/connection_manager/request_stream.h"
 #include "proxy/event/event_loop.h"
 #include "proxy/event/mailbox.h"
-#include "proxy/net/listener.h"
+#include "proxy/net/listener_set.h"
 #include "proxy/router/route_tables.h"
 #include "proxy/server/config_update.h"
-#include "proxy/stats/store.h"
+#include "proxy/server/options.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/worker_context.h"
 
 namespace remora::server {
 
-/// What all workers share and only count on: plain atomics.
-struct WorkerShared {
-  std::atomic<uint64_t> downstream_connections{0};
-  uint64_t max_downstream_connections = UINT64_MAX;
+/// What a worker is built with.
+struct WorkerSettings {
+  uint32_t index = 0;
+  uint64_t random_seed = 0;
+  uint64_t drain_time_ms = 600'000;
+  bool gradual_drain = true;
+  ConnectionLimit* connection_limit = nullptr;  // shared by all workers
 };
 
-class Worker final : private ListenerDirectory {
+class Worker {
  public:
-  Worker(uint32_t index, uint64_t seed, uint64_t drain_time_ms, stats::Store& stats, WorkerShared& shared);
+  explicit Worker(const WorkerSettings& settings);
   ~Worker();
 
   void start();
-  /// Any thread.
+  /// Any thread. Messages posted before start() are applied first thing.
   void post(ConfigUpdate update) { mailbox_.post(std::move(update)); }
   /// After Shutdown was posted.
   void join();
 
  private:
-  void run();
   static void on_update(void* self, ConfigUpdate&& update);
   void apply(SetCluster&& update);
   void apply(SetHosts&& update);
@@ -49,6 +49,16 @@ class Worker final : private ListenerDirectory {
   void apply(RemoveListener&& update);
   void apply(Drain&& update);
   void apply(Shutdown&& update);
+
+  // In order of construction; destruction runs backwards, connections before pools before the loop.
+  EventLoop loop_;
+  WorkerContext context_;
+  connection_manager::StreamPool streams_;
+  router::RouteTables routes_;
+  upstream::ClusterMap clusters_;
+  ListenerSet listeners_;
+  Mailbox<ConfigUpdate> mailbox_;
+  std::thread thread_;
 };
 
 }  // namespace remora::server

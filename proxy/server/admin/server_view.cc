@@ -102,11 +102,20 @@ AdminResponse logging(const AdminRequest& request) {
   return AdminResponse::text(levels());
 }
 
-AdminResponse runtime_view(const std::map<std::string, std::string>& values) {
+AdminResponse runtime_view(const xds::translate::Runtime& runtime) {
   google::protobuf::Struct out;
+  auto* layers = (*out.mutable_fields())["layers"].mutable_list_value();
+  for (const std::string& layer : runtime.layers()) layers->add_values()->set_string_value(layer);
   auto& entries = *(*out.mutable_fields())["entries"].mutable_struct_value()->mutable_fields();
-  for (const auto& [key, value] : values) {
-    (*entries[key].mutable_struct_value()->mutable_fields())["final_value"].set_string_value(value);
+  for (const auto& [key, texts] : runtime.texts()) {
+    auto& entry = *entries[key].mutable_struct_value()->mutable_fields();
+    auto* values = entry["layer_values"].mutable_list_value();
+    std::string final_value;
+    for (const std::string& text : texts) {
+      values->add_values()->set_string_value(text);
+      if (!text.empty()) final_value = text;
+    }
+    entry["final_value"].set_string_value(final_value);
   }
   return AdminResponse::json(to_json(out));
 }

@@ -1,13 +1,11 @@
 // /server_info, /memory, /logging and /runtime: the process itself. Main thread only.
 #pragma once
 
-#include <map>
-#include <string>
-
 #include "api/core.pb.h"
 #include "proxy/server/admin/admin.h"
 #include "proxy/server/lifecycle.h"
 #include "proxy/server/options.h"
+#include "xds/translate/runtime.h"
 
 namespace remora::server {
 
@@ -16,7 +14,7 @@ AdminResponse server_info(const Options& options, const Lifecycle& lifecycle, ui
 AdminResponse memory_view();
 /// POST /logging: no parameter shows levels, ?level= sets all, ?paths=name:level,... or ?NAME=LEVEL sets some.
 AdminResponse logging(const AdminRequest& request);
-AdminResponse runtime_view(const std::map<std::string, std::string>& values);
+AdminResponse runtime_view(const xds::translate::Runtime& runtime);
 
 /// Bytes the process has: resident now, and what malloc has handed out and holds.
 struct MemoryUse {
