@@ -26,13 +26,21 @@ bool UnknownFieldPolicy::refuses(bool decisive) const {
   return true;
 }
 
-absl::Status Context::not_honoured(const Path& where, std::string_view what, bool decisive) {
+absl::Status report_unknown(const UnknownFieldPolicy& policy,
+                            const std::function<void(std::string)>& on_unknown,
+                            std::string_view resource, const Path& where, std::string_view what,
+                            bool decisive) {
   if (policy.refuses(decisive)) return where.error(what);
   if (policy.kind != UnknownFieldPolicy::Kind::DynamicIgnore && on_unknown) {
-    const std::string prefix = resource.empty() ? "" : resource + ": ";
-    on_unknown(prefix + where.str() + ": " + std::string(what));
+    std::string text(resource);
+    if (!text.empty()) text += ": ";
+    on_unknown(text + where.str() + ": " + std::string(what));
   }
   return absl::OkStatus();
+}
+
+absl::Status Context::not_honoured(const Path& where, std::string_view what, bool decisive) {
+  return report_unknown(policy, on_unknown, resource, where, what, decisive);
 }
 
 absl::Status Context::only_honoured(const google::protobuf::Message& message,

@@ -44,6 +44,12 @@ struct UnknownFieldPolicy {
   bool is_static() const { return kind == Kind::StaticRefuse || kind == Kind::StaticAccept; }
 };
 
+/// Refuses or reports one thing that is not honoured, as the policy wants. `resource` may be empty.
+absl::Status report_unknown(const UnknownFieldPolicy& policy,
+                            const std::function<void(std::string)>& on_unknown,
+                            std::string_view resource, const Path& where, std::string_view what,
+                            bool decisive);
+
 struct Context {
   stats::Store& stats;
   const FilterRegistries& registries;
@@ -58,7 +64,6 @@ struct Context {
   std::function<bool(const std::string&)> has_cluster;
   std::string resource;  // set by the entry points: "listener 'ingress'"
 
-  /// Refuses or reports one thing that is not honoured, as the policy wants.
   absl::Status not_honoured(const Path& where, std::string_view what, bool decisive);
   /// The same for every field of `message` that is set and not in `honoured`.
   absl::Status only_honoured(const google::protobuf::Message& message,
