@@ -46,6 +46,14 @@ absl::Status ListenerManager::add_static(const envoy::config::listener::v3::List
   return apply(proto, std::move(config), "", true);
 }
 
+absl::Status ListenerManager::check_static(const std::vector<std::shared_ptr<const ListenerConfig>>& configs) const {
+  std::set<std::string> names;
+  for (const auto& config : configs) {
+    if (!names.insert(config->name).second) return absl::InvalidArgumentError("duplicate listener '" + config->name + "'");
+  }
+  return absl::OkStatus();
+}
+
 void ListenerManager::start_workers() {
   workers_started_ = true;
   for (auto& [name, listener] : active_) publish(*listener);

@@ -44,6 +44,9 @@ class ListenerManager final : public xds::ResourceConsumer {
   /// A listener of the bootstrap. Fails on a duplicate name or address in use.
   absl::Status add_static(const envoy::config::listener::v3::Listener& proto, std::shared_ptr<const ListenerConfig> config);
 
+  /// --mode validate: the checks of add_static() without a socket.
+  absl::Status check_static(const std::vector<std::shared_ptr<const ListenerConfig>>& configs) const;
+
   /// From here on warm listeners go to the workers as soon as they are warm.
   void start_workers();
   /// Calls `done` once: when every listener known by then is warm and, if `wait_for_lds`, LDS has answered (or timed out).

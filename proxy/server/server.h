@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,11 @@
 #include "proxy/server/route_manager.h"
 #include "proxy/server/server_stats.h"
 #include "proxy/server/signals.h"
+#include "proxy/server/subscription_stats.h"
 #include "proxy/server/unknown_fields.h"
 #include "proxy/server/worker.h"
 #include "proxy/server/xds_hub.h"
+#include "proxy/telemetry/access_log.h"
 #include "xds/translate/bootstrap.h"
 
 namespace remora::server {
@@ -34,18 +37,19 @@ class Server final : private Publisher {
   static absl::StatusOr<std::unique_ptr<Server>> create(const Options& options, const FilterRegistries& registries);
   ~Server();
 
-  /// Runs until told to stop; answers the exit status. With --mode init_only: until initialised.
+  /// Runs until told to stop; answers the exit status. --mode validate returns at once, init_only when initialised.
   int run();
 
  private:
-  Server(const Options& options, const FilterRegistries& registries);
+  Server(const Options& options, const FilterRegistries& registries, xds::translate::BootstrapConfig bootstrap,
+         std::unique_ptr<stats::Store> stats);
+  friend class AdminEndpoints;
 
-  absl::Status load();
-  absl::Status load_static_resources();
+  void make_workers();
+  absl::Status add_static_resources();
   absl::Status open_admin();
-  void add_admin_endpoints();
-  void subscribe();
-  void on_clusters_initialized();
+  void subscribe_clusters();
+  void subscribe_listeners();
   void on_initialized();
 
   // Publisher
@@ -53,17 +57,48 @@ class Server final : private Publisher {
   void post(size_t worker, ConfigUpdate update) override { workers_[worker]->post(std::move(update)); }
 
   void on_signal(int number);
-  /// Stops accepting, lets connections finish, exits when they have or the drain time is over.
+  /// Stops accepting, lets connections finish, exits when they have or when the drain time is over.
   void drain_and_exit();
-  void exit_when_drained();
-  void exit_now();
+  void check_drained();
+  void on_flush_timer();
+  /// POST /drain_listeners: at once, or politely for the drain time and then (unless `keep_accepting`) at once.
+  void drain_listeners(DrainScope scope, bool graceful, bool keep_accepting);
+  void quit_soon() { loop_.stop(); }
+
+  static constexpr uint64_t kDrainPollMs = 20;
 
   const Options options_;
   const FilterRegistries& registries_;
-  Lifecycle lifecycle_;
-  EventLoop loop_;
-  UnknownFields unknown_fields_;
   xds::translate::BootstrapConfig bootstrap_;
+  Lifecycle lifecycle_;
+  std::unique_ptr<stats::Store> stats_;
+  ConnectionLimit connections_;
+  UnknownFields unknown_;
+  ServerStats server_stats_;
+  telemetry::AccessLogSinks access_log_sinks_;
+  xds::translate::Context static_context_;
+  xds::translate::Context dynamic_context_;
+
+  // The main thread's own data path: the control client runs over its clusters.
+  EventLoop loop_;
+  WorkerContext main_context_;
+  upstream::ClusterMap main_clusters_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+
+  XdsHub hub_;
+  ClusterManager clusters_;
+  RouteManager routes_;
+  ListenerManager listeners_;
+  std::unique_ptr<SubscriptionStats> cds_stats_, lds_stats_;
+  std::unique_ptr<xds::Subscription> cds_, lds_;
+  Admin admin_;
+  std::unique_ptr<AdminListener> admin_listener_;
+  Signals signals_;
+  Timer flush_timer_;
+  Timer drain_timer_;
+  Timer stop_listening_timer_;
+  DrainScope stop_listening_scope_ = DrainScope::All;
+  MonotonicMs drain_deadline_ = 0;
 };
 
 }  // namespace remora::server

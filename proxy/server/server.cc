@@ -1,0 +1,263 @@
+#include "proxy/server/server.h"
+
+#include <signal.h>
+
+#include <cstdio>
+#include <fstream>
+#include <random>
+
+#include "proxy/base/log.h"
+#include "proxy/server/admin_endpoints.h"
+#include "proxy/stats/names.h"
+
+namespace remora::server {
+namespace {
+
+using xds::translate::UnknownFieldPolicy;
+
+UnknownFieldPolicy static_policy(const Options& options) {
+  return {options.allow_unknown_static_fields ? UnknownFieldPolicy::Kind::StaticAccept
+                                              : UnknownFieldPolicy::Kind::StaticRefuse};
+}
+
+UnknownFieldPolicy dynamic_policy(const Options& options) {
+  if (options.reject_unknown_dynamic_fields) return {UnknownFieldPolicy::Kind::DynamicRefuse};
+  if (options.ignore_unknown_dynamic_fields) return {UnknownFieldPolicy::Kind::DynamicIgnore};
+  return {UnknownFieldPolicy::Kind::Dynamic};
+}
+
+absl::Status set_up_logging(const Options& options, const std::string& bootstrap_format) {
+  set_log_level(parse_log_level(options.log_level).value_or(LogLevel::info));
+  if (!options.component_log_level.empty()) {
+    if (auto status = set_component_log_levels(options.component_log_level); !status.ok()) return status;
+  }
+  if (!options.log_format.empty()) {
+    set_log_format(options.log_format);
+  } else if (!bootstrap_format.empty()) {
+    set_log_format(bootstrap_format);
+  }
+  return options.log_path.empty() ? absl::OkStatus() : open_log_file(options.log_path);
+}
+
+uint32_t concurrency_of(const Options& options) {
+  return options.concurrency != 0 ? options.concurrency : granted_cpus();
+}
+
+uint64_t random_seed() {
+  std::random_device device;
+  return (uint64_t{device()} << 32) | device();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::create(const Options& options, const FilterRegistries& registries) {
+  if (options.config_path.empty() && options.config_yaml.empty()) {
+    return absl::InvalidArgumentError("at least one of --config-path or --config-yaml should be non-empty");
+  }
+  std::vector<std::string> unknown;
+  xds::translate::BootstrapInput input;
+  input.path = options.config_path;
+  input.yaml = options.config_yaml;
+  input.service_node = options.service_node;
+  input.service_cluster = options.service_cluster;
+  input.service_zone = options.service_zone;
+  input.stats_tags = options.stats_tags;
+  input.policy = static_policy(options);
+  input.on_unknown = [&](std::string place) { unknown.push_back(std::move(place)); };
+  auto bootstrap = xds::translate::load_bootstrap(input);
+  if (!bootstrap.ok()) return bootstrap.status();
+  if (auto status = set_up_logging(options, bootstrap->log_format); !status.ok()) return status;
+  auto store = stats::Store::make(bootstrap->stats, concurrency_of(options));
+  if (!store.ok()) return store.status();
+
+  std::unique_ptr<Server> server(new Server(options, registries, *std::move(bootstrap), *std::move(store)));
+  for (std::string& place : unknown) server->static_context_.on_unknown(std::move(place));
+  server->make_workers();
+  if (auto status = server->add_static_resources(); !status.ok()) return status;
+  if (options.mode != Mode::Validate) {
+    if (auto status = server->open_admin(); !status.ok()) return status;
+  }
+  return server;
+}
+
+Server::Server(const Options& options, const FilterRegistries& registries, xds::translate::BootstrapConfig bootstrap,
+               std::unique_ptr<stats::Store> stats)
+    : options_(options),
+      registries_(registries),
+      bootstrap_(std::move(bootstrap)),
+      lifecycle_{wall_now_ns(), monotonic_now_ms()},
+      stats_(std::move(stats)),
+      server_stats_(*stats_, lifecycle_, connections_),
+      access_log_sinks_(options_.file_flush_interval_ms),
+      static_context_{*stats_, registries_, static_policy(options_),
+                      [this](std::string place) { unknown_.report(place, [this] { server_stats_.count_unknown(false); }); },
+                      bootstrap_.node, &bootstrap_.runtime, &access_log_sinks_, ""},
+      dynamic_context_{*stats_, registries_, dynamic_policy(options_),
+                       [this](std::string place) { unknown_.report(place, [this] { server_stats_.count_unknown(true); }); },
+                       bootstrap_.node, &bootstrap_.runtime, &access_log_sinks_, ""},
+      main_context_(loop_, stats_->main_index(), random_seed()),
+      main_clusters_(main_context_),
+      hub_(main_context_, *stats_, bootstrap_),
+      clusters_(*this, main_clusters_, main_context_, *stats_, dynamic_context_, hub_),
+      routes_(*this, clusters_, dynamic_context_, hub_),
+      listeners_(*this, routes_, loop_, *stats_, dynamic_context_, options_.drain_time_s * 1000),
+      signals_(loop_, [this](int number) { on_signal(number); }),
+      flush_timer_(loop_.timers(), Timer::bind<&Server::on_flush_timer, Server>(), this),
+      drain_timer_(loop_.timers(), Timer::bind<&Server::check_drained, Server>(), this),
+      stop_listening_timer_(
+          loop_.timers(),
+          [](void* self) {
+            auto& server = *static_cast<Server*>(self);
+            server.listeners_.drain(server.stop_listening_scope_, true);
+          },
+          this) {
+  main_context_.set_clusters(main_clusters_);
+  if (bootstrap_.max_active_downstream_connections) connections_.set_max(*bootstrap_.max_active_downstream_connections);
+}
+
+Server::~Server() {
+  for (auto& worker : workers_) worker->post(Shutdown{});
+  for (auto& worker : workers_) worker->join();
+}
+
+void Server::make_workers() {
+  uint32_t count = concurrency_of(options_);
+  for (uint32_t i = 0; i < count; ++i) {
+    WorkerSettings settings;
+    settings.index = i;
+    settings.random_seed = random_seed();
+    settings.drain_time_ms = options_.drain_time_s * 1000;
+    settings.gradual_drain = options_.drain_strategy == DrainStrategy::Gradual;
+    settings.connection_limit = &connections_;
+    workers_.push_back(std::make_unique<Worker>(settings));
+  }
+}
+
+absl::Status Server::add_static_resources() {
+  auto resources = xds::translate::static_resources(bootstrap_, static_context_);
+  if (!resources.ok()) return resources.status();
+  const auto& proto = bootstrap_.proto.static_resources();
+  for (size_t i = 0; i < resources->clusters.size(); ++i) {
+    auto status = clusters_.add_static(proto.clusters(static_cast<int>(i)), resources->clusters[i]);
+    if (!status.ok()) return status;
+  }
+  if (options_.mode == Mode::Validate) return listeners_.check_static(resources->listeners);
+  for (size_t i = 0; i < resources->listeners.size(); ++i) {
+    auto status = listeners_.add_static(proto.listeners(static_cast<int>(i)), resources->listeners[i]);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Server::open_admin() {
+  AdminEndpoints::add(*this, admin_);
+  if (!bootstrap_.admin_address) return absl::OkStatus();
+  auto listener = AdminListener::open(loop_, *bootstrap_.admin_address, admin_);
+  if (!listener.ok()) return listener.status();
+  admin_listener_ = *std::move(listener);
+  LOG_INFO(main, "admin address: {}", admin_listener_->address().to_string());
+  if (!options_.admin_address_path.empty()) {
+    std::ofstream file(options_.admin_address_path);
+    if (!(file << admin_listener_->address().to_string() << std::flush)) {
+      LOG_CRITICAL(main, "cannot open admin address output file {} for writing.", options_.admin_address_path);
+    }
+  }
+  return absl::OkStatus();
+}
+
+int Server::run() {
+  if (options_.mode == Mode::Validate) {
+    std::printf("configuration '%s' OK\n", options_.config_path.c_str());
+    return 0;
+  }
+  LOG_INFO(main, "{}", version_text());
+  for (auto& worker : workers_) worker->start();
+  subscribe_clusters();
+  flush_timer_.arm(bootstrap_.stats_flush_interval_ms);
+  loop_.run();
+  LOG_INFO(main, "exiting");
+  return 0;
+}
+
+void Server::subscribe_clusters() {
+  if (bootstrap_.cds) {
+    cds_stats_ = std::make_unique<SubscriptionStats>(*stats_, stats::kCdsPrefix);
+    xds::SubscribeOptions subscribe;
+    subscribe.type_url = xds::kClusterType;
+    subscribe.wildcard = true;
+    subscribe.initial_fetch_timeout_ms = bootstrap_.cds->initial_fetch_timeout_ms;
+    subscribe.observer = cds_stats_.get();
+    cds_ = hub_.of(*bootstrap_.cds).subscribe(subscribe, clusters_);
+  }
+  clusters_.when_initialized(bootstrap_.cds.has_value(), [this] { subscribe_listeners(); });
+}
+
+void Server::subscribe_listeners() {
+  if (bootstrap_.lds) {
+    lds_stats_ = std::make_unique<SubscriptionStats>(*stats_, stats::kLdsPrefix);
+    xds::SubscribeOptions subscribe;
+    subscribe.type_url = xds::kListenerType;
+    subscribe.wildcard = true;
+    subscribe.initial_fetch_timeout_ms = bootstrap_.lds->initial_fetch_timeout_ms;
+    subscribe.observer = lds_stats_.get();
+    lds_ = hub_.of(*bootstrap_.lds).subscribe(subscribe, listeners_);
+  }
+  listeners_.when_initialized(bootstrap_.lds.has_value(), [this] { on_initialized(); });
+}
+
+void Server::on_initialized() {
+  listeners_.start_workers();
+  lifecycle_.initialized = true;
+  server_stats_.on_initialized(monotonic_now_ms() - lifecycle_.started_ms);
+  LOG_INFO(main, "all clusters and listeners initialized, serving with {} workers", workers_.size());
+  if (options_.mode == Mode::InitOnly) loop_.stop();
+}
+
+void Server::on_signal(int number) {
+  switch (number) {
+    case SIGUSR1:
+      if (auto status = reopen_log_file(); !status.ok()) LOG_ERROR(main, "{}", std::string(status.message()));
+      access_log_sinks_.reopen();
+      break;
+    case SIGTERM:
+    case SIGINT:
+      if (lifecycle_.draining || !lifecycle_.initialized) {
+        loop_.stop();
+      } else {
+        drain_and_exit();
+      }
+      break;
+    default:
+      break;
+  }
+}
+
+void Server::drain_and_exit() {
+  LOG_INFO(main, "draining for at most {} s", options_.drain_time_s);
+  lifecycle_.draining = true;
+  listeners_.drain(DrainScope::All, /*stop_accepting=*/true);
+  drain_deadline_ = loop_.now_ms() + options_.drain_time_s * 1000;
+  check_drained();
+}
+
+void Server::check_drained() {
+  if (connections_.open() == 0 || loop_.now_ms() >= drain_deadline_) {
+    loop_.stop();
+    return;
+  }
+  drain_timer_.arm(kDrainPollMs);
+}
+
+void Server::drain_listeners(DrainScope scope, bool graceful, bool keep_accepting) {
+  listeners_.drain(scope, /*stop_accepting=*/!graceful);
+  if (!graceful || keep_accepting) return;
+  stop_listening_scope_ = scope;
+  stop_listening_timer_.arm(options_.drain_time_s * 1000);
+}
+
+void Server::on_flush_timer() {
+  stats_->end_interval();
+  flush_timer_.arm(bootstrap_.stats_flush_interval_ms);
+}
+
+}  // namespace remora::server
