@@ -278,6 +278,7 @@ void Connection::finish(CloseCause cause) {
     bytes_written_ += transport_->write(write_buffer_, true).bytes;
   }
   state_ = State::Closed;
+  close_cause_ = cause;
   timer_.disarm();
   event_.reset();
   socket_.close();

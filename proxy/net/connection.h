@@ -105,6 +105,7 @@ class Connection : public Deferrable, private EndOfTurn {
   /// True from close() (or the peer's) on; nothing more is delivered.
   bool closing() const { return state_ >= State::Flushing; }
   bool closed() const { return state_ == State::Closed; }
+  CloseCause close_cause() const { return close_cause_; }  // once closed()
 
   void pause_reading(PauseReason why);
   void resume_reading(
@@ -135,6 +136,9 @@ class Connection : public Deferrable, private EndOfTurn {
   int fd() const { return socket_.fd(); }
   uint64_t id() const { return id_; }  // unique in the process (worker index in the top bits)
   void set_id(uint64_t id) { id_ = id; }
+  /// How long a flushing close() may take; 0: flushing takes as long as it takes, and FlushAndWait does not wait.
+  void set_delayed_close_ms(uint32_t timeout_ms) { limits_.delayed_close_ms = timeout_ms; }
+  const ConnectionLimits& limits() const { return limits_; }
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t bytes_written() const { return bytes_written_; }
   MonotonicMs opened_at() const { return opened_at_; }
@@ -207,6 +211,7 @@ class Connection : public Deferrable, private EndOfTurn {
   bool writable_ = true;
   bool over_high_water_ = false;
   CloseHow close_how_ = CloseHow::NoFlush;
+  CloseCause close_cause_ = CloseCause::LocalClose;
   Buffer read_buffer_;
   Buffer write_buffer_;
   std::unique_ptr<FdEvent> event_;
