@@ -1,4 +1,5 @@
-// How metrics are tagged, selected and bucketed, as compiled from the bootstrap (stats_config, --stats-tag).
+// How metrics are tagged, selected and bucketed, as compiled from the bootstrap (stats_config,
+// --stats-tag).
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ struct StatsConfig {
   /// A tag taken out of metric names, or a fixed one on every metric.
   struct TagRule {
     enum class Kind : uint8_t {
-      Regex,    // `value`: RE2; the first group is cut from the name, the second (or first) is the tag's value
+      Regex,    // `value`: RE2; the first group is cut from the name, the second (or first) is the
+                // tag's value
       Fixed,    // `value` itself
       Default,  // the built-in rule called `name`
     };

@@ -39,8 +39,8 @@ std::string& GroupBase::main_text(uint16_t id) {
 
 std::shared_ptr<const HistogramBounds> GroupBase::bounds_of(uint16_t histogram) const {
   std::string_view name = schema_.histograms[histogram].name;
-  return store_.bounds_for(absl::StrCat(absl::string_view(prefix_), ".",
-                                        absl::string_view(name.data(), name.size())));
+  return store_.bounds_for(
+      absl::StrCat(absl::string_view(prefix_), ".", absl::string_view(name.data(), name.size())));
 }
 
 }  // namespace remora::stats

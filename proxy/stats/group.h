@@ -1,6 +1,7 @@
-// A group is the metrics of one thing (cluster "foo", listener 0.0.0.0:80): made by the store on the main thread, held
-// by configurations and shared by all workers. Each thread writes its own Slab of it; nothing on the data path locks,
-// allocates (after a thread's first use) or pays for an atomic read-modify-write.
+// A group is the metrics of one thing (cluster "foo", listener 0.0.0.0:80): made by the store on
+// the main thread, held by configurations and shared by all workers. Each thread writes its own
+// Slab of it; nothing on the data path locks, allocates (after a thread's first use) or pays for an
+// atomic read-modify-write.
 #pragma once
 
 #include <array>
@@ -19,11 +20,12 @@
 namespace remora::stats {
 
 class Store;
-struct GroupCache;  // what the scrape remembers of a group: rejected or retagged names, reset counters, intervals
+struct GroupCache;  // what the scrape remembers of a group: rejected or retagged names, reset
+                    // counters, intervals
 
 /// What one thread has counted, with its types erased, for the scrape.
 struct SlabView {
-  const Cell* cells = nullptr;       // values; then the decrements of the gauges
+  const Cell* cells = nullptr;  // values; then the decrements of the gauges
   const std::atomic<HistogramCells*>* histograms = nullptr;
   const std::atomic<ResponseCodes*>* scopes = nullptr;
 };
@@ -72,7 +74,8 @@ class GroupBase : public std::enable_shared_from_this<GroupBase> {
   std::unique_ptr<GroupCache> cache_;
 };
 
-/// One thread's half of a group. Only that thread writes; keep the reference as long as the group is held.
+/// One thread's half of a group. Only that thread writes; keep the reference as long as the group
+/// is held.
 template <class Schema>
 class alignas(64) Slab final : public SlabBase {
  public:
@@ -92,7 +95,9 @@ class alignas(64) Slab final : public SlabBase {
   void dec(Stat stat) { sub(stat, 1); }
   void sub(Stat stat, uint64_t n) { cells_[kStats + index(stat)].add(n); }
   /// Gauges only: this thread's part becomes `n`.
-  void set(Stat stat, uint64_t n) { cells_[index(stat)].set(n + cells_[kStats + index(stat)].value()); }
+  void set(Stat stat, uint64_t n) {
+    cells_[index(stat)].set(n + cells_[kStats + index(stat)].value());
+  }
   /// This thread's part.
   uint64_t value(Stat stat) const {
     size_t i = index(stat);
@@ -107,7 +112,8 @@ class alignas(64) Slab final : public SlabBase {
  private:
   static constexpr size_t kStats = static_cast<size_t>(Stat::kCount);
   static constexpr size_t kGauges = schema_internal::count_gauges(stats_of<Schema>());
-  static_assert(schema_internal::gauges_come_first(stats_of<Schema>()), "gauges come before counters");
+  static_assert(schema_internal::gauges_come_first(stats_of<Schema>()),
+                "gauges come before counters");
   static constexpr size_t index(Stat stat) { return static_cast<size_t>(stat); }
 
   const GroupBase& group_;
@@ -126,8 +132,9 @@ class Group final : public GroupBase {
 
   Group(Store& store, std::string_view prefix) : GroupBase(store, kSchemaInfo<Schema>, prefix) {}
 
-  /// The calling thread's slab; `index` is that thread's (WorkerContext::index()), the main thread's is the number of
-  /// workers. Made at the thread's first call. Callers keep the reference.
+  /// The calling thread's slab; `index` is that thread's (WorkerContext::index()), the main
+  /// thread's is the number of workers. Made at the thread's first call. Callers keep the
+  /// reference.
   Slab<Schema>& at(uint32_t index) {
     std::atomic<SlabBase*>& slot = this->slot(index);
     SlabBase* slab = slot.load(std::memory_order_relaxed);
@@ -140,13 +147,16 @@ class Group final : public GroupBase {
   void dec(MainStat stat) { --main_value(static_cast<uint16_t>(stat)); }
   void add(MainStat stat, uint64_t n) { main_value(static_cast<uint16_t>(stat)) += n; }
   void set(MainStat stat, uint64_t n) { main_value(static_cast<uint16_t>(stat)) = n; }
-  void set_text(MainStat stat, std::string_view text) { main_text(static_cast<uint16_t>(stat)) = text; }
+  void set_text(MainStat stat, std::string_view text) {
+    main_text(static_cast<uint16_t>(stat)) = text;
+  }
 
  private:
   friend class Slab<Schema>;
 };
 
-/// Answers by class of a group that has downstream_rq_1xx to downstream_rq_5xx and downstream_rq_completed.
+/// Answers by class of a group that has downstream_rq_1xx to downstream_rq_5xx and
+/// downstream_rq_completed.
 template <class Schema>
 void count_downstream_response(Slab<Schema>& slab, uint16_t code) {
   using Stat = typename Schema::Stat;
@@ -172,7 +182,8 @@ template <class Schema>
 void Slab<Schema>::count_response(Scope scope, uint16_t code) {
   auto& slot = scopes_[static_cast<size_t>(scope)];
   ResponseCodes* codes = slot.load(std::memory_order_relaxed);
-  if (codes == nullptr) [[unlikely]] slot.store(codes = new ResponseCodes, std::memory_order_release);
+  if (codes == nullptr) [[unlikely]]
+    slot.store(codes = new ResponseCodes, std::memory_order_release);
   codes->count(code);
 }
 

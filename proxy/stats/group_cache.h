@@ -13,7 +13,8 @@
 namespace remora::stats {
 
 struct GroupCache {
-  /// stats_matcher's answer for each metric of the schema, in the scrape's order; empty: none is shown.
+  /// stats_matcher's answer for each metric of the schema, in the scrape's order; empty: none is
+  /// shown.
   struct Selected {
     std::vector<bool> each;
   };

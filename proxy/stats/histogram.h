@@ -13,8 +13,8 @@
 namespace remora::stats {
 
 /// Envoy's default bucket bounds.
-inline constexpr double kDefaultBounds[] = {0.5,  1,    5,     10,    25,     50,     100,
-                                            250,  500,  1000,  2500,  5000,   10000,  30000,
+inline constexpr double kDefaultBounds[] = {0.5,   1,      5,      10,      25,     50,    100,
+                                            250,   500,    1000,   2500,    5000,   10000, 30000,
                                             60000, 300000, 600000, 1800000, 3600000};
 
 /// The quantiles that /stats shows, in percent.
@@ -44,12 +44,14 @@ class HistogramBounds {
 /// What was recorded, merged over threads; a plain value.
 struct HistogramSnapshot {
   std::shared_ptr<const HistogramBounds> bounds;
-  std::vector<uint64_t> counts;  // per bucket, the last one above all bounds; empty: nothing recorded
+  std::vector<uint64_t>
+      counts;  // per bucket, the last one above all bounds; empty: nothing recorded
   uint64_t count = 0;
   uint64_t sum = 0;
-  uint64_t min = 0, max = 0;     // of everything ever recorded
+  uint64_t min = 0, max = 0;  // of everything ever recorded
 
-  /// The value below which `percent` of the recorded ones lie, interpolated within its bucket. NaN when empty.
+  /// The value below which `percent` of the recorded ones lie, interpolated within its bucket. NaN
+  /// when empty.
   double quantile(double percent) const;
   /// How many were recorded at or below bounds[i].
   uint64_t cumulative(size_t i) const;

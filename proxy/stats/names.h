@@ -12,8 +12,12 @@ std::string sanitize(std::string_view name);
 inline std::string cluster_prefix(std::string_view name_or_alt_stat_name) {
   return "cluster." + sanitize(name_or_alt_stat_name);
 }
-inline std::string http_prefix(std::string_view stat_prefix) { return "http." + sanitize(stat_prefix); }
-inline std::string tcp_prefix(std::string_view stat_prefix) { return "tcp." + sanitize(stat_prefix); }
+inline std::string http_prefix(std::string_view stat_prefix) {
+  return "http." + sanitize(stat_prefix);
+}
+inline std::string tcp_prefix(std::string_view stat_prefix) {
+  return "tcp." + sanitize(stat_prefix);
+}
 /// `name`: the listener's stat_prefix, or else its address ("127.0.0.1:80", "[::1]:80").
 inline std::string listener_prefix(std::string_view name) { return "listener." + sanitize(name); }
 inline std::string listener_http_prefix(std::string_view name, std::string_view stat_prefix) {
@@ -35,7 +39,8 @@ inline constexpr std::string_view kListenerManagerPrefix = "listener_manager";
 inline constexpr std::string_view kLdsPrefix = "listener_manager.lds";
 inline constexpr std::string_view kControlPlanePrefix = "control_plane";
 inline constexpr std::string_view kRuntimePrefix = "runtime";
-inline constexpr std::string_view kHttp1Prefix = "http1";  // downstream codecs; upstream: "cluster.NAME.http1"
+inline constexpr std::string_view kHttp1Prefix =
+    "http1";  // downstream codecs; upstream: "cluster.NAME.http1"
 inline constexpr std::string_view kHttp2Prefix = "http2";
 
 }  // namespace remora::stats

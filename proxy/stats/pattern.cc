@@ -19,7 +19,8 @@ absl::StatusOr<StringPattern> StringPattern::make(Kind kind, std::string_view te
   StringPattern pattern;
   pattern.kind_ = kind;
   if (kind == Kind::Regex) {
-    auto regex = std::make_shared<re2::RE2>(re2::StringPiece(text.data(), text.size()), re2::RE2::Quiet);
+    auto regex =
+        std::make_shared<re2::RE2>(re2::StringPiece(text.data(), text.size()), re2::RE2::Quiet);
     if (!regex->ok()) return absl::InvalidArgumentError(regex->error());
     pattern.regex_ = std::move(regex);
     return pattern;

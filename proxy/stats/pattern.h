@@ -1,12 +1,12 @@
 // A string matcher for metric names, compiled once. Immutable; any thread.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include <absl/status/statusor.h>
 
 namespace re2 {
 class RE2;
@@ -19,8 +19,10 @@ class StringPattern {
   enum class Kind : uint8_t { Exact, Prefix, Suffix, Contains, Regex };
 
   StringPattern() = default;  // matches only the empty string
-  /// A regular expression must match the whole name, as xDS's safe_regex does. `ignore_case` does not concern it.
-  static absl::StatusOr<StringPattern> make(Kind kind, std::string_view text, bool ignore_case = false);
+  /// A regular expression must match the whole name, as xDS's safe_regex does. `ignore_case` does
+  /// not concern it.
+  static absl::StatusOr<StringPattern> make(Kind kind, std::string_view text,
+                                            bool ignore_case = false);
 
   bool matches(std::string_view name) const;
 

@@ -1,11 +1,13 @@
 #include "proxy/stats/prometheus.h"
 
 #include <absl/strings/ascii.h>
+#include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
 #include <limits>
 #include <sstream>
+#include <vector>
 
 #include "proxy/base/string_map.h"
 
@@ -40,19 +42,96 @@ void fill_histogram(const HistogramSnapshot& from, prometheus::ClientMetric::His
   to.bucket.push_back({from.count, std::numeric_limits<double>::infinity()});
 }
 
-prometheus::ClientMetric to_prometheus(const Metric& metric) {
-  prometheus::ClientMetric out;
-  out.label.reserve(metric.tags.size());
-  for (const Tag& tag : metric.tags) out.label.push_back({sanitized(tag.name), tag.value});
-  if (metric.kind == Kind::Histogram) {
-    fill_histogram(*metric.histogram, out.histogram);
-  } else if (metric.kind == Kind::Counter) {
-    out.counter.value = static_cast<double>(metric.value);
-  } else {
-    out.gauge.value = static_cast<double>(metric.value);
+using Labels = std::vector<prometheus::ClientMetric::Label>;
+
+/// A scrape kept compactly: a mesh has hundreds of thousands of series, and
+/// prometheus::ClientMetric is large. Only one family at a time takes that form.
+class Series {
+ public:
+  void add(const Metric& metric) {
+    Family& family = families_[key_of(metric)];
+    if (family.points.empty()) {
+      family.name = prometheus_name(metric.base_name, metric.own_namespace);
+      family.kind = metric.kind;
+    }
+    uint64_t value = metric.value;
+    if (metric.kind == Kind::Histogram) {
+      value = histograms_.size();
+      histograms_.push_back(*metric.histogram);
+    }
+    family.points.push_back({labels_of(metric), value});
   }
-  return out;
-}
+
+  std::string text() const {
+    std::vector<const Family*> sorted;
+    for (const auto& [key, family] : families_) sorted.push_back(&family);
+    std::sort(sorted.begin(), sorted.end(),
+              [](const Family* a, const Family* b) { return a->name < b->name; });
+    std::string out;
+    std::ostringstream stream;
+    for (const Family* family : sorted) {
+      stream.str("");
+      prometheus::TextSerializer().Serialize(stream, {to_prometheus(*family)});
+      out += stream.view();
+    }
+    return out;
+  }
+
+ private:
+  struct Point {
+    uint32_t labels;  // in label_sets_
+    uint64_t value;   // or an index in histograms_
+  };
+  struct Family {
+    std::string name;
+    Kind kind = Kind::Counter;
+    std::vector<Point> points;
+  };
+
+  /// A family is a name and a type.
+  std::string_view key_of(const Metric& metric) {
+    key_.assign(metric.base_name);
+    key_ += metric.own_namespace ? '!' : ' ';
+    key_ += static_cast<char>('0' + static_cast<int>(metric.kind));
+    return key_;
+  }
+
+  uint32_t labels_of(const Metric& metric) {
+    key_.clear();
+    for (const Tag& tag : metric.tags)
+      key_.append(tag.name).append(1, '\0').append(tag.value).append(1, '\0');
+    auto [at, added] = label_index_.try_emplace(key_, static_cast<uint32_t>(label_sets_.size()));
+    if (added) {
+      Labels& labels = label_sets_.emplace_back();
+      labels.reserve(metric.tags.size());
+      for (const Tag& tag : metric.tags) labels.push_back({sanitized(tag.name), tag.value});
+    }
+    return at->second;
+  }
+
+  prometheus::MetricFamily to_prometheus(const Family& family) const {
+    prometheus::MetricFamily out{family.name, "", type_of(family.kind), {}};
+    out.metric.reserve(family.points.size());
+    for (const Point& point : family.points) {
+      prometheus::ClientMetric& metric = out.metric.emplace_back();
+      metric.label = label_sets_[point.labels];
+      if (family.kind == Kind::Histogram) {
+        fill_histogram(histograms_[point.value], metric.histogram);
+      } else if (family.kind == Kind::Counter) {
+        metric.counter.value = static_cast<double>(point.value);
+      } else {
+        metric.gauge.value = static_cast<double>(point.value);
+      }
+    }
+    return out;
+  }
+
+  StringMap<Family> families_;
+  StringMap<uint32_t> label_index_;
+  std::vector<Labels> label_sets_;
+  std::vector<HistogramSnapshot> histograms_;
+  std::string key_;
+};
 
 }  // namespace
 
@@ -60,31 +139,12 @@ std::string prometheus_name(std::string_view base_name, bool own_namespace) {
   return (own_namespace ? "" : "envoy_") + sanitized(base_name);
 }
 
-std::vector<prometheus::MetricFamily> prometheus_families(Store& store, const Query& query) {
-  std::vector<prometheus::MetricFamily> families;
-  StringMap<size_t> index;  // by name and type
-  std::string key;
-  store.scrape([&](const Metric& metric) {
-    if (metric.kind == Kind::Text || !query.wants(metric)) return;
-    key.assign(metric.base_name);
-    key += metric.own_namespace ? '!' : ' ';
-    key += static_cast<char>('0' + static_cast<int>(metric.kind));
-    auto at = index.find(key);
-    if (at == index.end()) {
-      at = index.emplace(key, families.size()).first;
-      families.push_back({prometheus_name(metric.base_name, metric.own_namespace), "", type_of(metric.kind), {}});
-    }
-    families[at->second].metric.push_back(to_prometheus(metric));
-  });
-  std::sort(families.begin(), families.end(),
-            [](const auto& a, const auto& b) { return a.name < b.name; });
-  return families;
-}
-
 std::string prometheus_text(Store& store, const Query& query) {
-  std::ostringstream out;
-  prometheus::TextSerializer().Serialize(out, prometheus_families(store, query));
-  return std::move(out).str();
+  Series series;
+  store.scrape([&](const Metric& metric) {
+    if (metric.kind != Kind::Text && query.wants(metric)) series.add(metric);
+  });
+  return series.text();
 }
 
 }  // namespace remora::stats

@@ -3,9 +3,6 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
-
-#include <prometheus/metric_family.h>
 
 #include "proxy/stats/query.h"
 
@@ -14,7 +11,6 @@ namespace remora::stats {
 /// "cluster.upstream_rq" is envoy_cluster_upstream_rq.
 std::string prometheus_name(std::string_view base_name, bool own_namespace = false);
 /// Families in the order of their names.
-std::vector<prometheus::MetricFamily> prometheus_families(Store& store, const Query& query);
 std::string prometheus_text(Store& store, const Query& query);
 
 }  // namespace remora::stats

@@ -24,11 +24,14 @@ bool pick(Names<T> names, std::string_view text, T* out) {
 }
 
 /// "usedonly" alone, "usedonly=" and "usedonly=y" are true; "usedonly=n" and the like are not.
-bool flag(std::string_view value) { return value != "n" && value != "no" && value != "false" && value != "0"; }
+bool flag(std::string_view value) {
+  return value != "n" && value != "no" && value != "false" && value != "0";
+}
 
 }  // namespace
 
-absl::StatusOr<Query> Query::parse(std::span<const std::pair<std::string, std::string>> parameters) {
+absl::StatusOr<Query> Query::parse(
+    std::span<const std::pair<std::string, std::string>> parameters) {
   Query query;
   for (const auto& [name, value] : parameters) {
     if (name == "usedonly") {
@@ -42,8 +45,9 @@ absl::StatusOr<Query> Query::parse(std::span<const std::pair<std::string, std::s
       }
       query.filter = std::move(regex);
     } else if (name == "format") {
-      if (!pick<Format>({{"text", Format::Text}, {"json", Format::Json}, {"prometheus", Format::Prometheus}},
-                        value, &query.format)) {
+      if (!pick<Format>(
+              {{"text", Format::Text}, {"json", Format::Json}, {"prometheus", Format::Prometheus}},
+              value, &query.format)) {
         return absl::InvalidArgumentError("usage: /stats?format=(json|prometheus|text)\n\n");
       }
     } else if (name == "type") {
@@ -87,7 +91,8 @@ bool Query::wants(const Metric& metric) const {
       break;
   }
   if (filter == nullptr) return true;
-  bool found = re2::RE2::PartialMatch(re2::StringPiece(metric.name.data(), metric.name.size()), *filter);
+  bool found =
+      re2::RE2::PartialMatch(re2::StringPiece(metric.name.data(), metric.name.size()), *filter);
   return found != invert_filter;
 }
 

@@ -1,14 +1,14 @@
 // Which metrics an admin request asks for: the parameters of /stats. Main thread.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-
-#include <absl/status/statusor.h>
 
 #include "proxy/stats/store.h"
 
@@ -30,9 +30,10 @@ struct Query {
   enum class Type : uint8_t { All, Counters, Gauges, Histograms, TextReadouts } type = Type::All;
   HistogramStyle histograms = HistogramStyle::Quantiles;
 
-  /// From decoded URL parameters (usedonly, filter, invert_filter, format, type, histogram_buckets); others are
-  /// ignored. The error's message is the body of the 400 answer.
-  static absl::StatusOr<Query> parse(std::span<const std::pair<std::string, std::string>> parameters);
+  /// From decoded URL parameters (usedonly, filter, invert_filter, format, type,
+  /// histogram_buckets); others are ignored. The error's message is the body of the 400 answer.
+  static absl::StatusOr<Query> parse(
+      std::span<const std::pair<std::string, std::string>> parameters);
   bool wants(const Metric& metric) const;
 };
 

@@ -33,7 +33,8 @@ class ResponseCodes {
     for (const ResponseCodes* chunk = this; chunk != nullptr;
          chunk = chunk->next_.load(std::memory_order_acquire)) {
       uint32_t used = chunk->used_.load(std::memory_order_acquire);
-      for (uint32_t i = 0; i < used; ++i) f(chunk->entries_[i].code, chunk->entries_[i].count.value());
+      for (uint32_t i = 0; i < used; ++i)
+        f(chunk->entries_[i].code, chunk->entries_[i].count.value());
     }
   }
 

@@ -1,14 +1,15 @@
-// A schema names the metrics of one kind of thing (a cluster, a listener, a filter) at compile time.
-// REMORA_STATS_SCHEMA makes the enums that callers use and the table that the scrape reads. A filter
-// defines its own beside its code:
+// A schema names the metrics of one kind of thing (a cluster, a listener, a filter) at compile
+// time. REMORA_STATS_SCHEMA makes the enums that callers use and the table that the scrape reads. A
+// filter defines its own beside its code:
 //
 //   #define REMORA_RBAC_STATS(X) X(Counter, allowed) X(Counter, denied)
 //   REMORA_STATS_SCHEMA(Rbac, REMORA_RBAC_STATS, REMORA_NO_STATS, REMORA_NO_STATS)
 //
 //   auto group = store.group<RbacSchema>("http.ingress.rbac");      // main thread
-//   group->at(worker.index()).inc(RbacStat::allowed);               // keep the reference that at() gives
+//   group->at(worker.index()).inc(RbacStat::allowed);               // keep the slab at() gives
 //
-// An entry is X(kind, identifier) or X(kind, identifier, "name.with.dots"). Gauges come before counters.
+// An entry is X(kind, identifier) or X(kind, identifier, "name.with.dots"). Gauges come before
+// counters.
 #pragma once
 
 #include <cstddef>
@@ -25,6 +26,7 @@ enum class Kind : uint8_t {
   Text,
   // Shown only once written or recorded.
   OptionalGauge,
+  OptionalCounter,
   OptionalHistogram,
 };
 
@@ -39,9 +41,10 @@ struct SchemaInfo {
   std::span<const StatDef> stats;       // written by workers
   std::span<const StatDef> main_stats;  // written by the main thread only
   std::span<const StatDef> histograms;
-  size_t gauges = 0;                                      // the first ones of `stats`
-  std::span<const std::string_view> response_scopes;      // "upstream_rq": upstream_rq_200, upstream_rq_2xx
-  uint64_t per_worker = 0;                                // bits of `stats` that are also shown per worker
+  size_t gauges = 0;  // the first ones of `stats`
+  std::span<const std::string_view>
+      response_scopes;      // "upstream_rq": upstream_rq_200, upstream_rq_2xx
+  uint64_t per_worker = 0;  // bits of `stats` that are also shown per worker
 };
 
 namespace schema_internal {
@@ -67,29 +70,30 @@ constexpr bool gauges_come_first(std::span<const StatDef> stats) {
 
 #define REMORA_NO_STATS(X)
 #define REMORA_STAT_ENUM(kind, id, ...) id,
-#define REMORA_STAT_DEF(kind, id, ...)                       \
-  ::remora::stats::StatDef{::remora::stats::Kind::kind,      \
-                           ::remora::stats::schema_internal::pick(#id __VA_OPT__(, ) __VA_ARGS__)},
+#define REMORA_STAT_DEF(kind, id, ...)                                                          \
+  ::remora::stats::StatDef{::remora::stats::Kind::kind, ::remora::stats::schema_internal::pick( \
+                                                            #id __VA_OPT__(, ) __VA_ARGS__)},
 #define REMORA_STAT_ONE(kind, id, ...) +1
 
-/// Defines enum classes NAMEStat, NAMEMainStat and NAMEHistogram (each ends with kCount) and struct NAMESchema.
-/// Further arguments are members of the schema that replace a default of SchemaDefaults.
-#define REMORA_STATS_SCHEMA(NAME, STATS, MAIN_STATS, HISTOGRAMS, ...)                             \
-  enum class NAME##Stat : uint16_t { STATS(REMORA_STAT_ENUM) kCount };                            \
-  enum class NAME##MainStat : uint16_t { MAIN_STATS(REMORA_STAT_ENUM) kCount };                   \
-  enum class NAME##Histogram : uint16_t { HISTOGRAMS(REMORA_STAT_ENUM) kCount };                  \
-  struct NAME##Schema : ::remora::stats::SchemaDefaults {                                         \
-    using Stat = NAME##Stat;                                                                      \
-    using MainStat = NAME##MainStat;                                                              \
-    using Histogram = NAME##Histogram;                                                            \
-    static constexpr ::remora::stats::StatDef kStats[static_cast<size_t>(Stat::kCount) + 1] = {   \
-        STATS(REMORA_STAT_DEF)};                                                                  \
-    static constexpr ::remora::stats::StatDef                                                     \
-        kMainStats[static_cast<size_t>(MainStat::kCount) + 1] = {MAIN_STATS(REMORA_STAT_DEF)};    \
-    static constexpr ::remora::stats::StatDef                                                     \
-        kHistograms[static_cast<size_t>(Histogram::kCount) + 1] = {HISTOGRAMS(REMORA_STAT_DEF)};  \
-    static constexpr std::string_view kName = #NAME;                                              \
-    __VA_ARGS__                                                                                   \
+/// Defines enum classes NAMEStat, NAMEMainStat and NAMEHistogram (each ends with kCount) and struct
+/// NAMESchema. Further arguments are members of the schema that replace a default of
+/// SchemaDefaults.
+#define REMORA_STATS_SCHEMA(NAME, STATS, MAIN_STATS, HISTOGRAMS, ...)                            \
+  enum class NAME##Stat : uint16_t{STATS(REMORA_STAT_ENUM) kCount};                              \
+  enum class NAME##MainStat : uint16_t{MAIN_STATS(REMORA_STAT_ENUM) kCount};                     \
+  enum class NAME##Histogram : uint16_t{HISTOGRAMS(REMORA_STAT_ENUM) kCount};                    \
+  struct NAME##Schema : ::remora::stats::SchemaDefaults {                                        \
+    using Stat = NAME##Stat;                                                                     \
+    using MainStat = NAME##MainStat;                                                             \
+    using Histogram = NAME##Histogram;                                                           \
+    static constexpr ::remora::stats::StatDef kStats[static_cast<size_t>(Stat::kCount) + 1] = {  \
+        STATS(REMORA_STAT_DEF)};                                                                 \
+    static constexpr ::remora::stats::StatDef                                                    \
+        kMainStats[static_cast<size_t>(MainStat::kCount) + 1] = {MAIN_STATS(REMORA_STAT_DEF)};   \
+    static constexpr ::remora::stats::StatDef                                                    \
+        kHistograms[static_cast<size_t>(Histogram::kCount) + 1] = {HISTOGRAMS(REMORA_STAT_DEF)}; \
+    static constexpr std::string_view kName = #NAME;                                             \
+    __VA_ARGS__                                                                                  \
   };
 
 /// What a schema may replace.

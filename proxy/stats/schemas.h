@@ -1,5 +1,6 @@
-// The metrics that Remora keeps, under Envoy's names. `Stat` is written by workers (or the main thread's slab),
-// `MainStat` by the main thread alone. Several schemas may share a prefix. Filters define their own (see schema.h).
+// The metrics that Remora keeps, under Envoy's names. `Stat` is written by workers (or the main
+// thread's slab), `MainStat` by the main thread alone. Several schemas may share a prefix. Filters
+// define their own (see schema.h).
 // clang-format off
 #pragma once
 
@@ -76,7 +77,7 @@ namespace remora::stats {
   X(Counter, lb_zone_routing_sampled) X(Counter, upstream_cx_connect_with_0_rtt)                   \
   X(Counter, upstream_cx_http3_total) X(Counter, upstream_cx_preconnect_skipped)                   \
   X(Counter, upstream_http3_broken) X(Counter, upstream_internal_redirect_failed_total)            \
-  X(Counter, upstream_internal_redirect_succeeded_total) X(Counter, upstream_queue_overloaded)     \
+  X(Counter, upstream_internal_redirect_succeeded_total) X(Gauge, upstream_queue_overloaded)     \
   X(Counter, upstream_rq_0rtt)
 
 #define REMORA_CLUSTER_HISTOGRAMS(X)                                                               \
@@ -88,9 +89,10 @@ namespace remora::stats {
   X(OptionalHistogram, canary_upstream_rq_time, "canary.upstream_rq_time")
 
 /// count_response(ClusterScope::All, 200) makes upstream_rq_200, upstream_rq_2xx and upstream_rq_completed.
-enum class ClusterScope : uint8_t { All, Internal, External, Canary, kCount };
+enum class ClusterScope : uint8_t { All, Internal, External, Canary, Retry, kCount };
 inline constexpr std::string_view kClusterScopes[] = {
-    "upstream_rq", "internal.upstream_rq", "external.upstream_rq", "canary.upstream_rq"};
+    "upstream_rq", "internal.upstream_rq", "external.upstream_rq", "canary.upstream_rq",
+    "retry.upstream_rq"};
 
 REMORA_STATS_SCHEMA(Cluster, REMORA_CLUSTER_STATS, REMORA_CLUSTER_MAIN_STATS, REMORA_CLUSTER_HISTOGRAMS,
                     using Scope = ClusterScope;
@@ -108,7 +110,7 @@ REMORA_STATS_SCHEMA(Eds, REMORA_NO_STATS, REMORA_EDS_MAIN_STATS, REMORA_UPDATE_H
   X(Counter, ejections_detected_consecutive_5xx)                                                   \
   X(Counter, ejections_detected_consecutive_gateway_failure)                                       \
   X(Counter, ejections_detected_consecutive_local_origin_failure)                                  \
-  X(Counter, ejections_detected_failure_percentage)                                                \
+  X(Counter, ejections_detected_degradation) X(Counter, ejections_detected_failure_percentage)                                                \
   X(Counter, ejections_detected_local_origin_failure_percentage)                                   \
   X(Counter, ejections_detected_local_origin_success_rate) X(Counter, ejections_detected_success_rate) \
   X(Counter, ejections_enforced_consecutive_5xx)                                                   \
@@ -179,7 +181,16 @@ REMORA_STATS_SCHEMA(ListenerHttp, REMORA_RESPONSE_CLASSES, REMORA_NO_STATS, REMO
   X(Counter, fail_verify_no_cert) X(Counter, fail_verify_san) X(Counter, handshake)                \
   X(Counter, no_certificate) X(Counter, ocsp_staple_failed) X(Counter, ocsp_staple_omitted)        \
   X(Counter, ocsp_staple_requests) X(Counter, ocsp_staple_responses) X(Counter, session_reused)    \
-  X(Counter, was_key_usage_invalid)
+  X(OptionalCounter, tls12, "versions.TLSv1.2") X(OptionalCounter, tls13, "versions.TLSv1.3")      \
+  X(OptionalCounter, tls_aes_128_gcm_sha256, "ciphers.TLS_AES_128_GCM_SHA256")                     \
+  X(OptionalCounter, tls_aes_256_gcm_sha384, "ciphers.TLS_AES_256_GCM_SHA384")                     \
+  X(OptionalCounter, tls_chacha20_poly1305_sha256, "ciphers.TLS_CHACHA20_POLY1305_SHA256")         \
+  X(OptionalCounter, ecdhe_ecdsa_aes128_gcm_sha256, "ciphers.ECDHE-ECDSA-AES128-GCM-SHA256")       \
+  X(OptionalCounter, ecdhe_ecdsa_aes256_gcm_sha384, "ciphers.ECDHE-ECDSA-AES256-GCM-SHA384")       \
+  X(OptionalCounter, ecdhe_ecdsa_chacha20_poly1305, "ciphers.ECDHE-ECDSA-CHACHA20-POLY1305")       \
+  X(OptionalCounter, ecdhe_rsa_aes128_gcm_sha256, "ciphers.ECDHE-RSA-AES128-GCM-SHA256")           \
+  X(OptionalCounter, ecdhe_rsa_aes256_gcm_sha384, "ciphers.ECDHE-RSA-AES256-GCM-SHA384")           \
+  X(OptionalCounter, ecdhe_rsa_chacha20_poly1305, "ciphers.ECDHE-RSA-CHACHA20-POLY1305")
 REMORA_STATS_SCHEMA(Tls, REMORA_TLS_STATS, REMORA_NO_STATS, REMORA_NO_STATS)
 
 // --- listener.ADDRESS.server_ssl_socket_factory, cluster.NAME.client_ssl_socket_factory ---
@@ -187,6 +198,10 @@ REMORA_STATS_SCHEMA(Tls, REMORA_TLS_STATS, REMORA_NO_STATS, REMORA_NO_STATS)
   X(Counter, downstream_context_secrets_not_ready) X(Counter, ssl_context_update_by_sds)           \
   X(Counter, upstream_context_secrets_not_ready)
 REMORA_STATS_SCHEMA(TlsFactory, REMORA_NO_STATS, REMORA_TLS_FACTORY_MAIN_STATS, REMORA_NO_STATS)
+
+// --- listener.ADDRESS.ssl.certificate.NAME, cluster.NAME.ssl.certificate.NAME ---
+#define REMORA_TLS_CERTIFICATE_MAIN_STATS(X) X(Gauge, expiration_unix_time_seconds)
+REMORA_STATS_SCHEMA(TlsCertificate, REMORA_NO_STATS, REMORA_TLS_CERTIFICATE_MAIN_STATS, REMORA_NO_STATS)
 
 // --- http.STAT_PREFIX: the connection manager ---
 #define REMORA_HTTP_STATS(X)                                                                       \
@@ -283,6 +298,10 @@ REMORA_STATS_SCHEMA(Reload, REMORA_NO_STATS, REMORA_RELOAD_MAIN_STATS, REMORA_NO
 // --- http.STAT_PREFIX.rds.NAME, beside Subscription and Reload ---
 #define REMORA_RDS_MAIN_STATS(X) X(Counter, update_empty)
 REMORA_STATS_SCHEMA(Rds, REMORA_NO_STATS, REMORA_RDS_MAIN_STATS, REMORA_NO_STATS)
+
+// --- sds.NAME, beside Subscription ---
+#define REMORA_SDS_MAIN_STATS(X) X(Counter, key_rotation_failed)
+REMORA_STATS_SCHEMA(Sds, REMORA_NO_STATS, REMORA_SDS_MAIN_STATS, REMORA_NO_STATS)
 
 // --- control_plane ---
 #define REMORA_CONTROL_PLANE_MAIN_STATS(X)                                                         \

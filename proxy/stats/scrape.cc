@@ -10,13 +10,21 @@ namespace remora::stats {
 namespace {
 
 bool is_optional(Kind kind) {
-  return kind == Kind::OptionalGauge || kind == Kind::OptionalHistogram;
+  return kind == Kind::OptionalGauge || kind == Kind::OptionalCounter ||
+         kind == Kind::OptionalHistogram;
 }
 
 Kind shown_as(Kind kind) {
   if (kind == Kind::OptionalGauge) return Kind::Gauge;
+  if (kind == Kind::OptionalCounter) return Kind::Counter;
   if (kind == Kind::OptionalHistogram) return Kind::Histogram;
   return kind;
+}
+
+/// "ciphers.X" below "listener.Y.ssl": the rest of the name is a tag.
+bool has_tag_inside(std::string_view name) {
+  return name.starts_with("ciphers.") || name.starts_with("curves.") ||
+         name.starts_with("sigalgs.") || name.starts_with("versions.");
 }
 
 bool digit(char c) { return c >= '0' && c <= '9'; }
@@ -39,9 +47,11 @@ Scrape::Number Scrape::sum(const SchemaInfo& schema, const SlabViews& slabs, siz
     added += slab.cells[stat].value();
     if (stat < schema.gauges) taken += slab.cells[schema.stats.size() + stat].value();
   }
-  // Threads are read one after the other: a gauge raised on one and lowered on another may look negative.
+  // Threads are read one after the other: a gauge raised on one and lowered on another may look
+  // negative.
   auto value = static_cast<int64_t>(added - taken);
-  return {stat < schema.gauges ? static_cast<uint64_t>(std::max<int64_t>(value, 0)) : added, added != 0};
+  return {stat < schema.gauges ? static_cast<uint64_t>(std::max<int64_t>(value, 0)) : added,
+          added != 0};
 }
 
 Scrape::CodeCounts Scrape::sum_codes(const SlabViews& slabs, size_t scope) {
@@ -72,7 +82,8 @@ void Scrape::show(GroupBase& group) {
   group_ = &group;
   slabs_ = slabs_of(group, store_.workers());
   prefix_ = default_tags(absl::StrCat(absl::string_view(group.prefix_), ".x"));
-  prefix_.base.resize(prefix_.base.size() - 1);  // what is before a metric's own name, with its dot or "_"
+  prefix_.base.resize(prefix_.base.size() -
+                      1);  // what is before a metric's own name, with its dot or "_"
 
   position_ = 0;
   selecting_ = store_.selects();
@@ -129,8 +140,9 @@ void Scrape::show_per_worker(size_t stat) {
   uint32_t last = on_main ? store_.main_index() : store_.workers() - 1;
   for (uint32_t i = first; i <= last && i <= store_.main_index(); ++i) {
     std::string middle = on_main ? "main_thread." : absl::StrCat("worker_", i, ".");
-    if (selecting_ && !store_.selected(absl::StrCat(absl::string_view(group_->prefix_), ".", middle,
-                                                    absl::string_view(def.name.data(), def.name.size())))) {
+    if (selecting_ &&
+        !store_.selected(absl::StrCat(absl::string_view(group_->prefix_), ".", middle,
+                                      absl::string_view(def.name.data(), def.name.size())))) {
       continue;
     }
     SlabViews one;
@@ -214,7 +226,8 @@ void Scrape::show_scope(std::string_view scope, const CodeCounts& counts) {
   auto show = [&](std::string_view suffix, uint64_t value) {
     std::string name = absl::StrCat(absl::string_view(scope.data(), scope.size()), "_",
                                     absl::string_view(suffix.data(), suffix.size()));
-    if (selecting_ && !store_.selected(absl::StrCat(absl::string_view(group_->prefix_), ".", name))) return;
+    if (selecting_ && !store_.selected(absl::StrCat(absl::string_view(group_->prefix_), ".", name)))
+      return;
     Metric metric;
     metric.kind = Kind::Counter;
     metric.value = value;
@@ -257,7 +270,7 @@ void Scrape::emit(Metric metric, std::string_view middle, std::string_view name)
   // The same as default_tags(name_), most of it computed once per group.
   tags_.clear();
   base_.assign(prefix_.base).append(middle).append(name);
-  if (!middle.empty()) {
+  if (!middle.empty() || has_tag_inside(name)) {
     TaggedName whole = default_tags(name_);
     base_ = std::move(whole.base);
     tags_ = std::move(whole.tags);
@@ -316,7 +329,8 @@ void Scrape::end_interval(GroupBase& group, uint32_t workers) {
     auto& interval = intervals[i];
     interval.last = now;
     if (!interval.at_end.counts.empty()) {
-      for (size_t b = 0; b < now.counts.size(); ++b) interval.last.counts[b] -= interval.at_end.counts[b];
+      for (size_t b = 0; b < now.counts.size(); ++b)
+        interval.last.counts[b] -= interval.at_end.counts[b];
       interval.last.count -= interval.at_end.count;
       interval.last.sum -= interval.at_end.sum;
     }

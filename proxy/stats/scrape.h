@@ -26,7 +26,8 @@ class Scrape {
     uint64_t value = 0;
     bool used = false;
   };
-  using SlabViews = std::vector<std::pair<uint32_t, SlabView>>;  // (index, slab) of the threads that have one
+  using SlabViews =
+      std::vector<std::pair<uint32_t, SlabView>>;  // (index, slab) of the threads that have one
   using CodeCounts = std::vector<std::pair<uint16_t, uint64_t>>;
 
   void show_stats();
@@ -54,7 +55,7 @@ class Scrape {
   // Of the group being shown.
   GroupBase* group_ = nullptr;
   SlabViews slabs_;
-  TaggedName prefix_;   // by the default rules; base without the final dot
+  TaggedName prefix_;    // by the default rules; base without the final dot
   size_t position_ = 0;  // in the cached answers of stats_matcher
   bool selecting_ = false, asking_ = false;
   std::string name_, base_;

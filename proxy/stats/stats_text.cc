@@ -67,7 +67,8 @@ std::string histogram_line(const Sorted::Distribution& histogram, HistogramStyle
   const auto& bounds = histogram.all.bounds->bounds();
   for (size_t i = 0; i < bounds.size(); ++i) {
     fmt::format_to(std::back_inserter(out), "{}B{:g}({},{})", out.empty() ? "" : " ", bounds[i],
-                   bucket_count(histogram.interval, i, style), bucket_count(histogram.all, i, style));
+                   bucket_count(histogram.interval, i, style),
+                   bucket_count(histogram.all, i, style));
   }
   return out;
 }
@@ -87,7 +88,9 @@ std::string json_string(std::string_view text) {
   return out + '"';
 }
 
-std::string json_number(double value) { return std::isnan(value) ? "null" : fmt::format("{:g}", value); }
+std::string json_number(double value) {
+  return std::isnan(value) ? "null" : fmt::format("{:g}", value);
+}
 
 template <class Range, class F>
 std::string json_list(const Range& range, F&& item) {
@@ -102,21 +105,24 @@ std::string json_list(const Range& range, F&& item) {
 std::string json_quantiles(const std::vector<Sorted::Distribution>& histograms) {
   std::string computed = json_list(histograms, [](const Sorted::Distribution& histogram) {
     std::string values = json_list(kQuantiles, [&](double q) {
-      return fmt::format("{{\"cumulative\":{},\"interval\":{}}}", json_number(histogram.all.quantile(q)),
+      return fmt::format("{{\"cumulative\":{},\"interval\":{}}}",
+                         json_number(histogram.all.quantile(q)),
                          json_number(histogram.interval.quantile(q)));
     });
     return absl::StrCat("{\"name\":", json_string(histogram.name), ",\"values\":", values, "}");
   });
   std::string supported = json_list(kQuantiles, [](double q) { return fmt::format("{:g}", q); });
-  return absl::StrCat("{\"supported_quantiles\":", supported, ",\"computed_quantiles\":", computed, "}");
+  return absl::StrCat("{\"supported_quantiles\":", supported, ",\"computed_quantiles\":", computed,
+                      "}");
 }
 
-std::string json_buckets(const std::vector<Sorted::Distribution>& histograms, HistogramStyle style) {
+std::string json_buckets(const std::vector<Sorted::Distribution>& histograms,
+                         HistogramStyle style) {
   return json_list(histograms, [style](const Sorted::Distribution& histogram) {
     size_t i = 0;
     std::string buckets = json_list(histogram.all.bounds->bounds(), [&](double bound) {
-      std::string out = fmt::format("{{\"upper_bound\":{:g},\"interval\":{},\"cumulative\":{}}}", bound,
-                                    bucket_count(histogram.interval, i, style),
+      std::string out = fmt::format("{{\"upper_bound\":{:g},\"interval\":{},\"cumulative\":{}}}",
+                                    bound, bucket_count(histogram.interval, i, style),
                                     bucket_count(histogram.all, i, style));
       ++i;
       return out;
@@ -131,7 +137,8 @@ std::string stats_text(Store& store, const Query& query) {
   Sorted sorted(store, query);
   std::string out;
   for (const auto& text : sorted.texts) absl::StrAppend(&out, text.name, ": \"", text.text, "\"\n");
-  for (const auto& number : sorted.numbers) absl::StrAppend(&out, number.name, ": ", number.value, "\n");
+  for (const auto& number : sorted.numbers)
+    absl::StrAppend(&out, number.name, ": ", number.value, "\n");
   for (const auto& histogram : sorted.histograms) {
     absl::StrAppend(&out, histogram.name, ": ", histogram_line(histogram, query.histograms), "\n");
   }
@@ -146,7 +153,8 @@ std::string stats_json(Store& store, const Query& query) {
     out += item;
   };
   for (const auto& text : sorted.texts) {
-    add(absl::StrCat("{\"name\":", json_string(text.name), ",\"value\":", json_string(text.text), "}"));
+    add(absl::StrCat("{\"name\":", json_string(text.name), ",\"value\":", json_string(text.text),
+                     "}"));
   }
   for (const auto& number : sorted.numbers) {
     add(absl::StrCat("{\"name\":", json_string(number.name), ",\"value\":", number.value, "}"));

@@ -20,7 +20,8 @@ absl::StatusOr<std::unique_ptr<Store>> Store::make(StatsConfig config, uint32_t 
     const auto& bounds = buckets.bounds;
     if (bounds.empty() || bounds.front() <= 0 ||
         std::adjacent_find(bounds.begin(), bounds.end(), std::greater_equal<>()) != bounds.end()) {
-      return absl::InvalidArgumentError("histogram buckets must be above zero, ascending, without repetition");
+      return absl::InvalidArgumentError(
+          "histogram buckets must be above zero, ascending, without repetition");
     }
   }
   auto tag_rules = TagRules::make(config);

@@ -1,6 +1,10 @@
-// All groups of the process, and the scrape over them. Owned by the server; main thread, except that groups may be
-// let go of on any thread. Outlives all groups.
+// All groups of the process, and the scrape over them. Owned by the server; main thread, except
+// that groups may be let go of on any thread. Outlives all groups.
 #pragma once
+
+#include <absl/container/flat_hash_set.h>
+#include <absl/functional/function_ref.h>
+#include <absl/status/statusor.h>
 
 #include <cstdint>
 #include <functional>
@@ -10,10 +14,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/container/flat_hash_set.h>
-#include <absl/functional/function_ref.h>
-#include <absl/status/statusor.h>
 
 #include "proxy/stats/config.h"
 #include "proxy/stats/group.h"
@@ -28,7 +28,7 @@ struct Metric {
   std::span<const Tag> tags;
   Kind kind = Kind::Counter;   // Gauge, Counter, Histogram or Text
   bool own_namespace = false;  // Prometheus name gets no "envoy_"
-  bool used = false;           // ever written (gauges), above zero (counters), recorded (histograms)
+  bool used = false;  // ever written (gauges), above zero (counters), recorded (histograms)
   uint64_t value = 0;
   std::string_view text;
   const HistogramSnapshot* histogram = nullptr;  // since the start
@@ -46,7 +46,8 @@ class Store {
   /// Slab index of the main thread.
   uint32_t main_index() const { return workers_; }
 
-  /// The group of that schema and prefix ("cluster.foo", see names.h): the living one, or a new one.
+  /// The group of that schema and prefix ("cluster.foo", see names.h): the living one, or a new
+  /// one.
   template <class Schema>
   std::shared_ptr<Group<Schema>> group(std::string_view prefix) {
     if (auto living = find(kSchemaInfo<Schema>, prefix)) {
@@ -57,10 +58,11 @@ class Store {
     return group;
   }
 
-  /// Calls `refresh` before each scrape, for values that are computed when asked for (uptime, open circuit breakers).
-  /// It goes with the handle that is returned.
+  /// Calls `refresh` before each scrape, for values that are computed when asked for (uptime, open
+  /// circuit breakers). It goes with the handle that is returned.
   [[nodiscard]] std::shared_ptr<void> before_scrape(std::function<void()> refresh);
-  /// Calls `collect` in each scrape: it may show metrics that no schema knows. It goes with the handle.
+  /// Calls `collect` in each scrape: it may show metrics that no schema knows. It goes with the
+  /// handle.
   using Visitor = absl::FunctionRef<void(const Metric&)>;
   [[nodiscard]] std::shared_ptr<void> add_collector(std::function<void(Visitor)> collect);
 
@@ -87,7 +89,9 @@ class Store {
   struct GroupHash {
     using is_transparent = void;
     size_t operator()(const Key& key) const;
-    size_t operator()(const GroupBase* group) const { return (*this)(Key{&group->schema(), group->prefix()}); }
+    size_t operator()(const GroupBase* group) const {
+      return (*this)(Key{&group->schema(), group->prefix()});
+    }
   };
   struct GroupEq {
     using is_transparent = void;

@@ -30,15 +30,16 @@ bool is_word(std::string_view text) {
   });
 }
 
-/// The piece of `name` at `at` up to the next dot; nullopt when there is no dot behind it or it is empty.
+/// The piece of `name` at `at` up to the next dot; nullopt when there is no dot behind it or it is
+/// empty.
 std::optional<Found> piece_at(std::string_view name, size_t at) {
   size_t dot = name.find('.', at);
   if (dot == std::string_view::npos || dot == at) return std::nullopt;
   return Found{name.substr(at, dot - at), {at, dot + 1}};
 }
 
-/// Patterns over the pieces between dots: "cluster.*.grpc.$.**". "*" is any one piece, "$" the tag's value, the
-/// final "**" one or more pieces.
+/// Patterns over the pieces between dots: "cluster.*.grpc.$.**". "*" is any one piece, "$" the
+/// tag's value, the final "**" one or more pieces.
 std::optional<Found> match_pieces(std::string_view pattern, std::string_view name) {
   std::optional<Found> found;
   size_t at = 0;
@@ -76,8 +77,8 @@ std::optional<Found> response_code_class(std::string_view name) {
   return Found{name.substr(n - 3, 1), {n - 3, n - 2}};
 }
 
-/// Where the listener's name ends in "listener.NAME.": an address with its dots ("10.0.0.1_80", "[2001_db8__1]_80"),
-/// or one piece. 0: no listener's metric.
+/// Where the listener's name ends in "listener.NAME.": an address with its dots ("10.0.0.1_80",
+/// "[2001_db8__1]_80"), or one piece. 0: no listener's metric.
 size_t listener_name_end(std::string_view name) {
   constexpr std::string_view kStart = "listener.";
   if (!name.starts_with(kStart)) return 0;
@@ -121,7 +122,8 @@ std::optional<Found> worker_id(std::string_view name) {
   if (size_t end = listener_name_end(name); end != 0) at = end + 1;
   if (at == std::string_view::npos || !name.substr(at).starts_with(kWorker)) return std::nullopt;
   auto found = piece_at(name, at + kWorker.size());
-  if (!found || !std::all_of(found->value.begin(), found->value.end(), is_digit)) return std::nullopt;
+  if (!found || !std::all_of(found->value.begin(), found->value.end(), is_digit))
+    return std::nullopt;
   return found;
 }
 
@@ -142,24 +144,43 @@ std::optional<Found> rds_route_config(std::string_view name) {
   return Found{route, {at, last + 1}};
 }
 
-/// "SOMETHING.ssl.KIND.VALUE".
-std::optional<Found> ssl_detail(std::string_view name, std::string_view owner, std::string_view kind) {
-  if (!name.starts_with(owner)) return std::nullopt;
+bool has_tls(std::string_view name) {
+  return name.starts_with("listener.") || name.starts_with("cluster.");
+}
+
+/// "OWNER.ssl.KIND.VALUE".
+std::optional<Found> ssl_detail(std::string_view name, std::string_view kind) {
   size_t at = name.find(kind);
-  if (at == std::string_view::npos) return std::nullopt;
+  if (at == std::string_view::npos || !has_tls(name)) return std::nullopt;
   at += kind.size();
   std::string_view value = name.substr(at);
-  if (value.empty() || value.find('.') != std::string_view::npos) return std::nullopt;
+  if (value.empty() || (kind != ".ssl.versions." && value.find('.') != std::string_view::npos)) {
+    return std::nullopt;
+  }
   return Found{value, {at - 1, name.size()}};
 }
 std::optional<Found> ssl_cipher(std::string_view name) {
-  return ssl_detail(name, "listener.", ".ssl.ciphers.");
+  return name.starts_with("listener.") ? ssl_detail(name, ".ssl.ciphers.") : std::nullopt;
 }
 std::optional<Found> cipher_suite(std::string_view name) {
-  return ssl_detail(name, "cluster.", ".ssl.ciphers.");
+  return name.starts_with("cluster.") ? ssl_detail(name, ".ssl.ciphers.") : std::nullopt;
+}
+std::optional<Found> ssl_curve(std::string_view name) { return ssl_detail(name, ".ssl.curves."); }
+std::optional<Found> ssl_sigalg(std::string_view name) { return ssl_detail(name, ".ssl.sigalgs."); }
+std::optional<Found> ssl_version(std::string_view name) {
+  return ssl_detail(name, ".ssl.versions.");
 }
 
-/// "http.PREFIX.rbac.NAME.stat", "http.PREFIX.rbac.policy.POLICY.stat", "http.PREFIX.rbac.NAME.policy.POLICY.stat".
+/// "OWNER.ssl.certificate.NAME.stat".
+std::optional<Found> tls_certificate(std::string_view name) {
+  constexpr std::string_view kCertificate = ".ssl.certificate.";
+  size_t at = name.find(kCertificate);
+  if (at == std::string_view::npos || !has_tls(name)) return std::nullopt;
+  return piece_at(name, at + kCertificate.size());
+}
+
+/// "http.PREFIX.rbac.NAME.stat", "http.PREFIX.rbac.policy.POLICY.stat",
+/// "http.PREFIX.rbac.NAME.policy.POLICY.stat".
 std::optional<Found> rbac_http_prefix(std::string_view name) {
   auto found = match_pieces("http.*.rbac.$.**", name);
   return found && found->value == "policy" ? std::nullopt : found;
@@ -181,6 +202,10 @@ constexpr DefaultRule kDefaultRules[] = {
     {"envoy.response_code_class", "", response_code_class},
     {"envoy.ssl_cipher", "", ssl_cipher},
     {"cipher_suite", "", cipher_suite},
+    {"envoy.ssl_curve", "", ssl_curve},
+    {"envoy.ssl_sigalg", "", ssl_sigalg},
+    {"envoy.ssl_version", "", ssl_version},
+    {"envoy.tls_certificate", "", tls_certificate},
     {"envoy.grpc_bridge_method", "cluster.*.grpc.*.$.**"},
     {"envoy.grpc_bridge_service", "cluster.*.grpc.$.**"},
     {"envoy.http_user_agent", "http.*.user_agent.$.**"},
@@ -226,7 +251,8 @@ std::string cut_out(std::string_view name, std::vector<Span> cuts) {
   return out;
 }
 
-/// The characters a regular expression's matches must begin with ("^cluster\\." gives "cluster"), to save running it.
+/// The characters a regular expression's matches must begin with ("^cluster\\." gives "cluster"),
+/// to save running it.
 std::string literal_start(std::string_view regex) {
   if (!regex.starts_with('^')) return "";
   regex.remove_prefix(1);
@@ -234,7 +260,8 @@ std::string literal_start(std::string_view regex) {
   while (end < regex.size() && is_word(regex.substr(end, 1))) ++end;
   // A following quantifier would make the last character optional, an alternative all of them.
   if (regex.find('|') != std::string_view::npos) return "";
-  if (end < regex.size() && std::string_view("*+?{").find(regex[end]) != std::string_view::npos && end > 0) {
+  if (end < regex.size() && std::string_view("*+?{").find(regex[end]) != std::string_view::npos &&
+      end > 0) {
     --end;
   }
   return std::string(regex.substr(0, end));
@@ -265,7 +292,8 @@ struct TagRules::Rule {
     if (built_in != nullptr) return apply_default(*built_in, name);
     if (!name.starts_with(start)) return std::nullopt;
     std::cmatch match;
-    if (!std::regex_search(name.data(), name.data() + name.size(), match, regex)) return std::nullopt;
+    if (!std::regex_search(name.data(), name.data() + name.size(), match, regex))
+      return std::nullopt;
     // The first group is what is cut, the second, if there is one, the value.
     const auto& value = match.size() > 2 ? match[2] : match[1];
     size_t begin = static_cast<size_t>(match.position(1));
@@ -295,7 +323,8 @@ absl::StatusOr<TagRules> TagRules::make(const StatsConfig& config) {
         }
         if (!known) {
           return absl::InvalidArgumentError(
-              absl::StrCat("no regex specified for tag specifier and no default regex for name: '", rule.name, "'"));
+              absl::StrCat("no regex specified for tag specifier and no default regex for name: '",
+                           rule.name, "'"));
         }
         break;
       }

@@ -1,13 +1,14 @@
-// Tags taken out of metric names: "cluster.foo.upstream_rq_200" is cluster.upstream_rq with envoy.cluster_name=foo and
-// envoy.response_code=200. Envoy's default rules are code; rules of the bootstrap are regular expressions. Main thread.
+// Tags taken out of metric names: "cluster.foo.upstream_rq_200" is cluster.upstream_rq with
+// envoy.cluster_name=foo and envoy.response_code=200. Envoy's default rules are code; rules of the
+// bootstrap are regular expressions. Main thread.
 #pragma once
+
+#include <absl/status/statusor.h>
 
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 #include "proxy/stats/config.h"
 
