@@ -1,30 +1,49 @@
-// One worker's half of a cluster: its configuration, hosts, balancer and pools. Owned by the ClusterMap.
-// Thread: the worker's. CONTRACT (public part; additive).
+// One worker's half of a cluster: its configuration, hosts, balancer and pools. Owned by the
+// ClusterMap, also after it was removed, until nothing of it is in use. Thread: the worker's.
+// CONTRACT (public part; additive).
 #pragma once
+
+#include <absl/container/flat_hash_map.h>
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
+#include "proxy/net/socket.h"
 #include "proxy/stats/schemas.h"
+#include "proxy/upstream/balancer.h"
 #include "proxy/upstream/cluster_config.h"
 #include "proxy/upstream/cluster_map.h"
+#include "proxy/upstream/cluster_shared.h"
 #include "proxy/upstream/host_set.h"
 #include "proxy/upstream/http_pool.h"
+#include "proxy/upstream/intrusive_list.h"
 #include "proxy/upstream/tcp_pool.h"
 
 namespace remora::upstream {
 
-enum class Priority : uint8_t { Default, High };
+class ListBalancer;
+class OriginalDst;
+class TcpUpstream;
 
-class Cluster {
+class Cluster final : public Deferrable {
  public:
+  using Stats = stats::Slab<stats::ClusterSchema>;
+
+  /// As it is now: an update replaces it, so keep no reference to it over a turn.
   const ClusterConfig& config() const { return *config_; }
   const std::shared_ptr<const ClusterConfig>& config_snapshot() const { return config_; }
+  const HostSet& hosts() const { return *hosts_; }
 
   /// A host by the cluster's policy, or null (503 UH). Circuit breakers are not consulted here.
+  /// When the host is one to avoid, up to `max_attempts` others are drawn, and the last is taken
+  /// whatever it is.
   HostPtr pick_host(const PickContext& context);
 
-  /// A connection for one request to `host`.
+  /// A connection for one request to `host`. When `ready`, new_stream() must be called on it before
+  /// anything else is acquired.
   Acquired acquire_http(const HostPtr& host, Priority priority, HttpPoolWaiter& waiter);
   TcpAcquired acquire_tcp(const HostPtr& host, TcpWaiter& waiter);
 
@@ -32,9 +51,106 @@ class Cluster {
   bool try_retry(Priority priority);
   void release_retry(Priority priority);
 
-  // `stats()`: this worker's slab of the cluster's stats group (see proxy/stats); added with its type by the room.
+  /// This worker's slab of the cluster's stats group.
+  Stats& stats() {
+    if (stats_ == nullptr) stats_ = &shared_->stats().at(worker_.index());
+    return *stats_;
+  }
+  /// Removed, or replaced by one of the same name: no new requests.
+  bool retired() const { return retired_; }
+
+  // --- life; for the ClusterMap ---
+  Cluster(ClusterMap& map, WorkerContext& worker, std::shared_ptr<const ClusterConfig> config,
+          std::shared_ptr<ClusterShared> shared, std::shared_ptr<const HostSet> hosts);
+  ~Cluster() override;
+  void update(std::shared_ptr<const ClusterConfig> config, std::shared_ptr<const HostSet> hosts);
+  void update_hosts(std::shared_ptr<const HostSet> hosts);
+  void retire();
+
+  // --- for its pools and connections ---
+  EventLoop& loop() { return worker_.loop(); }
+  ClusterShared& shared() { return *shared_; }
+  Socket open_socket(const Host& host, int* error) const;
+  /// A connection over `socket`; prepare() names it.
+  Connection make_connection(Socket socket);
+  void prepare(Connection& connection, const Host& host);
+  void pool_gone(HttpPool& pool);
+  /// Something that kept a retired cluster has gone.
+  void maybe_finished();
+
+  void count_request_started(const Host& host, Priority priority);
+  void count_request_ended(const Host& host, Priority priority);
+  void count_connection_opened(const Host& host);
+  void count_connect_failure(const Host& host, CloseCause cause);
+  void count_connection_closed(const Host& host, Priority priority, bool by_peer, bool had_streams,
+                               uint64_t opened_us);
+
  private:
+  friend class ClusterPin;
+  struct HostPools {
+    std::unique_ptr<HttpPool> by_priority[2];
+  };
+
+  void make_balancer();
+  HostPtr pick_once(const PickContext& context);
+  HttpPool* http_pool(const HostPtr& host, Priority priority);
+  void set_connect_options();
+  bool has_host(const Host& host) const;
+  void drain_vanished();
+  void drain_pools_of(const Host* key);
+  void drain_all_pools();
+  void close_unhealthy();
+
+  ClusterMap& map_;
+  WorkerContext& worker_;
   std::shared_ptr<const ClusterConfig> config_;
+  std::shared_ptr<ClusterShared> shared_;
+  std::shared_ptr<const HostSet> hosts_;
+  Stats* stats_ = nullptr;  // made when first used
+  ConnectOptions connect_options_;
+  std::shared_ptr<const TransportFactory> transport_;
+  // One of them, made at the first pick.
+  std::unique_ptr<ListBalancer> balancer_;
+  std::unique_ptr<OriginalDst> original_dst_;
+  uint32_t pins_ = 0;
+  bool retired_ = false;
+  bool finished_ = false;
+  absl::flat_hash_map<const Host*, HostPools> pools_;  // by Host::pool_key()
+  std::vector<std::unique_ptr<HttpPool>> draining_pools_;
+  IntrusiveList<TcpUpstream> tcp_;
 };
+
+/// Keeps a cluster from being destroyed, removed or not: held by a stream or session for as long as
+/// it has a Cluster&. A plain count; the worker's thread.
+class ClusterPin {
+ public:
+  ClusterPin() = default;
+  explicit ClusterPin(Cluster& cluster) : cluster_(&cluster) { ++cluster.pins_; }
+  ClusterPin(ClusterPin&& other) noexcept : cluster_(std::exchange(other.cluster_, nullptr)) {}
+  ClusterPin& operator=(ClusterPin&& other) noexcept {
+    std::swap(cluster_, other.cluster_);
+    return *this;
+  }
+  ~ClusterPin() {
+    if (cluster_ == nullptr) return;
+    --cluster_->pins_;
+    cluster_->maybe_finished();
+  }
+  Cluster* get() const { return cluster_; }
+  Cluster* operator->() const { return cluster_; }
+  Cluster& operator*() const { return *cluster_; }
+  explicit operator bool() const { return cluster_ != nullptr; }
+
+ private:
+  Cluster* cluster_ = nullptr;
+};
+
+/// How a waiter hears of a connection that did not come about.
+PoolFailure connect_failure_of(CloseCause cause);
+/// Envoy's transport failure reason: "delayed connect error: Connection refused", TLS' own text, or
+/// nothing.
+std::string describe_connect_failure(CloseCause cause, std::string_view detail,
+                                     bool failed_at_once);
+bool caused_by_peer(CloseCause cause);
 
 }  // namespace remora::upstream

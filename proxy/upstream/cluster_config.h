@@ -16,6 +16,10 @@
 
 namespace remora::upstream {
 
+enum class Priority : uint8_t {
+  Default,
+  High
+};  // of a request: each has its own limits and connections
 enum class Health : uint8_t { Healthy, Degraded, Unhealthy };
 
 struct Locality {
@@ -23,10 +27,11 @@ struct Locality {
   bool operator==(const Locality&) const = default;
 };
 
-/// One endpoint as configured. For DNS clusters `hostname` is to be resolved and `address` holds only the port.
+/// One endpoint as configured. For DNS clusters `hostname` is to be resolved and `address` holds
+/// only the port.
 struct EndpointConfig {
   Address address;
-  std::string hostname;        // endpoint.hostname (auto host rewrite), or the DNS name to resolve
+  std::string hostname;  // endpoint.hostname (auto host rewrite), or the DNS name to resolve
   uint32_t weight = 1;
   Health health = Health::Healthy;  // from EDS health_status
   bool draining = false;            // EDS health_status DRAINING
@@ -35,7 +40,7 @@ struct EndpointConfig {
 
 struct LocalityEndpoints {
   Locality locality;
-  uint32_t weight = 0;         // 0: none given
+  uint32_t weight = 0;  // 0: none given
   uint32_t priority = 0;
   std::vector<EndpointConfig> endpoints;
 };
@@ -67,10 +72,10 @@ enum class HttpProtocol : uint8_t { Http1, Http2 };
 
 struct ClusterConfig {
   std::string name;
-  std::string alt_stat_name;          // empty: name
+  std::string alt_stat_name;  // empty: name
   Discovery discovery = Discovery::Static;
   LbPolicy lb = LbPolicy::RoundRobin;
-  uint32_t choice_count = 2;          // least request
+  uint32_t choice_count = 2;  // least request
   double active_request_bias = 1.0;
   bool locality_weighted = false;
   uint32_t panic_threshold_percent = 50;
@@ -79,13 +84,13 @@ struct ClusterConfig {
   HttpProtocol protocol = HttpProtocol::Http1;
   uint32_t http2_max_concurrent_streams = 1024;
   bool use_downstream_protocol = false;
-  uint32_t max_requests_per_connection = 0;   // 0: no bound
-  uint64_t idle_timeout_ms = 3'600'000;       // of an upstream connection; 0: none
+  uint32_t max_requests_per_connection = 0;  // 0: no bound
+  uint64_t idle_timeout_ms = 3'600'000;      // of an upstream connection; 0: none
   uint64_t max_connection_duration_ms = 0;
   CircuitBreakerThresholds default_thresholds;
   CircuitBreakerThresholds high_thresholds;
   // EDS
-  std::string eds_service_name;       // empty: name
+  std::string eds_service_name;  // empty: name
   ConfigSource eds_source;
   // DNS
   uint64_t dns_refresh_ms = 5000;
@@ -93,7 +98,7 @@ struct ClusterConfig {
   uint64_t dns_jitter_ms = 0;
   bool respect_dns_ttl = false;
   DnsFamily dns_family = DnsFamily::Auto;
-  std::vector<Address> dns_servers;   // empty: the system's
+  std::vector<Address> dns_servers;  // empty: the system's
   bool wait_for_warm_on_init = true;
   // ORIGINAL_DST
   bool original_dst_use_http_header = false;
@@ -101,13 +106,16 @@ struct ClusterConfig {
   std::optional<uint16_t> original_dst_port_override;
   uint64_t cleanup_interval_ms = 5000;
   // Connections
-  Address bind_to;                    // upstream_bind_config.source_address
+  Address bind_to;  // upstream_bind_config.source_address
   TcpKeepalive keepalive;
   std::vector<SocketOption> socket_options;
   std::shared_ptr<const TransportFactory> transport;  // raw until TLS exists
   bool close_connections_on_host_health_failure = false;
   bool ignore_health_on_host_removal = false;
-  LoadAssignment assignment;          // static and DNS clusters: the endpoints written in the cluster
+  const CircuitBreakerThresholds& thresholds(Priority priority) const {
+    return priority == Priority::High ? high_thresholds : default_thresholds;
+  }
+  LoadAssignment assignment;  // static and DNS clusters: the endpoints written in the cluster
   uint64_t content_hash = 0;
 };
 

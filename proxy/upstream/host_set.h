@@ -1,13 +1,14 @@
-// Hosts of a cluster. A Host is shared by all threads and keeps its identity over endpoint updates as long as its
-// address, metadata and locality stay; a HostSet is an immutable picture of all hosts made on the main thread.
-// Document: envoy.config.endpoint.v3.ClusterLoadAssignment.
-// CONTRACT (additive).
+// Hosts of a cluster. A Host is shared by all threads and keeps its identity over endpoint updates
+// as long as its address, metadata and locality stay; a HostSet is an immutable picture of all
+// hosts made on the main thread. Document: envoy.config.endpoint.v3.ClusterLoadAssignment. CONTRACT
+// (additive).
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxy/upstream/cluster_config.h"
@@ -28,18 +29,29 @@ struct alignas(64) HostCounters {
 
 class Host {
  public:
-  Host(EndpointConfig endpoint, Locality locality, uint32_t priority)
-      : endpoint_(std::move(endpoint)), locality_(std::move(locality)), priority_(priority),
-        weight_(endpoint_.weight), health_(endpoint_.health) {}
+  /// `logical`: the host whose connections this one takes over (LOGICAL_DNS: the same host at a new
+  /// address).
+  Host(EndpointConfig endpoint, Locality locality, uint32_t priority,
+       std::shared_ptr<const Host> logical = nullptr)
+      : endpoint_(std::move(endpoint)),
+        locality_(std::move(locality)),
+        logical_(std::move(logical)),
+        priority_(priority),
+        weight_(endpoint_.weight),
+        health_(endpoint_.draining ? Health::Unhealthy : endpoint_.health) {}
 
   const Address& address() const { return endpoint_.address; }
   const std::string& hostname() const { return endpoint_.hostname; }
   const Locality& locality() const { return locality_; }
   const std::string& metadata_key() const { return endpoint_.metadata_key; }
-  uint32_t priority() const { return priority_; }
+  uint32_t priority() const { return priority_.load(std::memory_order_relaxed); }
   uint32_t weight() const { return weight_.load(std::memory_order_relaxed); }
   Health health() const { return health_.load(std::memory_order_relaxed); }
+  /// What pools are found by: two hosts with one key share their connections.
+  const Host* pool_key() const { return logical_ ? logical_.get() : this; }
+  const std::shared_ptr<const Host>& logical() const { return logical_; }
   /// Main thread, before the HostSet that relies on it is posted.
+  void set_priority(uint32_t p) { priority_.store(p, std::memory_order_relaxed); }
   void set_weight(uint32_t w) { weight_.store(w, std::memory_order_relaxed); }
   void set_health(Health h) { health_.store(h, std::memory_order_relaxed); }
 
@@ -48,7 +60,8 @@ class Host {
  private:
   const EndpointConfig endpoint_;
   const Locality locality_;
-  const uint32_t priority_;
+  const std::shared_ptr<const Host> logical_;
+  std::atomic<uint32_t> priority_;
   std::atomic<uint32_t> weight_;
   std::atomic<Health> health_;
 };
@@ -60,6 +73,7 @@ struct LocalityHosts {
   uint32_t weight = 0;
   std::vector<HostPtr> hosts;
   std::vector<HostPtr> healthy;
+  std::vector<HostPtr> degraded;
 };
 
 struct PriorityHosts {
@@ -74,10 +88,23 @@ struct HostSet {
   uint32_t overprovisioning_percent = 140;
   size_t total() const;
   size_t healthy_total() const;
+  size_t degraded_total() const;
 };
 
-/// The host set for `assignment` (DNS names already resolved to addresses), reusing the Host objects of `previous`
-/// whose address, hostname, locality and metadata are unchanged. Main thread.
-std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment, const HostSet* previous);
+/// What makes an endpoint the same host as before.
+enum class HostIdentity : uint8_t {
+  ByAddress,  // address, hostname, locality and metadata
+  Logical,    // LOGICAL_DNS: hostname; its connections stay when the address changes
+};
+
+HostIdentity host_identity_of(const ClusterConfig& config);
+
+/// The host set for `assignment` (DNS names already resolved to addresses), reusing the Host
+/// objects of `previous` that are the same host. Of endpoints with one address the first wins.
+/// Unhealthy and draining endpoints are among `hosts` (panic may use them), never among `healthy`
+/// or `degraded`. Main thread.
+std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment,
+                                             const HostSet* previous,
+                                             HostIdentity identity = HostIdentity::ByAddress);
 
 }  // namespace remora::upstream

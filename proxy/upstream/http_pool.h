@@ -1,33 +1,37 @@
-// Per-worker pool of HTTP connections to one host. Owned by its Cluster; streams hold what acquire() gave them.
-// acquire() never calls back into its caller: it answers at once or keeps the caller waiting.
-// Thread: the worker's. CONTRACT (additive).
+// Per-worker pool of HTTP connections to one host. Owned by its Cluster; streams hold what
+// acquire() gave them. acquire() never calls back into its caller: it answers at once or keeps the
+// caller waiting. Thread: the worker's. CONTRACT (additive).
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string_view>
 
+#include "proxy/event/event_loop.h"
 #include "proxy/http/codec.h"
 #include "proxy/net/connection.h"
 #include "proxy/upstream/host_set.h"
+#include "proxy/upstream/intrusive_list.h"
 
 namespace remora::upstream {
 
 class Cluster;
-class HttpPool;
+class PooledHttp;
 
 enum class PoolFailure : uint8_t {
-  Overflow,         // circuit breaker: max_pending_requests, max_connections or max_requests
-  ConnectFailed,    // refused, unreachable, handshake
+  Overflow,       // circuit breaker: max_pending_requests, max_connections or max_requests
+  ConnectFailed,  // refused, unreachable, handshake
   ConnectTimeout,
-  ClusterGone,      // removed while waiting
+  ClusterGone,  // asked of a cluster that has been removed (a retry); those already waiting are
+                // still served
 };
 
 /// A pooled connection with a codec; lives until it is closed and its streams are over.
 class HttpConnection {
  public:
-  /// Opens a stream; only on a connection that acquire() or on_pool_ready() just gave. The request counts as active
-  /// (host, cluster, breaker) until the stream ends; the pool takes the connection back by itself then.
+  /// Opens a stream; only on a connection that acquire() or on_pool_ready() just gave. The request
+  /// counts as active (host, cluster, breaker) until the stream ends; the pool takes the connection
+  /// back by itself then.
   virtual http::StreamSender& new_stream(http::StreamReceiver& response) = 0;
   virtual const HostPtr& host() const = 0;
   virtual Connection& connection() = 0;
@@ -38,11 +42,14 @@ class HttpConnection {
   ~HttpConnection() = default;
 };
 
-/// Who waits for a connection. Exactly one of the two is called, from the loop.
+/// Who waits for a connection. Exactly one of the two is called, from the loop; destroy the
+/// PendingRequest then or earlier. `detail` is Envoy's transport failure reason ("delayed connect
+/// error: Connection refused"), or empty.
 class HttpPoolWaiter {
  public:
   virtual void on_pool_ready(HttpConnection& connection) = 0;
-  virtual void on_pool_failure(PoolFailure failure, std::string_view detail, const HostPtr& host) = 0;
+  virtual void on_pool_failure(PoolFailure failure, std::string_view detail,
+                               const HostPtr& host) = 0;
 
  protected:
   ~HttpPoolWaiter() = default;
@@ -55,9 +62,69 @@ class PendingRequest {
 };
 
 struct Acquired {
-  HttpConnection* ready = nullptr;            // use it now
-  std::unique_ptr<PendingRequest> pending;    // wait
+  HttpConnection* ready = nullptr;              // use it now
+  std::unique_ptr<PendingRequest> pending;      // wait
   PoolFailure failure = PoolFailure::Overflow;  // when neither
+};
+
+/// The pool of one host and priority. Written for codecs with any number of streams per connection:
+/// a connection is ready while can_take_stream(). The most recently used connection is used first.
+class HttpPool final : public Deferrable, private EndOfTurn {
+ public:
+  HttpPool(Cluster& cluster, HostPtr host, Priority priority);
+  ~HttpPool() override;
+
+  Acquired acquire(const HostPtr& host, HttpPoolWaiter& waiter);
+
+  /// Idle connections close now, busy ones after their streams; who waits is still served. Then the
+  /// cluster lets the pool go.
+  void drain();
+  /// All connections close now, streams and all.
+  void close_connections();
+  bool draining() const { return draining_; }
+  /// No connection, and nobody waits for one.
+  bool empty() const;
+
+  size_t connecting_count() const { return connecting_.count(); }
+  size_t ready_count() const { return ready_.count(); }
+  size_t busy_count() const { return busy_.count(); }
+  size_t waiting_count() const { return waiting_count_; }
+
+  const Host& host() const { return *host_; }
+
+  // --- for its connections ---
+  Cluster& cluster() { return cluster_; }
+  Priority priority() const { return priority_; }
+  /// No longer connecting: established or failed.
+  void connecting_over(const PooledHttp& connection);
+  /// Puts a connected connection where it belongs after a stream began or ended, or closes it.
+  void place(PooledHttp& connection);
+  void connect_failed(PoolFailure failure, std::string_view detail, const HostPtr& host);
+  /// A connection is gone: another may be wanted, or the pool may be empty.
+  void connection_gone();
+
+ private:
+  class Waiting;
+
+  void end_of_turn() override;
+  void serve_waiting();
+  void connect_for_waiting();
+  bool may_connect();
+  void connect();
+  void leave_queue(Waiting& waiting);
+  void maybe_gone();
+
+  Cluster& cluster_;
+  HostPtr host_;  // the latest that was asked for: a logical host changes its address
+  const Priority priority_;
+  bool draining_ = false;
+  bool gone_ = false;
+  size_t waiting_count_ = 0;
+  size_t connecting_capacity_ = 0;  // streams that connections being made will have room for
+  IntrusiveList<Waiting> waiting_;
+  IntrusiveList<PooledHttp> connecting_;
+  IntrusiveList<PooledHttp> ready_;
+  IntrusiveList<PooledHttp> busy_;  // full, or taking no more streams
 };
 
 }  // namespace remora::upstream

@@ -1,6 +1,6 @@
-// What a worker lends to its connections, streams and filters: the loop, the clusters, its index among the stats'
-// slabs, random numbers. One per worker (and one on the main thread, for the control client); owned by the Worker.
-// CONTRACT (additive).
+// What a worker lends to its connections, streams and filters: the loop, the clusters, its index
+// among the stats' slabs, random numbers. One per worker (and one on the main thread, for the
+// control client); owned by the Worker. CONTRACT (additive).
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,281 @@
+// Host choice, pools and the life of a worker's cluster; counting is in cluster_accounting.cc.
+#include "proxy/upstream/cluster.h"
+
+#include <absl/container/flat_hash_set.h>
+
+#include <algorithm>
+
+#include "proxy/upstream/list_balancer.h"
+#include "proxy/upstream/original_dst.h"
+#include "proxy/upstream/tcp_upstream.h"
+
+namespace remora::upstream {
+namespace {
+
+using stats::ClusterStat;
+
+// An upstream that takes nothing more of what a session left it is given up after this.
+constexpr uint32_t kFinishStallMs = 300'000;
+
+bool is_to_be_avoided(const Host* host, const PickContext& context) {
+  return std::find(context.avoid, context.avoid + context.avoid_count, host) !=
+         context.avoid + context.avoid_count;
+}
+
+bool same_options(const std::vector<SocketOption>& a, const std::vector<SocketOption>& b) {
+  return std::equal(
+      a.begin(), a.end(), b.begin(), b.end(), [](const SocketOption& x, const SocketOption& y) {
+        return x.level == y.level && x.name == y.name && x.value == y.value && x.state == y.state;
+      });
+}
+
+bool same_keepalive(const TcpKeepalive& a, const TcpKeepalive& b) {
+  return a.enabled == b.enabled && a.probes == b.probes && a.time_s == b.time_s &&
+         a.interval_s == b.interval_s;
+}
+
+// A missing factory is the plain one, and all plain ones are alike.
+bool same_transport(const TransportFactory* a, const TransportFactory* b) {
+  const bool a_plain = a == nullptr || !a->secure();
+  const bool b_plain = b == nullptr || !b->secure();
+  return a == b || (a_plain && b_plain);
+}
+
+// Whether connections made under one configuration serve under the other.
+bool same_connections(const ClusterConfig& a, const ClusterConfig& b) {
+  return same_transport(a.transport.get(), b.transport.get()) && a.protocol == b.protocol &&
+         a.bind_to == b.bind_to && a.per_connection_buffer_limit == b.per_connection_buffer_limit &&
+         a.http2_max_concurrent_streams == b.http2_max_concurrent_streams &&
+         a.use_downstream_protocol == b.use_downstream_protocol &&
+         same_keepalive(a.keepalive, b.keepalive) &&
+         same_options(a.socket_options, b.socket_options);
+}
+
+}  // namespace
+
+Cluster::Cluster(ClusterMap& map, WorkerContext& worker,
+                 std::shared_ptr<const ClusterConfig> config, std::shared_ptr<ClusterShared> shared,
+                 std::shared_ptr<const HostSet> hosts)
+    : map_(map),
+      worker_(worker),
+      config_(std::move(config)),
+      shared_(std::move(shared)),
+      hosts_(std::move(hosts)) {
+  set_connect_options();
+}
+
+Cluster::~Cluster() {
+  finished_ = true;  // nothing below reports to the map
+  while (!tcp_.empty()) tcp_.front().detach();
+}
+
+void Cluster::set_connect_options() {
+  connect_options_ = {config_->bind_to, config_->keepalive, config_->socket_options};
+  transport_ = config_->transport != nullptr ? config_->transport : raw_transport_factory();
+}
+
+// --- choosing a host ---
+
+HostPtr Cluster::pick_host(const PickContext& context) {
+  HostPtr host = pick_once(context);
+  if (context.avoid_count > 0) {
+    PickContext again = context;
+    again.random = 0;
+    for (uint32_t i = 0; i < context.max_attempts && host != nullptr; ++i) {
+      if (!is_to_be_avoided(host.get(), context)) break;
+      host = pick_once(again);
+    }
+  }
+  if (host == nullptr) stats().inc(ClusterStat::upstream_cx_none_healthy);
+  return host;
+}
+
+HostPtr Cluster::pick_once(const PickContext& context) {
+  if (balancer_ == nullptr && original_dst_ == nullptr) make_balancer();
+  if (original_dst_ != nullptr) return original_dst_->pick(context);
+  HostPtr host = balancer_->pick(context);
+  if (const uint64_t panics = balancer_->take_panics(); panics > 0) {
+    stats().add(ClusterStat::lb_healthy_panic, panics);
+  }
+  return host;
+}
+
+void Cluster::make_balancer() {
+  if (config_->discovery != Discovery::OriginalDst) {
+    balancer_ = std::make_unique<ListBalancer>(config_, hosts_, worker_);
+    return;
+  }
+  OriginalDst::Events events;
+  events.on_forgotten = [this](const HostPtr& host) { drain_pools_of(host.get()); };
+  events.on_invalid_destination = [this] { stats().inc(ClusterStat::original_dst_host_invalid); };
+  events.is_own_address = [this](const Address& address) { return map_.is_own_address(address); };
+  original_dst_ = std::make_unique<OriginalDst>(config_, worker_, std::move(events));
+}
+
+// --- connections ---
+
+Acquired Cluster::acquire_http(const HostPtr& host, Priority priority, HttpPoolWaiter& waiter) {
+  Acquired acquired;
+  acquired.failure = PoolFailure::ClusterGone;
+  if (retired_) return acquired;
+  if (HttpPool* pool = http_pool(host, priority)) return pool->acquire(host, waiter);
+  acquired.failure = PoolFailure::Overflow;
+  return acquired;
+}
+
+HttpPool* Cluster::http_pool(const HostPtr& host, Priority priority) {
+  const auto index = static_cast<size_t>(priority);
+  auto found = pools_.find(host->pool_key());
+  if (found != pools_.end() && found->second.by_priority[index] != nullptr) {
+    return found->second.by_priority[index].get();
+  }
+  if (!shared_->counts(priority).try_take(Resource::Pools,
+                                          config_->thresholds(priority).max_connection_pools)) {
+    stats().inc(ClusterStat::upstream_cx_pool_overflow);
+    return nullptr;
+  }
+  auto& pool = pools_[host->pool_key()].by_priority[index];
+  pool = std::make_unique<HttpPool>(*this, host, priority);
+  return pool.get();
+}
+
+TcpAcquired Cluster::acquire_tcp(const HostPtr& host, TcpWaiter& waiter) {
+  TcpAcquired acquired;
+  acquired.failure = PoolFailure::ClusterGone;
+  if (retired_) return acquired;
+  acquired.failure = PoolFailure::Overflow;
+  const CircuitBreakerThresholds& limits = config_->default_thresholds;
+  ResourceCounts& counts = shared_->counts(Priority::Default);
+  if (!counts.try_take(Resource::Connections, limits.max_connections)) {
+    stats().inc(ClusterStat::upstream_cx_overflow);
+    return acquired;
+  }
+  if (!counts.try_take(Resource::Pending, limits.max_pending_requests)) {
+    counts.release(Resource::Connections);
+    stats().inc(ClusterStat::upstream_rq_pending_overflow);
+    return acquired;
+  }
+  TcpUpstream& upstream = TcpUpstream::start(*this, host);
+  tcp_.push_back(upstream);
+  acquired.pending = upstream.wait(waiter);
+  return acquired;
+}
+
+Socket Cluster::open_socket(const Host& host, int* error) const {
+  return connect_to(host.address(), connect_options_, error);
+}
+
+Connection Cluster::make_connection(Socket socket) {
+  const int fd = socket.fd();
+  const ConnectionLimits limits = {config_->per_connection_buffer_limit, kFinishStallMs};
+  return Connection(loop(), std::move(socket), transport_->make(fd), limits);
+}
+
+void Cluster::prepare(Connection& connection, const Host& host) {
+  connection.set_id(worker_.next_connection_id());
+  connection.set_addresses({}, host.address());
+}
+
+// --- retries ---
+
+bool Cluster::try_retry(Priority priority) {
+  ResourceCounts& counts = shared_->counts(priority);
+  return counts.try_take(Resource::Retries, retry_limit(config_->thresholds(priority), counts));
+}
+
+void Cluster::release_retry(Priority priority) {
+  shared_->counts(priority).release(Resource::Retries);
+}
+
+// --- updates ---
+
+void Cluster::update(std::shared_ptr<const ClusterConfig> config,
+                     std::shared_ptr<const HostSet> hosts) {
+  const bool connections_stay = same_connections(*config_, *config);
+  config_ = std::move(config);
+  set_connect_options();
+  if (config_->discovery != Discovery::OriginalDst) {
+    original_dst_.reset();
+  } else if (original_dst_ != nullptr) {
+    original_dst_->set_config(config_);
+  }
+  if (!connections_stay) drain_all_pools();
+  update_hosts(std::move(hosts));
+}
+
+void Cluster::update_hosts(std::shared_ptr<const HostSet> hosts) {
+  hosts_ = std::move(hosts);
+  balancer_.reset();
+  drain_vanished();
+  if (config_->close_connections_on_host_health_failure) close_unhealthy();
+}
+
+void Cluster::drain_vanished() {
+  if (pools_.empty()) return;
+  absl::flat_hash_set<const Host*> present;
+  for (const PriorityHosts& priority : hosts_->priorities) {
+    for (const HostPtr& host : priority.hosts) present.insert(host->pool_key());
+  }
+  std::vector<const Host*> vanished;
+  for (const auto& [key, pools] : pools_) {
+    if (present.contains(key) || (original_dst_ != nullptr && original_dst_->knows(*key))) continue;
+    vanished.push_back(key);
+  }
+  for (const Host* key : vanished) drain_pools_of(key);
+}
+
+void Cluster::drain_pools_of(const Host* key) {
+  auto found = pools_.find(key);
+  if (found == pools_.end()) return;
+  HostPools pools = std::move(found->second);
+  pools_.erase(found);
+  for (auto& pool : pools.by_priority) {
+    if (pool == nullptr) continue;
+    HttpPool& draining = *pool;
+    draining_pools_.push_back(std::move(pool));
+    draining.drain();
+  }
+}
+
+void Cluster::drain_all_pools() {
+  while (!pools_.empty()) drain_pools_of(pools_.begin()->first);
+}
+
+void Cluster::close_unhealthy() {
+  for (auto& [key, pools] : pools_) {
+    for (auto& pool : pools.by_priority) {
+      if (pool != nullptr && pool->host().health() == Health::Unhealthy) pool->close_connections();
+    }
+  }
+  std::vector<TcpUpstream*> unhealthy;
+  tcp_.for_each([&unhealthy](TcpUpstream& upstream) {
+    if (upstream.host()->health() == Health::Unhealthy) unhealthy.push_back(&upstream);
+  });
+  for (TcpUpstream* upstream : unhealthy) upstream->close();
+}
+
+void Cluster::pool_gone(HttpPool& pool) {
+  auto at = std::find_if(draining_pools_.begin(), draining_pools_.end(),
+                         [&pool](const auto& draining) { return draining.get() == &pool; });
+  loop().defer_delete(std::move(*at));
+  draining_pools_.erase(at);
+  maybe_finished();
+}
+
+// --- the end ---
+
+void Cluster::retire() {
+  retired_ = true;
+  original_dst_.reset();
+  drain_all_pools();
+  maybe_finished();
+}
+
+void Cluster::maybe_finished() {
+  if (!retired_ || finished_ || pins_ > 0) return;
+  if (!pools_.empty() || !draining_pools_.empty() || !tcp_.empty()) return;
+  finished_ = true;
+  map_.cluster_finished(*this);
+}
+
+}  // namespace remora::upstream

@@ -1,0 +1,126 @@
+// Limits in use as gauges, and membership. See the header.
+#include "proxy/upstream/cluster_shared.h"
+
+#include <absl/container/flat_hash_set.h>
+
+#include <algorithm>
+#include <string>
+
+#include "proxy/stats/names.h"
+
+namespace remora::upstream {
+namespace {
+
+using stats::ClusterMainStat;
+
+// The gauges of one resource in the order of Priority.
+struct LimitGauges {
+  Resource resource;
+  ClusterMainStat open[2];
+  ClusterMainStat remaining[2];
+};
+
+constexpr LimitGauges kLimitGauges[] = {
+    {Resource::Connections,
+     {ClusterMainStat::default_cx_open, ClusterMainStat::high_cx_open},
+     {ClusterMainStat::default_remaining_cx, ClusterMainStat::high_remaining_cx}},
+    {Resource::Pending,
+     {ClusterMainStat::default_rq_pending_open, ClusterMainStat::high_rq_pending_open},
+     {ClusterMainStat::default_remaining_pending, ClusterMainStat::high_remaining_pending}},
+    {Resource::Requests,
+     {ClusterMainStat::default_rq_open, ClusterMainStat::high_rq_open},
+     {ClusterMainStat::default_remaining_rq, ClusterMainStat::high_remaining_rq}},
+    {Resource::Retries,
+     {ClusterMainStat::default_rq_retry_open, ClusterMainStat::high_rq_retry_open},
+     {ClusterMainStat::default_remaining_retries, ClusterMainStat::high_remaining_retries}},
+    {Resource::Pools,
+     {ClusterMainStat::default_cx_pool_open, ClusterMainStat::high_cx_pool_open},
+     {ClusterMainStat::default_remaining_cx_pools, ClusterMainStat::high_remaining_cx_pools}},
+};
+
+uint64_t limit_of(Resource resource, const CircuitBreakerThresholds& thresholds,
+                  const ResourceCounts& counts) {
+  switch (resource) {
+    case Resource::Connections:
+      return thresholds.max_connections;
+    case Resource::Pending:
+      return thresholds.max_pending_requests;
+    case Resource::Requests:
+      return thresholds.max_requests;
+    case Resource::Retries:
+      return retry_limit(thresholds, counts);
+    case Resource::Pools:
+      break;
+  }
+  return thresholds.max_connection_pools;
+}
+
+const std::string& stats_name(const ClusterConfig& config) {
+  return config.alt_stat_name.empty() ? config.name : config.alt_stat_name;
+}
+
+bool same_hosts(const HostSet& a, const HostSet& b) {
+  if (a.total() != b.total()) return false;
+  absl::flat_hash_set<const Host*> known;
+  for (const PriorityHosts& priority : a.priorities) {
+    for (const HostPtr& host : priority.hosts) known.insert(host.get());
+  }
+  return std::all_of(
+      b.priorities.begin(), b.priorities.end(), [&known](const PriorityHosts& priority) {
+        return std::all_of(priority.hosts.begin(), priority.hosts.end(),
+                           [&known](const HostPtr& host) { return known.contains(host.get()); });
+      });
+}
+
+uint32_t heaviest(const HostSet& hosts) {
+  uint32_t weight = 0;
+  for (const PriorityHosts& priority : hosts.priorities) {
+    for (const HostPtr& host : priority.hosts) weight = std::max(weight, host->weight());
+  }
+  return weight;
+}
+
+}  // namespace
+
+uint64_t retry_limit(const CircuitBreakerThresholds& thresholds, const ResourceCounts& counts) {
+  if (!thresholds.retry_budget_percent) return thresholds.max_retries;
+  const double in_flight = counts.used(Resource::Requests) + counts.used(Resource::Pending);
+  const auto budget = static_cast<uint64_t>(*thresholds.retry_budget_percent * in_flight / 100.0);
+  return std::max<uint64_t>(budget, thresholds.retry_budget_min_concurrency);
+}
+
+ClusterShared::ClusterShared(const ClusterConfig& config, stats::Store& store)
+    : state_(std::make_shared<State>()) {
+  state_->stats = store.group<stats::ClusterSchema>(stats::cluster_prefix(stats_name(config)));
+  set_config(config);
+  before_scrape_ = store.before_scrape([state = state_] { state->publish(); });
+}
+
+void ClusterShared::set_config(const ClusterConfig& config) {
+  state_->thresholds[0] = config.default_thresholds;
+  state_->thresholds[1] = config.high_thresholds;
+}
+
+void ClusterShared::State::publish() {
+  for (size_t priority = 0; priority < 2; ++priority) {
+    for (const LimitGauges& gauges : kLimitGauges) {
+      const uint64_t limit = limit_of(gauges.resource, thresholds[priority], counts[priority]);
+      const uint64_t used = counts[priority].used(gauges.resource);
+      stats->set(gauges.open[priority], used >= limit ? 1 : 0);
+      if (!thresholds[priority].track_remaining) continue;
+      stats->set(gauges.remaining[priority], limit > used ? limit - used : 0);
+    }
+  }
+}
+
+void ClusterShared::on_hosts(const HostSet& hosts, const HostSet* previous) {
+  stats::Group<stats::ClusterSchema>& stats = *state_->stats;
+  stats.set(ClusterMainStat::membership_total, hosts.total());
+  stats.set(ClusterMainStat::membership_healthy, hosts.healthy_total());
+  stats.set(ClusterMainStat::membership_degraded, hosts.degraded_total());
+  stats.set(ClusterMainStat::max_host_weight, heaviest(hosts));
+  const bool changed = previous == nullptr ? hosts.total() > 0 : !same_hosts(*previous, hosts);
+  if (changed) stats.inc(ClusterMainStat::membership_change);
+}
+
+}  // namespace remora::upstream

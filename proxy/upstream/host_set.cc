@@ -1,0 +1,130 @@
+// Makes a HostSet from an assignment, keeping the Host objects of endpoints that stayed. Main
+// thread.
+#include "proxy/upstream/host_set.h"
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
+
+#include <algorithm>
+#include <string_view>
+
+namespace remora::upstream {
+namespace {
+
+using HostsByAddress = absl::flat_hash_map<Address, HostPtr>;
+
+HostsByAddress hosts_by_address(const HostSet* set) {
+  HostsByAddress by_address;
+  if (set == nullptr) return by_address;
+  for (const PriorityHosts& priority : set->priorities) {
+    for (const HostPtr& host : priority.hosts) by_address.try_emplace(host->address(), host);
+  }
+  return by_address;
+}
+
+HostPtr find_by_hostname(const HostSet* set, std::string_view hostname) {
+  if (set == nullptr) return nullptr;
+  for (const PriorityHosts& priority : set->priorities) {
+    for (const HostPtr& host : priority.hosts) {
+      if (host->hostname() == hostname) return host;
+    }
+  }
+  return nullptr;
+}
+
+bool same_identity(const Host& host, const EndpointConfig& endpoint, const Locality& locality) {
+  return host.address() == endpoint.address && host.hostname() == endpoint.hostname &&
+         host.metadata_key() == endpoint.metadata_key && host.locality() == locality;
+}
+
+// The previous host brought up to date, or a new one.
+class HostMaker {
+ public:
+  HostMaker(const HostSet* previous, HostIdentity identity)
+      : previous_(previous), identity_(identity), by_address_(hosts_by_address(previous)) {}
+
+  HostPtr host_for(const EndpointConfig& endpoint, const Locality& locality, uint32_t priority) {
+    auto found = by_address_.find(endpoint.address);
+    if (found != by_address_.end() && same_identity(*found->second, endpoint, locality)) {
+      return refreshed(found->second, endpoint, priority);
+    }
+    EndpointConfig copy = endpoint;
+    copy.weight = std::max<uint32_t>(copy.weight, 1);
+    return std::make_shared<const Host>(std::move(copy), locality, priority, predecessor(endpoint));
+  }
+
+ private:
+  static HostPtr refreshed(const HostPtr& host, const EndpointConfig& endpoint, uint32_t priority) {
+    Host& shared = const_cast<Host&>(*host);  // its setters belong to this thread
+    shared.set_weight(std::max<uint32_t>(endpoint.weight, 1));
+    shared.set_health(endpoint.draining ? Health::Unhealthy : endpoint.health);
+    shared.set_priority(priority);
+    return host;
+  }
+
+  // The first host of the line: later ones share its connections.
+  HostPtr predecessor(const EndpointConfig& endpoint) const {
+    if (identity_ != HostIdentity::Logical) return nullptr;
+    HostPtr last = find_by_hostname(previous_, endpoint.hostname);
+    return last == nullptr || last->logical() == nullptr ? last : last->logical();
+  }
+
+  const HostSet* previous_;
+  HostIdentity identity_;
+  HostsByAddress by_address_;
+};
+
+template <class Hosts>
+void add_by_health(Hosts& lists, const HostPtr& host) {
+  lists.hosts.push_back(host);
+  if (host->health() == Health::Healthy) lists.healthy.push_back(host);
+  if (host->health() == Health::Degraded) lists.degraded.push_back(host);
+}
+
+LocalityHosts& locality_of(PriorityHosts& priority, const LocalityEndpoints& group) {
+  for (LocalityHosts& known : priority.localities) {
+    if (known.locality == group.locality) return known;
+  }
+  priority.localities.push_back({group.locality, group.weight, {}, {}, {}});
+  return priority.localities.back();
+}
+
+size_t sum_of(const HostSet& set, std::vector<HostPtr> PriorityHosts::*list) {
+  size_t sum = 0;
+  for (const PriorityHosts& priority : set.priorities) sum += (priority.*list).size();
+  return sum;
+}
+
+}  // namespace
+
+size_t HostSet::total() const { return sum_of(*this, &PriorityHosts::hosts); }
+size_t HostSet::healthy_total() const { return sum_of(*this, &PriorityHosts::healthy); }
+size_t HostSet::degraded_total() const { return sum_of(*this, &PriorityHosts::degraded); }
+
+HostIdentity host_identity_of(const ClusterConfig& config) {
+  return config.discovery == Discovery::LogicalDns ? HostIdentity::Logical
+                                                   : HostIdentity::ByAddress;
+}
+
+std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment,
+                                             const HostSet* previous, HostIdentity identity) {
+  auto set = std::make_shared<HostSet>();
+  set->overprovisioning_percent = assignment.overprovisioning_percent;
+  set->priorities.resize(1);
+  HostMaker maker(previous, identity);
+  absl::flat_hash_set<Address> seen;
+  for (const LocalityEndpoints& group : assignment.localities) {
+    if (group.priority >= set->priorities.size()) set->priorities.resize(group.priority + 1);
+    PriorityHosts& priority = set->priorities[group.priority];
+    LocalityHosts& locality = locality_of(priority, group);
+    for (const EndpointConfig& endpoint : group.endpoints) {
+      if (!seen.insert(endpoint.address).second) continue;
+      HostPtr host = maker.host_for(endpoint, group.locality, group.priority);
+      add_by_health(priority, host);
+      add_by_health(locality, host);
+    }
+  }
+  return set;
+}
+
+}  // namespace remora::upstream

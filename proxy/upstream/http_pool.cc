@@ -1,0 +1,201 @@
+// Who gets which connection: ready ones first, then a queue for those being made. See the header.
+#include "proxy/upstream/http_pool.h"
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "proxy/upstream/cluster.h"
+#include "proxy/upstream/pooled_http.h"
+
+namespace remora::upstream {
+
+using stats::ClusterStat;
+
+/// A place in the queue. Owned by who waits; `pool_` is null once it was called or the pool is no
+/// more.
+class HttpPool::Waiting final : public PendingRequest, public ListLink {
+ public:
+  Waiting(HttpPool& pool, HttpPoolWaiter& waiter) : pool_(&pool), waiter_(waiter) {}
+  ~Waiting() override {
+    if (pool_ == nullptr) return;
+    HttpPool& pool = *pool_;
+    pool.cluster().stats().inc(ClusterStat::upstream_rq_cancelled);
+    pool.leave_queue(*this);
+    pool.maybe_gone();
+  }
+
+ private:
+  friend class HttpPool;
+  HttpPool* pool_;
+  HttpPoolWaiter& waiter_;
+};
+
+HttpPool::HttpPool(Cluster& cluster, HostPtr host, Priority priority)
+    : cluster_(cluster), host_(std::move(host)), priority_(priority) {}
+
+HttpPool::~HttpPool() {
+  gone_ = true;
+  while (!waiting_.empty()) leave_queue(waiting_.front());
+  close_connections();
+  cluster_.shared().counts(priority_).release(Resource::Pools);
+}
+
+Acquired HttpPool::acquire(const HostPtr& host, HttpPoolWaiter& waiter) {
+  if (host_ != host) host_ = host;
+  const CircuitBreakerThresholds& limits = cluster_.config().thresholds(priority_);
+  ResourceCounts& counts = cluster_.shared().counts(priority_);
+  Acquired acquired;
+  if (!ready_.empty() && waiting_.empty()) {
+    if (counts.at_limit(Resource::Requests, limits.max_requests)) {
+      cluster_.stats().inc(ClusterStat::upstream_rq_pending_overflow);
+      return acquired;
+    }
+    acquired.ready = &ready_.front();
+    return acquired;
+  }
+  if (!counts.try_take(Resource::Pending, limits.max_pending_requests)) {
+    cluster_.stats().inc(ClusterStat::upstream_rq_pending_overflow);
+    return acquired;
+  }
+  cluster_.stats().inc(ClusterStat::upstream_rq_pending_total);
+  cluster_.stats().inc(ClusterStat::upstream_rq_pending_active);
+  auto waiting = std::make_unique<Waiting>(*this, waiter);
+  waiting_.push_back(*waiting);
+  ++waiting_count_;
+  acquired.pending = std::move(waiting);
+  connect_for_waiting();
+  return acquired;
+}
+
+void HttpPool::leave_queue(Waiting& waiting) {
+  waiting.unlink();
+  waiting.pool_ = nullptr;
+  --waiting_count_;
+  cluster_.stats().dec(ClusterStat::upstream_rq_pending_active);
+  cluster_.shared().counts(priority_).release(Resource::Pending);
+}
+
+// --- connections ---
+
+void HttpPool::connect_for_waiting() {
+  const size_t ready = ready_.empty() ? 0 : ready_.count();
+  while (waiting_count_ > connecting_capacity_ + ready) {
+    if (!may_connect()) return;
+    connect();
+  }
+}
+
+bool HttpPool::may_connect() {
+  const CircuitBreakerThresholds& limits = cluster_.config().thresholds(priority_);
+  ResourceCounts& counts = cluster_.shared().counts(priority_);
+  if (counts.try_take(Resource::Connections, limits.max_connections)) return true;
+  cluster_.stats().inc(ClusterStat::upstream_cx_overflow);
+  // With no connection at all those who wait would wait for ever: always allow one.
+  if (!connecting_.empty() || !ready_.empty() || !busy_.empty()) return false;
+  counts.take(Resource::Connections);
+  return true;
+}
+
+void HttpPool::connect() {
+  int error = 0;
+  Socket socket = cluster_.open_socket(*host_, &error);
+  auto* connection = new PooledHttp(*this, host_, std::move(socket), error);
+  connecting_.push_back(*connection);
+  connecting_capacity_ += connection->expected_capacity();
+}
+
+void HttpPool::connecting_over(const PooledHttp& connection) {
+  connecting_capacity_ -= connection.expected_capacity();
+}
+
+void HttpPool::place(PooledHttp& connection) {
+  if (connection.ready()) {
+    ready_.push_front(connection);
+    if (!waiting_.empty()) cluster_.loop().at_end_of_turn(*this);
+    if (!connection.idle()) return;
+    if (draining_ && waiting_.empty()) {
+      connection.close();
+    } else {
+      connection.start_idling();
+    }
+    return;
+  }
+  busy_.push_back(connection);
+  if (connection.idle()) connection.close();
+}
+
+void HttpPool::connection_gone() {
+  if (!waiting_.empty()) cluster_.loop().at_end_of_turn(*this);
+  maybe_gone();
+}
+
+// --- the queue ---
+
+void HttpPool::end_of_turn() {
+  serve_waiting();
+  connect_for_waiting();
+  maybe_gone();
+}
+
+void HttpPool::serve_waiting() {
+  const CircuitBreakerThresholds& limits = cluster_.config().thresholds(priority_);
+  const ResourceCounts& counts = cluster_.shared().counts(priority_);
+  while (!waiting_.empty() && !ready_.empty()) {
+    Waiting& next = waiting_.front();
+    HttpPoolWaiter& waiter = next.waiter_;
+    leave_queue(next);
+    if (counts.at_limit(Resource::Requests, limits.max_requests)) {
+      cluster_.stats().inc(ClusterStat::upstream_rq_pending_overflow);
+      waiter.on_pool_failure(PoolFailure::Overflow, {}, host_);
+    } else {
+      waiter.on_pool_ready(ready_.front());
+    }
+  }
+}
+
+void HttpPool::connect_failed(PoolFailure failure, std::string_view detail, const HostPtr& host) {
+  // Those who ask again while they are told queue behind and get a connection of their own.
+  IntrusiveList<Waiting> told;
+  told.take_all(waiting_);
+  while (!told.empty()) {
+    Waiting& next = told.front();
+    HttpPoolWaiter& waiter = next.waiter_;
+    leave_queue(next);
+    cluster_.stats().inc(ClusterStat::upstream_rq_pending_failure_eject);
+    waiter.on_pool_failure(failure, detail, host);
+  }
+}
+
+// --- the end ---
+
+void HttpPool::drain() {
+  if (std::exchange(draining_, true)) return;
+  while (!ready_.empty()) ready_.front().drain();
+  busy_.for_each([](PooledHttp& connection) { connection.take_no_more(); });
+  if (!waiting_.empty())
+    cluster_.loop().at_end_of_turn(*this);  // served by ready ones a moment ago
+  if (waiting_.empty()) {
+    while (!connecting_.empty()) connecting_.front().close();
+  }
+  maybe_gone();
+}
+
+void HttpPool::close_connections() {
+  for (auto* list : {&ready_, &busy_, &connecting_}) {
+    while (!list->empty()) list->front().close();
+  }
+}
+
+bool HttpPool::empty() const {
+  return waiting_count_ == 0 && connecting_.empty() && ready_.empty() && busy_.empty();
+}
+
+void HttpPool::maybe_gone() {
+  if (!draining_ || gone_ || !empty()) return;
+  gone_ = true;
+  cluster_.pool_gone(*this);
+}
+
+}  // namespace remora::upstream

@@ -1,0 +1,57 @@
+// The balancer of clusters with endpoints of their own: first the priority (by health and panic),
+// then the locality (when weighted), then the host by policy. Tables are made at the first use of
+// each. Owned by the worker's Cluster; one thread.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "proxy/upstream/balancer.h"
+#include "proxy/upstream/edf.h"
+#include "proxy/upstream/priority_load.h"
+
+namespace remora::upstream {
+
+class ListBalancer final : public Balancer {
+ public:
+  ListBalancer(std::shared_ptr<const ClusterConfig> config, std::shared_ptr<const HostSet> hosts,
+               WorkerContext& worker);
+
+  HostPtr pick(const PickContext& context) override;
+  /// Picks for which too few hosts were healthy and all were used.
+  uint64_t take_panics() { return std::exchange(panics_, 0); }
+  const PriorityLoad& load() const { return load_; }
+
+ private:
+  // A list of hosts with its picker, made when it is first used.
+  struct Source {
+    const HostList* hosts = nullptr;
+    std::unique_ptr<ListPicker> picker;
+  };
+  // One health class of a priority: as a whole, or by locality when localities have weights.
+  struct Group {
+    Source whole;
+    EdfQueue turn;                // empty: no weighted localities
+    std::vector<double> weights;  // by locality
+    std::vector<Source> localities;
+  };
+  struct PrioritySources {
+    Source all;
+    Group healthy;
+    Group degraded;
+  };
+
+  Group make_group(const PriorityHosts& priority, HostList PriorityHosts::*whole,
+                   HostList LocalityHosts::*part) const;
+  HostPtr pick_from(Group& group);
+  HostPtr pick_from(Source& source);
+
+  std::shared_ptr<const ClusterConfig> config_;
+  std::shared_ptr<const HostSet> hosts_;
+  WorkerContext& worker_;
+  PriorityLoad load_;
+  std::vector<PrioritySources> sources_;
+  uint64_t panics_ = 0;
+};
+
+}  // namespace remora::upstream

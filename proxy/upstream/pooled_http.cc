@@ -1,0 +1,220 @@
+// Life of one pooled connection: connecting, ready, busy, draining, closed. See the header.
+#include "proxy/upstream/pooled_http.h"
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "proxy/upstream/client_codec.h"
+#include "proxy/upstream/cluster.h"
+
+namespace remora::upstream {
+
+using stats::ClusterHistogram;
+using stats::ClusterStat;
+
+PooledHttp::PooledHttp(HttpPool& pool, HostPtr host, Socket socket, int connect_error)
+    : pool_(pool),
+      host_(std::move(host)),
+      connection_(pool.cluster().make_connection(std::move(socket))),
+      idle_timer_(connection_.loop().timers(),
+                  Timer::bind<&PooledHttp::on_idle_timeout, PooledHttp>(), this),
+      created_us_(connection_.loop().time().now_us),
+      expected_capacity_(expected_streams(pool.cluster().config())),
+      failed_at_once_(connect_error != 0 && connect_error != EINPROGRESS) {
+  const ClusterConfig& config = pool.cluster().config();
+  streams_left_ =
+      config.max_requests_per_connection == 0 ? UINT64_MAX : config.max_requests_per_connection;
+  pool_.cluster().prepare(connection_, *host_);
+  pool_.cluster().count_connection_opened(*host_);
+  pool_.cluster().stats().inc(config.protocol == HttpProtocol::Http2
+                                  ? ClusterStat::upstream_cx_http2_total
+                                  : ClusterStat::upstream_cx_http1_total);
+  connection_.set_handler(*this);
+  connection_.begin_connecting(connect_error, config.connect_timeout_ms);
+}
+
+PooledHttp::~PooledHttp() = default;
+
+bool PooledHttp::ready() const {
+  return codec_ != nullptr && !draining_ && !connection_.closing() && codec_->can_take_stream();
+}
+
+// --- streams ---
+
+http::StreamSender& PooledHttp::new_stream(http::StreamReceiver& response) {
+  Cluster& cluster = pool_.cluster();
+  cluster.count_request_started(*host_, pool_.priority());
+  idle_timer_.disarm();
+  ++active_streams_;
+  ++streams_opened_;
+  if (--streams_left_ == 0) {
+    cluster.stats().inc(ClusterStat::upstream_cx_max_requests);
+    draining_ = true;
+  }
+  http::StreamSender& sender = codec_->new_stream(response);
+  pool_.place(*this);
+  return sender;
+}
+
+void PooledHttp::on_stream_ended() {
+  if (active_streams_ == 0) return;
+  stream_released();
+  // Inside dispatch() the bytes behind the message are not known yet; inside a send the caller is a
+  // stream.
+  if (!dispatching_) connection_.loop().at_end_of_turn(*this);
+}
+
+void PooledHttp::stream_released() {
+  --active_streams_;
+  pool_.cluster().count_request_ended(*host_, pool_.priority());
+}
+
+void PooledHttp::end_of_turn() { settle(); }
+
+// Streams have ended or the codec has changed its mind: ready again, or closing.
+void PooledHttp::settle() {
+  if (connection_.closing()) return;
+  if (idle() && !connection_.read_buffer().empty()) {
+    // Bytes that nobody asked for: whatever they are, the next request must not take them for its
+    // answer.
+    on_codec_error("http1.unsolicited_response");
+    close();
+    return;
+  }
+  pool_.place(*this);
+}
+
+void PooledHttp::start_idling() {
+  const uint64_t timeout_ms = pool_.cluster().config().idle_timeout_ms;
+  if (timeout_ms > 0) idle_timer_.arm(timeout_ms);
+}
+
+void PooledHttp::drain() {
+  draining_ = true;
+  pool_.place(*this);
+}
+
+void PooledHttp::close() { connection_.close(CloseHow::NoFlush); }
+
+void PooledHttp::on_idle_timeout() {
+  if (!idle()) return;
+  pool_.cluster().stats().inc(ClusterStat::upstream_cx_idle_timeout);
+  close();
+}
+
+void PooledHttp::on_duration_reached() {
+  pool_.cluster().stats().inc(ClusterStat::upstream_cx_max_duration_reached);
+  drain();
+}
+
+// --- the connection ---
+
+void PooledHttp::on_connected() {
+  Cluster& cluster = pool_.cluster();
+  const ClusterConfig& config = cluster.config();
+  const uint64_t now_us = connection_.loop().time().now_us;
+  cluster.stats().record(ClusterHistogram::upstream_cx_connect_ms, (now_us - created_us_) / 1000);
+  pool_.connecting_over(*this);
+  codec_ = make_client_codec(config, connection_, *this);
+  if (config.max_connection_duration_ms > 0) {
+    duration_timer_ =
+        std::make_unique<Timer>(connection_.loop().timers(),
+                                Timer::bind<&PooledHttp::on_duration_reached, PooledHttp>(), this);
+    duration_timer_->arm(config.max_connection_duration_ms);
+  }
+  pool_.place(*this);
+}
+
+void PooledHttp::on_data(Buffer& data, bool end_stream) {
+  count_received();
+  dispatching_ = true;
+  const bool go_on = codec_->dispatch(data, end_stream);
+  dispatching_ = false;
+  if (connection_.closed()) return;
+  if (end_stream) remote_ended_ = true;
+  if (!go_on || end_stream) {
+    close();
+    return;
+  }
+  settle();
+}
+
+void PooledHttp::on_closed(CloseCause cause) {
+  count_received();
+  const bool had_streams = active_streams_ > 0;
+  idle_timer_.disarm();
+  unlink();
+  connection_.loop().defer_delete(std::unique_ptr<Deferrable>(this));
+  if (codec_ == nullptr) {
+    connect_failed(cause);
+    return;
+  }
+  const bool broken = cause == CloseCause::TransportError;
+  codec_->on_connection_closed(http::ResetReason::ConnectionClosed,
+                               broken ? connection_.failure_detail() : std::string_view());
+  while (active_streams_ > 0) stream_released();
+  count_closed(cause, had_streams);
+  pool_.connection_gone();
+}
+
+void PooledHttp::connect_failed(CloseCause cause) {
+  pool_.connecting_over(*this);
+  // Closed by the pool before it stood: nobody's failure.
+  const bool failed = cause != CloseCause::LocalClose;
+  if (failed) pool_.cluster().count_connect_failure(*host_, cause);
+  count_closed(cause, false);
+  if (failed) {
+    pool_.connect_failed(
+        connect_failure_of(cause),
+        describe_connect_failure(cause, connection_.failure_detail(), failed_at_once_), host_);
+  }
+  pool_.connection_gone();
+}
+
+void PooledHttp::on_write_high_water() {
+  if (codec_ != nullptr) codec_->on_write_high_water();
+}
+
+void PooledHttp::on_write_low_water() {
+  if (codec_ != nullptr) codec_->on_write_low_water();
+}
+
+void PooledHttp::on_written(size_t bytes) {
+  pool_.cluster().stats().add(ClusterStat::upstream_cx_tx_bytes_total, bytes);
+}
+
+// --- the codec ---
+
+void PooledHttp::on_codec_draining() {
+  if (std::exchange(draining_, true)) return;
+  pool_.cluster().stats().inc(ClusterStat::upstream_cx_close_notify);
+  if (!dispatching_) connection_.loop().at_end_of_turn(*this);
+}
+
+void PooledHttp::on_codec_error(std::string_view) {
+  draining_ = true;
+  pool_.cluster().stats().inc(ClusterStat::upstream_cx_protocol_error);
+}
+
+void PooledHttp::on_max_streams(uint32_t) {
+  if (!dispatching_) connection_.loop().at_end_of_turn(*this);
+}
+
+// --- accounting ---
+
+void PooledHttp::count_received() {
+  const uint64_t received = connection_.bytes_read();
+  pool_.cluster().stats().add(ClusterStat::upstream_cx_rx_bytes_total,
+                              received - std::exchange(bytes_counted_, received));
+}
+
+void PooledHttp::count_closed(CloseCause cause, bool had_streams) {
+  Cluster& cluster = pool_.cluster();
+  if (codec_ != nullptr)
+    cluster.stats().record(ClusterHistogram::upstream_rq_per_cx, streams_opened_);
+  cluster.count_connection_closed(*host_, pool_.priority(), remote_ended_ || caused_by_peer(cause),
+                                  had_streams, created_us_);
+}
+
+}  // namespace remora::upstream

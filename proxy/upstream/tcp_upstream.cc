@@ -1,0 +1,169 @@
+// Connecting, handing over and accounting of upstream TCP connections; see the headers.
+#include "proxy/upstream/tcp_upstream.h"
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "proxy/upstream/cluster.h"
+
+namespace remora::upstream {
+
+using stats::ClusterHistogram;
+using stats::ClusterStat;
+
+class TcpUpstream::Pending final : public PendingRequest {
+ public:
+  explicit Pending(TcpUpstream& upstream) : upstream_(&upstream) { upstream.pending_ = this; }
+  ~Pending() override {
+    if (upstream_ == nullptr) return;
+    TcpUpstream& upstream = *std::exchange(upstream_, nullptr);
+    upstream.pending_ = nullptr;
+    if (upstream.cluster_ != nullptr) {
+      upstream.cluster_->stats().inc(ClusterStat::upstream_rq_cancelled);
+      upstream.stop_waiting();
+    }
+    upstream.abandon();
+  }
+
+ private:
+  friend class TcpUpstream;
+  TcpUpstream* upstream_;
+};
+
+class TcpUpstream::Handle final : public TcpConnection {
+ public:
+  explicit Handle(TcpUpstream& upstream) : upstream_(upstream) {}
+  ~Handle() override {
+    if (!finishing_) upstream_.abandon();
+  }
+  Connection& connection() override { return upstream_.connection_; }
+  const HostPtr& host() const override { return upstream_.host_; }
+  void count_bytes() override { upstream_.count_bytes(); }
+
+ private:
+  void finish_sending() override {
+    finishing_ = true;
+    upstream_.finish_sending();
+  }
+
+  TcpUpstream& upstream_;
+  bool finishing_ = false;
+};
+
+void TcpConnection::finish(std::unique_ptr<TcpConnection> connection) {
+  connection->finish_sending();
+}
+
+TcpUpstream& TcpUpstream::start(Cluster& cluster, HostPtr host) {
+  int error = 0;
+  Socket socket = cluster.open_socket(*host, &error);
+  return *new TcpUpstream(cluster, std::move(host), std::move(socket), error);
+}
+
+TcpUpstream::TcpUpstream(Cluster& cluster, HostPtr host, Socket socket, int connect_error)
+    : cluster_(&cluster),
+      host_(std::move(host)),
+      connection_(cluster.make_connection(std::move(socket))),
+      created_us_(cluster.loop().time().now_us),
+      failed_at_once_(connect_error != 0 && connect_error != EINPROGRESS) {
+  cluster.prepare(connection_, *host_);
+  cluster.count_connection_opened(*host_);
+  connection_.set_handler(*this);
+  connection_.begin_connecting(connect_error, cluster.config().connect_timeout_ms);
+}
+
+TcpUpstream::~TcpUpstream() = default;
+
+std::unique_ptr<PendingRequest> TcpUpstream::wait(TcpWaiter& waiter) {
+  waiter_ = &waiter;
+  cluster_->stats().inc(ClusterStat::upstream_rq_pending_total);
+  cluster_->stats().inc(ClusterStat::upstream_rq_pending_active);
+  return std::make_unique<Pending>(*this);
+}
+
+void TcpUpstream::stop_waiting() {
+  cluster_->stats().dec(ClusterStat::upstream_rq_pending_active);
+  cluster_->shared().counts(Priority::Default).release(Resource::Pending);
+}
+
+void TcpUpstream::on_connected() {
+  established_ = true;
+  const uint64_t now_us = connection_.loop().time().now_us;
+  cluster_->stats().record(ClusterHistogram::upstream_cx_connect_ms, (now_us - created_us_) / 1000);
+  std::exchange(pending_, nullptr)->upstream_ = nullptr;
+  stop_waiting();
+  cluster_->count_request_started(*host_, Priority::Default);
+  waiter_->on_tcp_ready(std::make_unique<Handle>(*this));
+}
+
+// Bytes for nobody: the user has gone and what is buffered is being sent.
+void TcpUpstream::on_data(Buffer& data, bool /*end_stream*/) { data.clear(); }
+
+// Heard while connecting and after the user has gone; in between the user is the handler.
+void TcpUpstream::on_closed(CloseCause cause) {
+  Pending* pending = std::exchange(pending_, nullptr);
+  over(cause);
+  if (pending == nullptr) return;
+  pending->upstream_ = nullptr;
+  if (cluster_ == nullptr) return;
+  stop_waiting();
+  cluster_->stats().inc(ClusterStat::upstream_rq_pending_failure_eject);
+  const std::string detail =
+      describe_connect_failure(cause, connection_.failure_detail(), failed_at_once_);
+  waiter_->on_tcp_failure(connect_failure_of(cause), detail, host_);
+}
+
+void TcpUpstream::abandon() {
+  if (over_) return;
+  if (connection_.closed()) {
+    over(connection_.close_cause());
+    return;
+  }
+  connection_.set_handler(*this);
+  connection_.close(CloseHow::NoFlush);
+}
+
+void TcpUpstream::finish_sending() {
+  if (connection_.closed()) {
+    over(connection_.close_cause());
+    return;
+  }
+  connection_.set_handler(*this);
+  connection_.close(CloseHow::FlushAndWait);
+}
+
+void TcpUpstream::detach() {
+  unlink();
+  if (!connection_.closed()) connection_.close(CloseHow::NoFlush);
+  cluster_ = nullptr;
+}
+
+void TcpUpstream::count_bytes() {
+  if (cluster_ == nullptr) return;
+  const uint64_t received = connection_.bytes_read();
+  const uint64_t sent = connection_.bytes_written();
+  auto& stats = cluster_->stats();
+  stats.add(ClusterStat::upstream_cx_rx_bytes_total,
+            received - std::exchange(received_counted_, received));
+  stats.add(ClusterStat::upstream_cx_tx_bytes_total, sent - std::exchange(sent_counted_, sent));
+}
+
+// Gives everything back and waits for the end of the turn.
+void TcpUpstream::over(CloseCause cause) {
+  over_ = true;
+  unlink();
+  connection_.loop().defer_delete(std::unique_ptr<Deferrable>(this));
+  if (cluster_ == nullptr) return;
+  count_bytes();
+  if (established_) {
+    cluster_->count_request_ended(*host_, Priority::Default);
+  } else if (cause != CloseCause::LocalClose) {
+    cluster_->count_connect_failure(*host_, cause);
+  }
+  cluster_->count_connection_closed(*host_, Priority::Default, caused_by_peer(cause), false,
+                                    created_us_);
+  cluster_->maybe_finished();
+}
+
+}  // namespace remora::upstream

@@ -1,0 +1,59 @@
+// One TCP connection to an upstream, from connect to close, with its accounting; what TcpConnection
+// and the pending connect are handles to. Listed by its Cluster; destroys itself at the end of the
+// turn in which it is over. Thread: the worker's.
+#pragma once
+
+#include <memory>
+
+#include "proxy/net/connection.h"
+#include "proxy/upstream/intrusive_list.h"
+#include "proxy/upstream/tcp_pool.h"
+
+namespace remora::upstream {
+
+class TcpUpstream final : public Deferrable, public ListLink, private ConnectionHandler {
+ public:
+  /// Starts to connect. The breaker's place for the connection has been taken.
+  static TcpUpstream& start(Cluster& cluster, HostPtr host);
+
+  TcpUpstream(Cluster& cluster, HostPtr host, Socket socket, int connect_error);
+  ~TcpUpstream() override;
+
+  /// The queue place of who asked for this connection.
+  std::unique_ptr<PendingRequest> wait(TcpWaiter& waiter);
+  const HostPtr& host() const { return host_; }
+  /// Closes it under its user, who hears on_closed().
+  void close() { connection_.close(CloseHow::NoFlush); }
+  /// The cluster goes first: what is still open is closed, and nothing more is counted.
+  void detach();
+
+ private:
+  class Pending;
+  class Handle;
+
+  void on_connected() override;
+  void on_data(Buffer& data, bool end_stream) override;
+  void on_closed(CloseCause cause) override;
+  void on_write_high_water() override {}
+  void on_write_low_water() override {}
+
+  void abandon();  // nobody waits for it or uses it any more
+  void finish_sending();
+  void stop_waiting();
+  void count_bytes();
+  void over(CloseCause cause);
+
+  Cluster* cluster_;  // null once detached
+  const HostPtr host_;
+  Connection connection_;
+  TcpWaiter* waiter_ = nullptr;
+  Pending* pending_ = nullptr;
+  const uint64_t created_us_;
+  uint64_t received_counted_ = 0;
+  uint64_t sent_counted_ = 0;
+  const bool failed_at_once_;
+  bool established_ = false;
+  bool over_ = false;
+};
+
+}  // namespace remora::upstream
