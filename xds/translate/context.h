@@ -63,6 +63,8 @@ struct Context {
   /// Whether a cluster is there now, for routes that are to be validated; none: not asked.
   std::function<bool(const std::string&)> has_cluster;
   std::string resource;  // set by the entry points: "listener 'ingress'"
+  /// While a listener is compiled: what its metrics are named after (stat_prefix, or else address).
+  std::string listener_stat_name = {};
 
   absl::Status not_honoured(const Path& where, std::string_view what, bool decisive);
   /// The same for every field of `message` that is set and not in `honoured`.
