@@ -4,6 +4,7 @@
 #include <absl/strings/str_cat.h>
 
 #include "api/request_id_uuid.pb.h"
+#include "proxy/stats/names.h"
 #include "xds/translate/access_log.h"
 #include "xds/translate/http_filters.h"
 #include "xds/translate/route.h"
@@ -163,12 +164,13 @@ absl::Status read_forwarding(const Manager& from, Context& context, HttpConfig* 
   out->use_remote_address = from.use_remote_address().value();
   out->xff_num_trusted_hops = from.xff_num_trusted_hops();
   out->skip_xff_append = from.skip_xff_append();
+  if (!context.node.local_address.empty()) out->local_address = context.node.local_address;
   REMORA_TRY(check_header_value(from.via(), path.field("via")));
   out->via = from.via();
-  if (from.has_internal_address_config()) {
-    REMORA_TRY(
-        context.not_honoured(path.field("internal_address_config"), "is not supported", true));
-  }
+  const Path internal = path.field("internal_address_config");
+  REMORA_TRY_ASSIGN(out->internal_ranges, cidr_ranges(from.internal_address_config().cidr_ranges(),
+                                                      "cidr_ranges", internal));
+  out->internal_unix_sockets = from.internal_address_config().unix_sockets();
   // Clients show no certificates over plain connections: every other mode takes the header away.
   if (from.forward_client_cert_details() == Manager::ALWAYS_FORWARD_ONLY) {
     REMORA_TRY(context.not_honoured(path.field("forward_client_cert_details"),
@@ -250,7 +252,9 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> http_connection_manager(const 
   REMORA_TRY(read_server_header(from, out.get(), path));
   // Tracing: without a provider, which the API does not have, nothing is traced whatever it says.
   REMORA_TRY_ASSIGN(out->access_logs, access_logs(from.access_log(), "access_log", context, path));
-  REMORA_TRY_ASSIGN(out->filters, http_filters(from.http_filters(), context, path));
+  REMORA_TRY_ASSIGN(out->filters, http_filters(from.http_filters(),
+                                               stats::http_prefix(from.stat_prefix()), context,
+                                               path));
   REMORA_TRY(read_routes(from, context, out.get(), path));
   return out;
 }

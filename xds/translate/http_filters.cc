@@ -28,9 +28,8 @@ bool may_skip(const HttpFilter& filter, std::string_view type, const UnknownFiel
 }
 
 // Null for a filter that is left out.
-absl::StatusOr<std::shared_ptr<const http::FilterFactory>> http_filter(const HttpFilter& filter,
-                                                                       Context& context,
-                                                                       const Path& path) {
+absl::StatusOr<std::shared_ptr<const http::FilterFactory>> http_filter(
+    const HttpFilter& filter, std::string_view stats_prefix, Context& context, const Path& path) {
   const Path at = path.field("typed_config");
   if (filter.name().empty()) return path.field("name").error("is required");
   if (!filter.has_typed_config()) return at.error("is required");
@@ -49,7 +48,7 @@ absl::StatusOr<std::shared_ptr<const http::FilterFactory>> http_filter(const Htt
     return nullptr;
   }
   const std::string text = at.str();
-  auto made = known->make(config.bytes, {context.stats, context, text});
+  auto made = known->make(config.bytes, {context.stats, context, text, stats_prefix});
   if (!made.ok()) return prefixed(text, made.status());
   return made;
 }
@@ -57,15 +56,15 @@ absl::StatusOr<std::shared_ptr<const http::FilterFactory>> http_filter(const Htt
 }  // namespace
 
 absl::StatusOr<std::vector<HttpFilterConfig>> http_filters(
-    const google::protobuf::RepeatedPtrField<HttpFilter>& protos, Context& context,
-    const Path& path) {
+    const google::protobuf::RepeatedPtrField<HttpFilter>& protos, std::string_view stats_prefix,
+    Context& context, const Path& path) {
   if (protos.empty()) {
     return path.field("http_filters").error("must not be empty: the last one is the router");
   }
   std::vector<HttpFilterConfig> out;
   for (int i = 0; i < protos.size(); ++i) {
     const Path here = path.at("http_filters", i);
-    auto factory = http_filter(protos[i], context, here);
+    auto factory = http_filter(protos[i], stats_prefix, context, here);
     if (!factory.ok()) return factory.status();
     const bool last = i + 1 == protos.size();
     const bool terminal = *factory != nullptr && (*factory)->terminal();

@@ -4,6 +4,7 @@
 #include <absl/status/statusor.h>
 #include <google/protobuf/repeated_ptr_field.h>
 
+#include <string_view>
 #include <vector>
 
 #include "api/http_connection_manager.pb.h"
@@ -14,10 +15,10 @@
 namespace remora::xds::translate {
 
 /// Refuses types that are unknown, unless the filter is optional, and a chain that does not end in
-/// a terminal filter.
+/// a terminal filter. `stats_prefix` is the connection manager's ("http.ingress").
 absl::StatusOr<std::vector<connection_manager::HttpFilterConfig>> http_filters(
     const google::protobuf::RepeatedPtrField<
         envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter>& protos,
-    Context& context, const Path& path);
+    std::string_view stats_prefix, Context& context, const Path& path);
 
 }  // namespace remora::xds::translate
