@@ -34,13 +34,6 @@ struct HttpConfig {
   enum class Codec : uint8_t { Auto, Http1, Http2 };
   enum class ServerHeader : uint8_t { Overwrite, AppendIfAbsent, PassThrough };
   enum class EscapedSlashes : uint8_t { Keep, Reject, UnescapeAndRedirect, UnescapeAndForward };
-  enum class ClientCert : uint8_t {
-    Sanitize,
-    ForwardOnly,
-    AppendForward,
-    SanitizeSet,
-    AlwaysForwardOnly
-  };
 
   std::string stat_prefix;
   Codec codec = Codec::Auto;
@@ -60,7 +53,6 @@ struct HttpConfig {
   // internal_address_config. Empty ranges: no request is internal, Envoy's default.
   std::vector<CidrRange> internal_ranges;
   bool internal_unix_sockets = false;
-  ClientCert forward_client_cert = ClientCert::Sanitize;
   // What x-forwarded-for says of a loopback peer: this machine's address
   // (--local-address-ip-version).
   std::string local_address = "127.0.0.1";

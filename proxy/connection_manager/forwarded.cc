@@ -150,9 +150,7 @@ Origin apply_forwarded(const HttpConfig& config, const Peer& peer,
     request.set(HeaderId::XEnvoyExternalAddress, ip_text(origin.remote, request.arena()));
   }
   // Without TLS there is no peer certificate that could speak for the header.
-  if (config.forward_client_cert != HttpConfig::ClientCert::AlwaysForwardOnly) {
-    request.remove(HeaderId::XForwardedClientCert);
-  }
+  request.remove(HeaderId::XForwardedClientCert);
   return origin;
 }
 

@@ -123,6 +123,7 @@ void RequestStream::apply_route_limits() {
   const auto* action = std::get_if<router::ClusterAction>(&decision_.route->action);
   if (action == nullptr) return;
   if (action->idle_timeout_ms) timers().set_idle(*action->idle_timeout_ms);
+  if (action->max_stream_duration_ms) timers().set_max_duration(*action->max_stream_duration_ms);
 }
 
 const void* RequestStream::route_config_of(std::string_view filter_name) {
@@ -168,6 +169,8 @@ void RequestStream::on_response_head(HeaderMap& headers, bool end_stream) {
   }
   count_response(headers.status());
 }
+
+bool RequestStream::passes_informational() const { return owner_->config().proxy_100_continue; }
 
 void RequestStream::count_response(uint16_t status) { owner_->count_response(status); }
 

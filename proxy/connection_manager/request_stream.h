@@ -36,6 +36,7 @@ class RequestStream final : public http::Stream {
   void on_request_head(http::HeaderMap& headers, bool end_stream) override;
   void on_local_reply(http::HeaderMap& headers) override;
   void on_response_head(http::HeaderMap& headers, bool end_stream) override;
+  bool passes_informational() const override;
   void on_stream_deadline(http::StreamDeadline which) override;
   void on_finished() override;
   void on_idle() override;

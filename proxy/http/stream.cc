@@ -155,7 +155,7 @@ void Stream::resume_request_body() {
 void Stream::respond_informational(HeaderMap& headers) {
   if (finished_ || replied_ || response_started_) return;
   timers_.on_activity();
-  sender_->send_informational(headers);
+  if (passes_informational()) sender_->send_informational(headers);
 }
 
 void Stream::respond_headers(HeaderMap& headers, bool end_stream) {

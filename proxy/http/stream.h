@@ -76,6 +76,8 @@ class Stream : public StreamReceiver,
   virtual void on_local_reply(HeaderMap& headers) = 0;
   /// The response's headers are about to be sent.
   virtual void on_response_head(HeaderMap& headers, bool end_stream) = 0;
+  /// Whether 1xx responses of the upstream are for the client.
+  virtual bool passes_informational() const = 0;
   /// A deadline passed, counted here before it is answered.
   virtual void on_stream_deadline(StreamDeadline which) = 0;
   /// The stream is over and all facts are known.

@@ -33,11 +33,11 @@ void StreamTimers::set_idle(uint64_t idle_ms) {
   }
 }
 
-void StreamTimers::set_max_duration(uint64_t ms, uint64_t since_start_ms) {
+void StreamTimers::set_max_duration(uint64_t ms) {
   if (ms == 0) {
     duration_.disarm();
   } else {
-    duration_.arm(ms > since_start_ms ? ms - since_start_ms : 0);
+    duration_.arm(ms);
   }
 }
 

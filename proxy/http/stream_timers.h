@@ -43,7 +43,7 @@ class StreamTimers {
   }
   /// The route's own limits replace the connection manager's.
   void set_idle(uint64_t idle_ms);
-  void set_max_duration(uint64_t ms, uint64_t since_start_ms);
+  void set_max_duration(uint64_t ms);
   void stop();
 
  private:

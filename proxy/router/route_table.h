@@ -123,7 +123,8 @@ struct ClusterAction {
   uint64_t timeout_ms = 15000;  // 0: none
   std::optional<uint64_t> idle_timeout_ms;
   std::optional<uint64_t> max_stream_duration_ms;
-  // grpc-timeout, when read, takes the place of timeout_ms: at most `max` (0: what it says), less `offset`.
+  // grpc-timeout, when read, takes the place of timeout_ms: at most `max` (0: what it says), less
+  // `offset`.
   std::optional<uint64_t> grpc_timeout_max_ms;  // none: grpc-timeout is not read
   uint64_t grpc_timeout_offset_ms = 0;
   std::string prefix_rewrite;

@@ -1,0 +1,105 @@
+#include "proxy/router/attempt.h"
+
+namespace remora::router {
+namespace {
+
+http::ResetReason reason_of(upstream::PoolFailure failure) {
+  switch (failure) {
+    case upstream::PoolFailure::Overflow:
+      return http::ResetReason::Overflow;
+    case upstream::PoolFailure::ConnectTimeout:
+      return http::ResetReason::ConnectTimeout;
+    case upstream::PoolFailure::ConnectFailed:
+    case upstream::PoolFailure::ClusterGone:
+      break;
+  }
+  return http::ResetReason::ConnectFailed;
+}
+
+}  // namespace
+
+std::optional<http::ResetReason> Attempt::start(upstream::Cluster& cluster,
+                                                upstream::Priority priority) {
+  upstream::Acquired acquired = cluster.acquire_http(host_, priority, *this);
+  if (acquired.ready != nullptr) {
+    on_pool_ready(*acquired.ready);
+    return std::nullopt;
+  }
+  pending_ = std::move(acquired.pending);
+  if (pending_ != nullptr) return std::nullopt;
+  over_ = true;
+  return reason_of(acquired.failure);
+}
+
+void Attempt::abandon() {
+  if (over_) return;
+  over_ = true;
+  pending_ = nullptr;
+  leave_high_water();
+  if (http::StreamSender* sender = std::exchange(sender_, nullptr)) {
+    sender->reset(http::ResetReason::LocalReset);
+  }
+}
+
+void Attempt::on_pool_ready(upstream::HttpConnection& connection) {
+  pending_ = nullptr;
+  connection_ = &connection;
+  host_ = connection.host();
+  opened_ = true;
+  sender_ = &connection.new_stream(*this);
+  owner_.on_attempt_open(*this);
+}
+
+void Attempt::on_pool_failure(upstream::PoolFailure failure, std::string_view detail,
+                              const upstream::HostPtr& host) {
+  pending_ = nullptr;
+  over_ = true;
+  if (host != nullptr) host_ = host;
+  owner_.on_attempt_failed(*this, reason_of(failure), detail);
+}
+
+void Attempt::on_informational(http::HeaderMap& headers) {
+  if (!over_) owner_.on_attempt_informational(headers);
+}
+
+void Attempt::on_headers(http::HeaderMap& headers, bool end_stream) {
+  if (over_) return;
+  headers_seen_ = true;
+  owner_.on_attempt_headers(*this, headers, end_stream);
+}
+
+void Attempt::on_data(Buffer& data, bool end_stream) {
+  if (over_) {
+    data.clear();
+    return;
+  }
+  owner_.on_attempt_data(data, end_stream);
+}
+
+void Attempt::on_trailers(http::HeaderMap& trailers) {
+  if (!over_) owner_.on_attempt_trailers(trailers);
+}
+
+void Attempt::on_reset(http::ResetReason reason, std::string_view detail) {
+  sender_ = nullptr;
+  if (over_) return;
+  over_ = true;
+  leave_high_water();
+  owner_.on_attempt_failed(*this, reason, detail);
+}
+
+void Attempt::on_send_high_water() {
+  if (over_ || over_high_water_) return;
+  over_high_water_ = true;
+  owner_.on_attempt_high_water();
+}
+
+void Attempt::on_send_low_water() { leave_high_water(); }
+
+void Attempt::leave_high_water() {
+  if (!over_high_water_) return;
+  over_high_water_ = false;
+  owner_.on_attempt_low_water();
+}
+
+}  // namespace remora::router

@@ -1,0 +1,90 @@
+// One try at an upstream: from asking the pool for a connection to the end of the response or its
+// failure. Owned by the router filter, in the stream's arena; its worker's thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "proxy/http/codec.h"
+#include "proxy/upstream/cluster.h"
+#include "proxy/upstream/http_pool.h"
+
+namespace remora::router {
+
+class Attempt final : public http::StreamReceiver, public upstream::HttpPoolWaiter {
+ public:
+  /// Who made the attempt. After on_attempt_failed the attempt makes no more calls.
+  class Owner {
+   public:
+    virtual Arena& attempt_arena() = 0;
+    /// A stream is open: send the request.
+    virtual void on_attempt_open(Attempt& attempt) = 0;
+    virtual void on_attempt_informational(http::HeaderMap& headers) = 0;
+    virtual void on_attempt_headers(Attempt& attempt, http::HeaderMap& headers,
+                                    bool end_stream) = 0;
+    virtual void on_attempt_data(Buffer& data, bool end_stream) = 0;
+    virtual void on_attempt_trailers(http::HeaderMap& trailers) = 0;
+    /// `detail`: transport failure reason, or empty.
+    virtual void on_attempt_failed(Attempt& attempt, http::ResetReason reason,
+                                   std::string_view detail) = 0;
+    /// What is sent to the upstream does not leave, and leaves again.
+    virtual void on_attempt_high_water() = 0;
+    virtual void on_attempt_low_water() = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  Attempt(Owner& owner, upstream::HostPtr host) : owner_(owner), host_(std::move(host)) {}
+  ~Attempt() { abandon(); }
+
+  /// Asks for a connection; on_attempt_open() may come before this returns. Answers why when there
+  /// is none to be had.
+  std::optional<http::ResetReason> start(upstream::Cluster& cluster, upstream::Priority priority);
+  /// Ends the attempt quietly: a place in the queue is given up, an open stream reset.
+  void abandon();
+
+  /// Null before it opened and after it ended.
+  http::StreamSender* sender() { return sender_; }
+  /// The response is complete; nothing is left to reset.
+  void complete() { sender_ = nullptr; }
+  bool opened() const { return opened_; }
+  const upstream::HostPtr& host() const { return host_; }
+  /// The connection of an open attempt; for facts that logs want.
+  upstream::HttpConnection& connection() { return *connection_; }
+
+  bool awaiting_headers() const { return !headers_seen_; }
+
+  Attempt* previous = nullptr;  // the router's list of all attempts
+
+ private:
+  // --- HttpPoolWaiter ---
+  void on_pool_ready(upstream::HttpConnection& connection) override;
+  void on_pool_failure(upstream::PoolFailure failure, std::string_view detail,
+                       const upstream::HostPtr& host) override;
+  // --- StreamReceiver ---
+  Arena& arena() override { return owner_.attempt_arena(); }
+  void on_informational(http::HeaderMap& headers) override;
+  void on_headers(http::HeaderMap& headers, bool end_stream) override;
+  void on_data(Buffer& data, bool end_stream) override;
+  void on_trailers(http::HeaderMap& trailers) override;
+  void on_reset(http::ResetReason reason, std::string_view detail) override;
+  void on_send_high_water() override;
+  void on_send_low_water() override;
+
+  void leave_high_water();
+
+  Owner& owner_;
+  upstream::HostPtr host_;
+  std::unique_ptr<upstream::PendingRequest> pending_;
+  upstream::HttpConnection* connection_ = nullptr;
+  http::StreamSender* sender_ = nullptr;
+  bool opened_ = false;
+  bool over_ = false;
+  bool headers_seen_ = false;
+  bool over_high_water_ = false;
+};
+
+}  // namespace remora::router

@@ -1,0 +1,244 @@
+#include "proxy/router/retry.h"
+
+#include <absl/strings/ascii.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+namespace remora::router {
+namespace {
+
+using http::HeaderId;
+using http::HeaderMap;
+using http::ResetReason;
+
+struct Word {
+  std::string_view text;
+  uint32_t bit;
+};
+
+constexpr std::array kRetryOn = {
+    Word{"5xx", RetryPolicy::k5xx},
+    Word{"gateway-error", RetryPolicy::kGatewayError},
+    Word{"connect-failure", RetryPolicy::kConnectFailure},
+    Word{"retriable-4xx", RetryPolicy::kRetriable4xx},
+    Word{"refused-stream", RetryPolicy::kRefusedStream},
+    Word{"retriable-status-codes", RetryPolicy::kRetriableStatusCodes},
+    Word{"retriable-headers", RetryPolicy::kRetriableHeaders},
+    Word{"reset", RetryPolicy::kReset},
+    Word{"reset-before-request", RetryPolicy::kResetBeforeRequest},
+    Word{"envoy-ratelimited", RetryPolicy::kEnvoyRatelimited},
+};
+
+constexpr std::array kRetryGrpcOn = {
+    Word{"cancelled", RetryPolicy::kGrpcCancelled},
+    Word{"deadline-exceeded", RetryPolicy::kGrpcDeadlineExceeded},
+    Word{"resource-exhausted", RetryPolicy::kGrpcResourceExhausted},
+    Word{"unavailable", RetryPolicy::kGrpcUnavailable},
+    Word{"internal", RetryPolicy::kGrpcInternal},
+};
+
+/// Calls f(element) for each element of a comma-separated list.
+template <class F>
+void for_each_element(std::string_view list, F f) {
+  while (!list.empty()) {
+    const size_t comma = list.find(',');
+    absl::string_view raw(list.data(), std::min(comma, list.size()));
+    absl::string_view word = absl::StripAsciiWhitespace(raw);
+    if (!word.empty()) f(std::string_view(word.data(), word.size()));
+    if (comma == std::string_view::npos) return;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+template <size_t N>
+uint32_t bits_of(std::string_view list, const std::array<Word, N>& words) {
+  uint32_t bits = 0;
+  for_each_element(list, [&](std::string_view element) {
+    for (const Word& word : words) {
+      if (word.text == element) bits |= word.bit;
+    }
+  });
+  return bits;
+}
+
+/// The number that `text` is, or nothing: signs, spaces and overflow are no numbers.
+template <class T>
+std::optional<T> number(std::string_view text) {
+  T value = 0;
+  auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+/// A duration header that this proxy obeys and does not pass on.
+std::optional<uint64_t> take_ms(HeaderMap& request, HeaderId id) {
+  if (!request.has(id)) return std::nullopt;
+  std::optional<uint64_t> ms = number<uint64_t>(request.get(id));
+  request.remove(id);
+  return ms;
+}
+
+uint32_t grpc_bit(std::string_view grpc_status) {
+  constexpr std::string_view kCancelled = "1", kDeadlineExceeded = "4", kResourceExhausted = "8",
+                             kInternal = "13", kUnavailable = "14";
+  if (grpc_status == kCancelled) return RetryPolicy::kGrpcCancelled;
+  if (grpc_status == kDeadlineExceeded) return RetryPolicy::kGrpcDeadlineExceeded;
+  if (grpc_status == kResourceExhausted) return RetryPolicy::kGrpcResourceExhausted;
+  if (grpc_status == kInternal) return RetryPolicy::kGrpcInternal;
+  if (grpc_status == kUnavailable) return RetryPolicy::kGrpcUnavailable;
+  return 0;
+}
+
+/// What a route that reads grpc-timeout makes of it.
+std::optional<uint64_t> grpc_timeout_ms(const ClusterAction& action, const HeaderMap& request) {
+  if (!action.grpc_timeout_max_ms || !request.has(HeaderId::GrpcTimeout)) return std::nullopt;
+  std::optional<uint64_t> asked = parse_grpc_timeout(request.get(HeaderId::GrpcTimeout));
+  if (!asked) return std::nullopt;
+  uint64_t ms = *asked;
+  const uint64_t max = *action.grpc_timeout_max_ms;
+  if (max != 0) ms = ms == 0 ? max : std::min(ms, max);
+  // The time that the client's own deadline needs to arrive first; never down to "no timeout".
+  if (action.grpc_timeout_offset_ms < ms) ms -= action.grpc_timeout_offset_ms;
+  return ms;
+}
+
+}  // namespace
+
+std::optional<uint64_t> parse_grpc_timeout(std::string_view text) {
+  constexpr size_t kMaxDigits = 8;
+  if (text.size() < 2 || text.size() > kMaxDigits + 1) return std::nullopt;
+  std::optional<uint64_t> amount = number<uint64_t>(text.substr(0, text.size() - 1));
+  if (!amount) return std::nullopt;
+  switch (text.back()) {
+    case 'H':
+      return *amount * 3'600'000;
+    case 'M':
+      return *amount * 60'000;
+    case 'S':
+      return *amount * 1000;
+    case 'm':
+      return *amount;
+    case 'u':
+      return (*amount + 999) / 1000;
+    case 'n':
+      return (*amount + 999'999) / 1'000'000;
+    default:
+      return std::nullopt;
+  }
+}
+
+Timeouts timeouts_of(const ClusterAction& action, const RetryPolicy* policy, bool respect_expected,
+                     HeaderMap& request) {
+  Timeouts timeouts;
+  // A route that bounds the whole stream does not use the timeout of the response besides.
+  timeouts.global_ms = action.max_stream_duration_ms ? 0 : action.timeout_ms;
+  if (auto ms = grpc_timeout_ms(action, request)) timeouts.global_ms = *ms;
+  if (policy != nullptr) timeouts.per_try_ms = policy->per_try_timeout_ms;
+
+  std::optional<uint64_t> asked;
+  if (respect_expected && request.has(HeaderId::XEnvoyExpectedRqTimeoutMs)) {
+    asked = number<uint64_t>(request.get(HeaderId::XEnvoyExpectedRqTimeoutMs));
+  } else {
+    asked = take_ms(request, HeaderId::XEnvoyUpstreamRqTimeoutMs);
+  }
+  if (asked) timeouts.global_ms = *asked;
+  if (auto ms = take_ms(request, HeaderId::XEnvoyUpstreamRqPerTryTimeoutMs)) {
+    timeouts.per_try_ms = *ms;
+  }
+  if (timeouts.global_ms != 0 && timeouts.per_try_ms >= timeouts.global_ms) timeouts.per_try_ms = 0;
+  return timeouts;
+}
+
+uint64_t expected_timeout_ms(const Timeouts& timeouts, uint64_t elapsed_ms) {
+  const uint64_t expected = timeouts.per_try_ms != 0 ? timeouts.per_try_ms : timeouts.global_ms;
+  if (expected == 0 || timeouts.global_ms == 0) return expected;
+  if (elapsed_ms >= timeouts.global_ms) return 1;
+  return std::min(expected, timeouts.global_ms - elapsed_ms);
+}
+
+uint32_t parse_retry_on(std::string_view words) { return bits_of(words, kRetryOn); }
+uint32_t parse_retry_grpc_on(std::string_view words) { return bits_of(words, kRetryGrpcOn); }
+
+RetryPlan::RetryPlan(const RetryPolicy* policy, HeaderMap& request)
+    : policy_(policy),
+      back_off_ms_(policy != nullptr ? policy->back_off_base_ms : RetryPolicy().back_off_base_ms),
+      max_back_off_ms_(policy != nullptr ? policy->back_off_max_ms
+                                         : RetryPolicy().back_off_max_ms) {
+  if (policy != nullptr) {
+    on_ = policy->on;
+    remaining_ = policy->num_retries;
+  }
+  if (request.has(HeaderId::XEnvoyRetryOn)) {
+    on_ |= parse_retry_on(request.get(HeaderId::XEnvoyRetryOn));
+    if (policy == nullptr) remaining_ = RetryPolicy().num_retries;
+    request.remove(HeaderId::XEnvoyRetryOn);
+  }
+  if (request.has(HeaderId::XEnvoyRetryGrpcOn)) {
+    on_ |= parse_retry_grpc_on(request.get(HeaderId::XEnvoyRetryGrpcOn));
+    if (policy == nullptr) remaining_ = RetryPolicy().num_retries;
+    request.remove(HeaderId::XEnvoyRetryGrpcOn);
+  }
+  if (request.has(HeaderId::XEnvoyMaxRetries)) {
+    if (auto most = number<uint32_t>(request.get(HeaderId::XEnvoyMaxRetries))) remaining_ = *most;
+    request.remove(HeaderId::XEnvoyMaxRetries);
+  }
+  if (request.has(HeaderId::XEnvoyRetriableStatusCodes)) {
+    extra_statuses_ = request.get(HeaderId::XEnvoyRetriableStatusCodes);
+    request.remove(HeaderId::XEnvoyRetriableStatusCodes);
+  }
+  request.remove(HeaderId::XEnvoyRetriableHeaderNames);
+}
+
+bool RetryPlan::has_status(uint16_t status) const {
+  if (policy_ != nullptr) {
+    const auto& codes = policy_->retriable_status_codes;
+    if (std::find(codes.begin(), codes.end(), status) != codes.end()) return true;
+  }
+  bool found = false;
+  for_each_element(extra_statuses_,
+                   [&](std::string_view element) { found |= number<uint16_t>(element) == status; });
+  return found;
+}
+
+bool RetryPlan::wants_retry(const HeaderMap& response) const {
+  constexpr uint16_t kConflict = 409;
+  constexpr uint32_t kAnyGrpc = RetryPolicy::kGrpcCancelled | RetryPolicy::kGrpcDeadlineExceeded |
+                                RetryPolicy::kGrpcInternal | RetryPolicy::kGrpcResourceExhausted |
+                                RetryPolicy::kGrpcUnavailable;
+  if (on_ == 0) return false;
+  // Limited by another proxy: only who asks for it in particular presses on.
+  if (response.has(HeaderId::XEnvoyRateLimited)) return (on_ & RetryPolicy::kEnvoyRatelimited) != 0;
+  const uint16_t status = response.status();
+  if ((on_ & RetryPolicy::k5xx) && status >= 500 && status < 600) return true;
+  if ((on_ & RetryPolicy::kGatewayError) && status >= 502 && status <= 504) return true;
+  if ((on_ & RetryPolicy::kRetriable4xx) && status == kConflict) return true;
+  if ((on_ & RetryPolicy::kRetriableStatusCodes) && has_status(status)) return true;
+  return (on_ & kAnyGrpc) && response.has(HeaderId::GrpcStatus) &&
+         (on_ & grpc_bit(response.get(HeaderId::GrpcStatus)));
+}
+
+bool RetryPlan::wants_retry(ResetReason reason, bool request_sent) const {
+  if (reason == ResetReason::Overflow) return false;
+  if (on_ & (RetryPolicy::kReset | RetryPolicy::k5xx | RetryPolicy::kGatewayError)) return true;
+  if ((on_ & RetryPolicy::kResetBeforeRequest) && !request_sent) return true;
+  if ((on_ & RetryPolicy::kRefusedStream) && reason == ResetReason::RemoteRefused) return true;
+  return (on_ & RetryPolicy::kConnectFailure) &&
+         (reason == ResetReason::ConnectFailed || reason == ResetReason::ConnectTimeout);
+}
+
+bool RetryPlan::wants_retry_after_timeout() const {
+  return wants_retry(ResetReason::LocalReset, true);
+}
+
+uint64_t RetryPlan::next_back_off_ms(uint64_t random) {
+  const uint64_t interval = std::max<uint64_t>(back_off_ms_, 1);
+  back_off_ms_ = std::min(back_off_ms_ * 2, max_back_off_ms_);
+  return random % interval;
+}
+
+}  // namespace remora::router

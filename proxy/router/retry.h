@@ -1,0 +1,71 @@
+// Whether a failed attempt is repeated, when, and how long anything may take: pure decisions from
+// (policy, request headers, what happened). Acting on them is the router's job. The stream's worker
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "proxy/http/codec.h"
+#include "proxy/http/header_map.h"
+#include "proxy/router/route_table.h"
+
+namespace remora::router {
+
+struct Timeouts {
+  uint64_t global_ms = 0;   // from the end of the request to the end of the response; 0: none
+  uint64_t per_try_ms = 0;  // of one attempt, to its response headers; 0: none
+};
+
+/// The route's timeouts as changed by x-envoy-upstream-rq-timeout-ms,
+/// x-envoy-upstream-rq-per-try-timeout-ms and grpc-timeout, which are taken out of the request
+/// where Envoy does. `respect_expected`: a proxy before this one may say in
+/// x-envoy-expected-rq-timeout-ms what is left.
+Timeouts timeouts_of(const ClusterAction& action, const RetryPolicy* policy, bool respect_expected,
+                     http::HeaderMap& request);
+
+/// What x-envoy-expected-rq-timeout-ms tells the upstream `elapsed_ms` after the start; 0: nothing.
+uint64_t expected_timeout_ms(const Timeouts& timeouts, uint64_t elapsed_ms);
+
+/// grpc-timeout ("100m") in milliseconds, rounded up; nullopt when it is none. Extremes saturate.
+std::optional<uint64_t> parse_grpc_timeout(std::string_view text);
+
+/// The words of retry_on and x-envoy-retry-on, and of x-envoy-retry-grpc-on; unknown ones are left
+/// out.
+uint32_t parse_retry_on(std::string_view words);
+uint32_t parse_retry_grpc_on(std::string_view words);
+
+/// What is left of the permission to try again, for one request.
+class RetryPlan {
+ public:
+  /// From the policy of the route (or its virtual host; may be null) and the x-envoy-retry-*
+  /// headers, which are removed. The headers of untrusted clients are gone by now.
+  RetryPlan(const RetryPolicy* policy, http::HeaderMap& request);
+
+  bool armed() const { return on_ != 0; }
+  /// No further attempt: the request can't be sent again.
+  void give_up() { on_ = 0; }
+
+  bool wants_retry(const http::HeaderMap& response) const;
+  /// `request_sent`: a byte of the request may have reached the upstream.
+  bool wants_retry(http::ResetReason reason, bool request_sent) const;
+  bool wants_retry_after_timeout() const;
+
+  uint32_t remaining() const { return remaining_; }
+  void spend() { --remaining_; }
+  /// Milliseconds until the next attempt: random in [0, base * 2^n), at most the policy's bound.
+  uint64_t next_back_off_ms(uint64_t random);
+  const RetryPolicy* policy() const { return policy_; }
+
+ private:
+  bool has_status(uint16_t status) const;
+
+  const RetryPolicy* policy_;
+  uint32_t on_ = 0;
+  uint32_t remaining_ = 0;
+  uint64_t back_off_ms_;
+  uint64_t max_back_off_ms_;
+  std::string_view extra_statuses_;  // x-envoy-retriable-status-codes
+};
+
+}  // namespace remora::router

@@ -1,0 +1,319 @@
+// The request's half of the router, in the order in which a request goes through it.
+#include "proxy/router/router.h"
+
+#include <charconv>
+#include <utility>
+
+#include "proxy/upstream/cluster_map.h"
+#include "proxy/upstream/worker_context.h"
+
+namespace remora::router {
+
+using http::FilterStatus;
+using http::HeaderId;
+using http::HeaderMap;
+using stats::ClusterStat;
+using stats::RouterStat;
+
+namespace {
+
+constexpr uint64_t kUsPerMs = 1000;
+
+std::string_view decimal(uint64_t number, Arena& arena) {
+  constexpr size_t kMaxDigits = 20;
+  char* out = static_cast<char*>(arena.allocate(kMaxDigits, 1));
+  char* end = std::to_chars(out, out + kMaxDigits, number).ptr;
+  return {out, static_cast<size_t>(end - out)};
+}
+
+/// Shares the bytes of `from` with `copy`; both hold them afterwards.
+void share(Buffer& from, Buffer& copy) {
+  Buffer kept(from.pool());
+  while (!from.empty()) {
+    const std::string_view run = from.front();
+    const BlockRef block = from.front_block();
+    kept.append_shared(block, run);
+    copy.append_shared(block, run);
+    from.consume(run.size());
+  }
+  from = std::move(kept);
+}
+
+}  // namespace
+
+Router::Router(http::FilterStream& stream, const RouterConfig& config)
+    : stream_(stream),
+      config_(config),
+      stats_(config.stats->at(stream.worker().index())),
+      unsent_(stream.worker().blocks()),
+      replay_(stream.worker().blocks()),
+      global_timer_(stream.worker().timers(), Timer::bind<&Router::on_global_timeout, Router>(),
+                    this),
+      per_try_timer_(stream.worker().timers(), Timer::bind<&Router::on_per_try_timeout, Router>(),
+                     this),
+      back_off_timer_(stream.worker().timers(), Timer::bind<&Router::on_back_off_over, Router>(),
+                      this) {}
+
+Router::~Router() {
+  for (Attempt* attempt = attempts_; attempt != nullptr;) {
+    Attempt* previous = attempt->previous;
+    attempt->~Attempt();
+    attempt = previous;
+  }
+}
+
+void Router::on_destroy() {
+  over_ = true;
+  global_timer_.disarm();
+  per_try_timer_.disarm();
+  back_off_timer_.disarm();
+  if (attempt_ != nullptr) {
+    if (attempt_->sender() != nullptr) cluster_->stats().inc(ClusterStat::upstream_rq_tx_reset);
+    attempt_->abandon();
+  }
+  release_retry();
+}
+
+FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
+  stats_.inc(RouterStat::rq_total);
+  const RouteDecision& decision = stream_.route_decision();
+  if (decision.route == nullptr) {
+    stats_.inc(RouterStat::no_route);
+    return stream_.reply(http::failures::kRouteNotFound);
+  }
+  action_ = std::get_if<ClusterAction>(&decision.route->action);
+  if (action_ == nullptr) return answer_directly(*decision.route, headers);
+  upstream::Cluster* cluster = stream_.worker().clusters().find(decision.cluster);
+  if (cluster == nullptr) return refuse_unknown_cluster(*action_);
+  cluster_ = upstream::ClusterPin(*cluster);
+  stream_.info().upstream_cluster = decision.cluster;
+
+  prepare_request(headers);
+  request_ended_ = end_stream;
+  try_upstream();
+  if (end_stream && !over_) on_request_complete();
+  return FilterStatus::Continue();
+}
+
+FilterStatus Router::refuse_unknown_cluster(const ClusterAction& action) {
+  stats_.inc(RouterStat::no_cluster);
+  http::Failure failure = http::failures::kClusterNotFound;
+  failure.status = action.cluster_not_found_status;
+  return stream_.reply(failure);
+}
+
+FilterStatus Router::answer_directly(const Route& route, HeaderMap& headers) {
+  constexpr uint16_t kCreated = 201;
+  constexpr std::string_view kDetails = "direct_response";
+  if (const auto* redirect = std::get_if<RedirectAction>(&route.action)) {
+    stats_.inc(RouterStat::rq_redirect);
+    if (redirect->has_prefix_rewrite) {
+      rewrite_prefix(route.match, redirect->prefix_rewrite, headers, config_.envoy_headers);
+    }
+    const http::ReplyHeader location = {HeaderId::Location, redirect_location(*redirect, headers)};
+    return stream_.reply({redirect->status, http::kNoFlag, kDetails, {}}, {}, {&location, 1});
+  }
+  const auto& direct = std::get<DirectAction>(route.action);
+  stats_.inc(RouterStat::rq_direct_response);
+  const http::Failure answer = {direct.status, http::kNoFlag, kDetails, direct.body};
+  if (direct.status != kCreated && direct.status / 100 != 3) return stream_.reply(answer);
+  const http::ReplyHeader location = {HeaderId::Location, redirect_location({}, headers)};
+  return stream_.reply(answer, {}, {&location, 1});
+}
+
+/// Timeouts, retry plan and the route's edits: what happens once, before the first attempt.
+void Router::prepare_request(HeaderMap& headers) {
+  const RouteDecision& decision = stream_.route_decision();
+  const VirtualHost& vhost = *decision.vhost;
+  const RetryPolicy* policy = action_->retry ? &*action_->retry
+                              : vhost.retry  ? &*vhost.retry
+                                             : nullptr;
+  timeouts_ = timeouts_of(*action_, policy, config_.respect_expected_rq_timeout, headers);
+  set_attempt_headers();
+  edit_request(decision, headers, config_.envoy_headers);
+  plan_.emplace(policy, headers);
+}
+
+/// What tells the upstream which attempt this is and how long it has.
+void Router::set_attempt_headers() {
+  HeaderMap& headers = stream_.request_headers();
+  Arena& arena = stream_.arena();
+  if (config_.envoy_headers == EnvoyHeaders::Insert) {
+    if (const uint64_t ms = expected_timeout_ms(timeouts_, ms_since_request()); ms != 0) {
+      headers.set(HeaderId::XEnvoyExpectedRqTimeoutMs, decimal(ms, arena));
+    }
+  }
+  if (stream_.route_decision().vhost->include_request_attempt_count) {
+    headers.set(HeaderId::XEnvoyAttemptCount, decimal(attempt_count_, arena));
+  }
+}
+
+void Router::try_upstream() {
+  stream_.info().attempt_count = attempt_count_;
+  upstream::HostPtr host = pick_host();
+  if (host == nullptr) return answer_no_host();
+  stream_.info().upstream_host = &host->address();
+  if (action_->auto_host_rewrite && !host->hostname().empty()) {
+    rewrite_host(*action_, stream_.arena().copy(host->hostname()), stream_.request_headers());
+  }
+  auto* attempt =
+      stream_.arena().make<Attempt>(static_cast<Attempt::Owner&>(*this), std::move(host));
+  attempt->previous = std::exchange(attempts_, attempt);
+  attempt_ = attempt;
+  if (request_ended_ && timeouts_.per_try_ms != 0) per_try_timer_.arm(timeouts_.per_try_ms);
+  const auto priority =
+      action_->high_priority ? upstream::Priority::High : upstream::Priority::Default;
+  if (auto refused = attempt->start(*cluster_, priority)) on_attempt_failed(*attempt, *refused, {});
+}
+
+upstream::HostPtr Router::pick_host() {
+  const http::StreamInfo& info = stream_.info();
+  const upstream::ClusterConfig& cluster = cluster_->config();
+  upstream::PickContext context;
+  context.random = stream_.worker().random();
+  if (info.connection->local_restored) context.original_destination = &info.connection->local;
+  if (cluster.original_dst_use_http_header) {
+    const http::HeaderEntry* header =
+        stream_.request_headers().find(cluster.original_dst_http_header);
+    if (header != nullptr) context.override_host_header = header->value;
+  }
+  const RetryPolicy* policy = plan_->policy();
+  if (policy != nullptr && policy->previous_hosts && !tried_.empty()) {
+    context.avoid = tried_.data();
+    context.avoid_count = tried_.size();
+    context.max_attempts = policy->host_selection_max_attempts;
+  }
+  upstream::HostPtr host = cluster_->pick_host(context);
+  if (host != nullptr && policy != nullptr && policy->previous_hosts) tried_.push_back(host.get());
+  return host;
+}
+
+FilterStatus Router::on_request_body(Buffer& data, bool end_stream) {
+  request_ended_ = end_stream;
+  keep_for_replay(data);
+  if (attempt_ != nullptr && attempt_->sender() != nullptr) {
+    stream_.info().upstream_last_tx_us = now_us();
+    attempt_->sender()->send_data(data, end_stream);
+  } else if (attempt_ != nullptr && !attempt_->opened()) {
+    unsent_.append(data, data.size());
+    if (unsent_.size() > stream_.buffer_limit() && !body_paused_) {
+      body_paused_ = true;
+      stream_.pause_request_body();
+    }
+  } else {
+    data.clear();  // waiting to retry (replay_ has it), or the response is already complete
+  }
+  if (end_stream) on_request_complete();
+  return FilterStatus::Continue();
+}
+
+FilterStatus Router::on_request_trailers(HeaderMap& trailers) {
+  request_ended_ = true;
+  trailers_ = &trailers;
+  if (attempt_ != nullptr && attempt_->sender() != nullptr) {
+    stream_.info().upstream_last_tx_us = now_us();
+    attempt_->sender()->send_trailers(trailers);
+  }
+  on_request_complete();
+  return FilterStatus::Continue();
+}
+
+/// A body that does not fit cannot be sent twice.
+void Router::keep_for_replay(Buffer& data) {
+  if (!plan_->armed() || response_started_) return;
+  const bool fits = replay_.size() + data.size() <= stream_.buffer_limit();
+  const bool waiting_to_retry = attempt_ == nullptr;
+  if (fits || waiting_to_retry) share(data, replay_);
+  if (!fits && waiting_to_retry && !std::exchange(body_paused_, true)) stream_.pause_request_body();
+  if (fits || waiting_to_retry) return;
+  cluster_->stats().inc(ClusterStat::retry_or_shadow_abandoned);
+  plan_->give_up();
+  replay_.clear();
+}
+
+void Router::on_request_complete() {
+  request_end_us_ = now_us();
+  if (attempt_ == nullptr && !back_off_timer_.armed()) return;
+  if (timeouts_.global_ms != 0) global_timer_.arm(timeouts_.global_ms);
+  if (attempt_ != nullptr && timeouts_.per_try_ms != 0 && !per_try_timer_.armed()) {
+    per_try_timer_.arm(timeouts_.per_try_ms);
+  }
+}
+
+void Router::on_attempt_open(Attempt& attempt) {
+  attempt_ = &attempt;
+  http::StreamInfo& info = stream_.info();
+  Connection& connection = attempt.connection().connection();
+  info.upstream_host = &attempt.host()->address();
+  info.upstream_connection_id = connection.id();
+  info.upstream_local = connection.local_address();
+  info.upstream_first_tx_us = info.upstream_last_tx_us = now_us();
+  for (uint32_t i = 0; i < response_pauses_; ++i) attempt.sender()->pause_receiving();
+  send_request();
+  if (std::exchange(body_paused_, false)) stream_.resume_request_body();
+}
+
+/// Everything that is there of the request goes to an attempt that has just opened.
+void Router::send_request() {
+  http::StreamSender& sender = *attempt_->sender();
+  const bool end_with_headers = request_ended_ && unsent_.empty() && trailers_ == nullptr;
+  sender.send_headers(stream_.request_headers(), end_with_headers);
+  if (!unsent_.empty()) sender.send_data(unsent_, request_ended_ && trailers_ == nullptr);
+  if (trailers_ != nullptr) sender.send_trailers(*trailers_);
+}
+
+// --------------------------------------------------------------------------------------------------
+// trying again
+
+Router::Again Router::decide_retry(bool wanted) {
+  if (retry_taken_ && !wanted) cluster_->stats().inc(ClusterStat::upstream_rq_retry_success);
+  release_retry();
+  if (!wanted) return Again::No;
+  upstream::Cluster::Stats& counts = cluster_->stats();
+  if (plan_->remaining() == 0) {
+    counts.inc(ClusterStat::upstream_rq_retry_limit_exceeded);
+    stream_.info().flags.set(http::ResponseFlag::URX);
+    return Again::No;
+  }
+  const auto priority =
+      action_->high_priority ? upstream::Priority::High : upstream::Priority::Default;
+  if (!cluster_->try_retry(priority)) {
+    counts.inc(ClusterStat::upstream_rq_retry_overflow);
+    stream_.info().flags.set(http::ResponseFlag::UO);
+    return Again::No;
+  }
+  plan_->spend();
+  retry_taken_ = true;
+  retried_ = true;
+  counts.inc(ClusterStat::upstream_rq_retry);
+  counts.inc(ClusterStat::upstream_rq_retry_backoff_exponential);
+  attempt_ = nullptr;
+  per_try_timer_.disarm();
+  back_off_timer_.arm(plan_->next_back_off_ms(stream_.worker().random()));
+  return Again::Yes;
+}
+
+void Router::release_retry() {
+  if (!std::exchange(retry_taken_, false)) return;
+  cluster_->release_retry(action_->high_priority ? upstream::Priority::High
+                                                 : upstream::Priority::Default);
+}
+
+void Router::on_back_off_over() {
+  ++attempt_count_;
+  unsent_.clear();
+  share(replay_, unsent_);
+  set_attempt_headers();
+  try_upstream();
+}
+
+// ------------------------------------------------------------------------------------------------------
+// the clock
+
+uint64_t Router::now_us() const { return stream_.worker().loop().time().now_us; }
+
+uint64_t Router::ms_since_request() const {
+  return request_end_us_ == 0 ? 0 : (now_us() - request_end_us_) / kUsPerMs;
+}
+
+}  // namespace remora::router

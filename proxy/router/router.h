@@ -1,0 +1,122 @@
+// The last HTTP filter: answers the request directly, or sends it to a host of the route's cluster,
+// again if the policy says so, and passes the response back. Made per stream in the stream's arena;
+// its worker's thread only. Document: envoy.extensions.filters.http.router.v3.Router.
+#pragma once
+
+#include <absl/container/inlined_vector.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "proxy/base/buffer.h"
+#include "proxy/base/timer_wheel.h"
+#include "proxy/http/filter.h"
+#include "proxy/router/attempt.h"
+#include "proxy/router/request_edit.h"
+#include "proxy/router/retry.h"
+#include "proxy/router/route_table.h"
+#include "proxy/stats/group.h"
+#include "proxy/stats/schemas.h"
+#include "proxy/upstream/cluster.h"
+
+namespace remora::router {
+
+struct RouterConfig {
+  EnvoyHeaders envoy_headers = EnvoyHeaders::Insert;  // suppress_envoy_headers
+  bool respect_expected_rq_timeout = false;
+  bool dynamic_stats = true;  // upstream_rq_200, upstream_rq_time, ...
+  std::shared_ptr<stats::Group<stats::RouterSchema>> stats;
+};
+
+class Router final : public http::Filter, private Attempt::Owner {
+ public:
+  static constexpr bool kTerminal = true;
+
+  Router(http::FilterStream& stream, const RouterConfig& config);
+  ~Router() override;
+
+  http::FilterStatus on_request_headers(http::HeaderMap& headers, bool end_stream) override;
+  http::FilterStatus on_request_body(Buffer& data, bool end_stream) override;
+  http::FilterStatus on_request_trailers(http::HeaderMap& trailers) override;
+  void on_destroy() override;
+  void on_response_high_water() override;
+  void on_response_low_water() override;
+
+ private:
+  // --- the request (router.cc) ---
+  http::FilterStatus answer_directly(const Route& route, http::HeaderMap& headers);
+  http::FilterStatus refuse_unknown_cluster(const ClusterAction& action);
+  void prepare_request(http::HeaderMap& headers);
+  void set_attempt_headers();
+  void try_upstream();
+  upstream::HostPtr pick_host();
+  void send_request();
+  void keep_for_replay(Buffer& data);
+  void on_request_complete();
+
+  // --- the response (router_response.cc) ---
+  Arena& attempt_arena() override { return stream_.arena(); }
+  void on_attempt_open(Attempt& attempt) override;
+  void on_attempt_informational(http::HeaderMap& headers) override;
+  void on_attempt_headers(Attempt& attempt, http::HeaderMap& headers, bool end_stream) override;
+  void on_attempt_data(Buffer& data, bool end_stream) override;
+  void on_attempt_trailers(http::HeaderMap& trailers) override;
+  void on_attempt_failed(Attempt& attempt, http::ResetReason reason,
+                         std::string_view detail) override;
+  void on_attempt_high_water() override { stream_.pause_request_body(); }
+  void on_attempt_low_water() override { stream_.resume_request_body(); }
+
+  void complete_response_headers(http::HeaderMap& headers);
+  void on_response_complete();
+  void on_global_timeout();
+  void on_per_try_timeout();
+  void answer_timeout(const http::Failure& failure);
+  void answer_no_host();
+  void answer_reset(http::ResetReason reason, std::string_view detail);
+  void reply(const http::Failure& failure, std::string_view body, bool overloaded);
+
+  // --- trying again ---
+  enum class Again : uint8_t { Yes, No };
+  Again decide_retry(bool wanted);
+  void release_retry();
+  void on_back_off_over();
+
+  // --- counting ---
+  void count_upstream_code(uint16_t status, const http::HeaderMap* response);
+  void count_retried_code(uint16_t status);
+  void count_upstream_time();
+  uint64_t now_us() const;
+  uint64_t ms_since_request() const;
+
+  http::FilterStream& stream_;
+  const RouterConfig& config_;
+  stats::Slab<stats::RouterSchema>& stats_;
+  upstream::ClusterPin cluster_;
+  const ClusterAction* action_ = nullptr;
+  std::optional<RetryPlan> plan_;
+  Timeouts timeouts_;
+  Attempt* attempt_ = nullptr;   // the one in flight; null while waiting to retry
+  Attempt* attempts_ = nullptr;  // all, newest first
+  absl::InlinedVector<const upstream::Host*, 2> tried_;
+  Buffer unsent_;  // of the body: what the attempt has not taken yet
+  Buffer replay_;  // of the body: everything so far, while a retry is possible
+  http::HeaderMap* trailers_ = nullptr;
+  uint32_t attempt_count_ = 1;
+  uint32_t response_pauses_ = 0;
+  uint64_t request_end_us_ = 0;
+  bool request_ended_ = false;
+  bool body_paused_ = false;  // unsent_ is over the limit
+  bool response_started_ = false;
+  bool retry_taken_ = false;  // a place of the retry breaker is held
+  bool retried_ = false;
+  bool over_ = false;
+  Timer global_timer_;
+  Timer per_try_timer_;
+  Timer back_off_timer_;
+};
+
+using RouterFactory = http::FilterOf<Router, RouterConfig>;
+
+}  // namespace remora::router

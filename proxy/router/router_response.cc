@@ -1,0 +1,284 @@
+// The response's half of the router: what comes back from an attempt, what happens when nothing
+// does, and counting.
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "proxy/router/router.h"
+#include "proxy/upstream/worker_context.h"
+
+namespace remora::router {
+
+using http::HeaderId;
+using http::HeaderMap;
+using http::ResetReason;
+using http::ResponseFlag;
+using stats::ClusterHistogram;
+using stats::ClusterScope;
+using stats::ClusterStat;
+using stats::RouterStat;
+
+namespace {
+
+constexpr uint16_t kServiceUnavailable = 503;
+
+std::string_view decimal(uint64_t number, Arena& arena) {
+  constexpr size_t kMaxDigits = 20;
+  char* out = static_cast<char*>(arena.allocate(kMaxDigits, 1));
+  char* end = std::to_chars(out, out + kMaxDigits, number).ptr;
+  return {out, static_cast<size_t>(end - out)};
+}
+
+ResponseFlag flag_of(ResetReason reason) {
+  switch (reason) {
+    case ResetReason::ConnectFailed:
+    case ResetReason::ConnectTimeout:
+      return ResponseFlag::UF;
+    case ResetReason::ConnectionClosed:
+    case ResetReason::IncompleteBody:
+      return ResponseFlag::UC;
+    case ResetReason::LocalReset:
+      return ResponseFlag::LR;
+    case ResetReason::RemoteReset:
+    case ResetReason::RemoteRefused:
+      return ResponseFlag::UR;
+    case ResetReason::Overflow:
+      return ResponseFlag::UO;
+    case ResetReason::ProtocolError:
+      return ResponseFlag::UPE;
+  }
+  return ResponseFlag::UR;
+}
+
+/// As a response-code detail: no white space.
+std::string_view with_underscores(std::string_view text, Arena& arena) {
+  if (text.empty()) return text;
+  char* out = static_cast<char*>(arena.allocate(text.size(), 1));
+  std::transform(text.begin(), text.end(), out, [](char c) { return c == ' ' ? '_' : c; });
+  return {out, text.size()};
+}
+
+std::string_view reset_details(std::string_view event, ResetReason reason, std::string_view detail,
+                               Arena& arena) {
+  const std::string_view why = with_underscores(http::reset_reason_text(reason), arena);
+  return arena.join(event, "{", why, detail.empty() ? "" : "|", with_underscores(detail, arena),
+                    "}");
+}
+
+}  // namespace
+
+void Router::on_attempt_informational(HeaderMap& headers) {
+  stream_.respond_informational(headers);
+}
+
+void Router::on_attempt_headers(Attempt& attempt, HeaderMap& headers, bool end_stream) {
+  constexpr uint16_t kFirstError = 500;
+  http::StreamInfo& info = stream_.info();
+  info.upstream_first_rx_us = now_us();
+  per_try_timer_.disarm();
+  const uint16_t status = headers.status();
+  auto& counters = attempt.host()->counters;
+  (status >= kFirstError ? counters.rq_error : counters.rq_success)
+      .fetch_add(1, std::memory_order_relaxed);
+
+  if (decide_retry(plan_->wants_retry(headers)) == Again::Yes) {
+    count_retried_code(status);
+    if (end_stream && request_ended_) {
+      attempt.complete();
+    } else {
+      attempt.abandon();
+    }
+    return;
+  }
+  plan_->give_up();
+  replay_.clear();
+  response_started_ = true;
+  info.response_code_details = "via_upstream";
+  complete_response_headers(headers);
+  count_upstream_code(status, &headers);
+  if (end_stream) on_response_complete();
+  stream_.respond_headers(headers, end_stream);
+}
+
+void Router::complete_response_headers(HeaderMap& headers) {
+  Arena& arena = stream_.arena();
+  if (request_ended_ && config_.envoy_headers == EnvoyHeaders::Insert) {
+    headers.set(HeaderId::XEnvoyUpstreamServiceTime, decimal(ms_since_request(), arena));
+  }
+  const RouteDecision& decision = stream_.route_decision();
+  edit_response(decision, headers);
+  if (decision.vhost->include_attempt_count_in_response) {
+    headers.set(HeaderId::XEnvoyAttemptCount, decimal(attempt_count_, arena));
+  }
+}
+
+void Router::on_attempt_data(Buffer& data, bool end_stream) {
+  stream_.info().upstream_last_rx_us = now_us();
+  if (end_stream) on_response_complete();
+  stream_.respond_data(data, end_stream);
+}
+
+void Router::on_attempt_trailers(HeaderMap& trailers) {
+  stream_.info().upstream_last_rx_us = now_us();
+  on_response_complete();
+  stream_.respond_trailers(trailers);
+}
+
+/// The last byte of the response has come.
+void Router::on_response_complete() {
+  global_timer_.disarm();
+  stream_.info().upstream_last_rx_us = now_us();
+  count_upstream_time();
+  if (request_ended_) {
+    attempt_->complete();
+  } else {
+    attempt_->abandon();  // nobody wants the rest of the request
+  }
+}
+
+void Router::on_response_high_water() {
+  ++response_pauses_;
+  if (attempt_ == nullptr || attempt_->sender() == nullptr) return;
+  cluster_->stats().inc(ClusterStat::upstream_flow_control_paused_reading_total);
+  attempt_->sender()->pause_receiving();
+}
+
+void Router::on_response_low_water() {
+  if (response_pauses_ == 0) return;
+  --response_pauses_;
+  if (attempt_ == nullptr || attempt_->sender() == nullptr) return;
+  cluster_->stats().inc(ClusterStat::upstream_flow_control_resumed_reading_total);
+  attempt_->sender()->resume_receiving();
+}
+
+// --------------------------------------------------------------------------------------------------------
+// failures
+
+void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string_view detail) {
+  http::StreamInfo& info = stream_.info();
+  per_try_timer_.disarm();
+  info.upstream_host = &attempt.host()->address();
+  if (!detail.empty()) info.upstream_transport_failure = stream_.arena().copy(detail);
+  if (reason == ResetReason::RemoteReset || reason == ResetReason::RemoteRefused) {
+    cluster_->stats().inc(ClusterStat::upstream_rq_rx_reset);
+  }
+  attempt.host()->counters.rq_error.fetch_add(1, std::memory_order_relaxed);
+  if (response_started_) {
+    stats_.inc(RouterStat::rq_reset_after_downstream_response_started);
+    info.flags.set(flag_of(reason));
+    info.response_code_details =
+        reset_details("upstream_reset_after_response_started", reason, detail, stream_.arena());
+    stream_.reset(ResetReason::LocalReset);
+    return;
+  }
+  if (decide_retry(plan_->wants_retry(reason, attempt.opened())) == Again::Yes) return;
+  answer_reset(reason, detail);
+}
+
+void Router::answer_reset(ResetReason reason, std::string_view detail) {
+  constexpr uint16_t kBadGateway = 502;
+  Arena& arena = stream_.arena();
+  http::Failure failure;
+  failure.status = reason == ResetReason::ProtocolError ? kBadGateway : kServiceUnavailable;
+  failure.flag = flag_of(reason);
+  failure.details = reset_details("upstream_reset_before_response_started", reason, detail, arena);
+  failure.body = arena.join("upstream connect error or disconnect/reset before headers. ",
+                            retried_ ? "retried and the latest " : "",
+                            "reset reason: ", http::reset_reason_text(reason));
+  reply(failure, failure.body, reason == ResetReason::Overflow);
+}
+
+void Router::answer_no_host() {
+  attempt_ = nullptr;
+  reply(http::failures::kNoHealthyUpstream, {}, false);
+}
+
+void Router::on_global_timeout() {
+  cluster_->stats().inc(ClusterStat::upstream_rq_timeout);
+  answer_timeout(http::failures::kUpstreamTimeout);
+}
+
+void Router::on_per_try_timeout() {
+  if (response_started_) return;
+  cluster_->stats().inc(ClusterStat::upstream_rq_per_try_timeout);
+  stream_.info().flags.set(ResponseFlag::UT);
+  Attempt* attempt = attempt_;
+  if (decide_retry(plan_->wants_retry_after_timeout()) == Again::Yes) {
+    attempt->host()->counters.rq_timeout.fetch_add(1, std::memory_order_relaxed);
+    attempt->abandon();
+    return;
+  }
+  answer_timeout(http::failures::kUpstreamPerTryTimeout);
+}
+
+/// The attempt is given up; what was begun downstream can only be broken off.
+void Router::answer_timeout(const http::Failure& timeout) {
+  constexpr uint16_t kNoContent = 204;
+  http::Failure failure = timeout;
+  if (stream_.request_headers().has(HeaderId::XEnvoyUpstreamRqTimeoutAltResponse)) {
+    failure.status = kNoContent;
+    failure.body = {};
+  }
+  if (attempt_ != nullptr) {
+    attempt_->host()->counters.rq_timeout.fetch_add(1, std::memory_order_relaxed);
+    attempt_->host()->counters.rq_error.fetch_add(1, std::memory_order_relaxed);
+    if (attempt_->sender() != nullptr) cluster_->stats().inc(ClusterStat::upstream_rq_tx_reset);
+    attempt_->abandon();
+  }
+  back_off_timer_.disarm();
+  release_retry();
+  if (response_started_) {
+    stream_.reply(failure);
+    return;
+  }
+  reply(failure, {}, false);
+}
+
+/// A local answer on behalf of the upstream, counted as if it had given it.
+void Router::reply(const http::Failure& failure, std::string_view body, bool overloaded) {
+  global_timer_.disarm();
+  per_try_timer_.disarm();
+  std::array<http::ReplyHeader, 2> headers;
+  size_t count = 0;
+  if (stream_.route_decision().vhost->include_attempt_count_in_response) {
+    headers[count++] = {HeaderId::XEnvoyAttemptCount, decimal(attempt_count_, stream_.arena())};
+  }
+  if (overloaded && config_.envoy_headers == EnvoyHeaders::Insert) {
+    headers[count++] = {HeaderId::XEnvoyOverloaded, "true"};
+  }
+  count_upstream_code(failure.status, nullptr);
+  over_ = true;
+  stream_.reply(failure, body, {headers.data(), count});
+}
+
+// --------------------------------------------------------------------------------------------------------
+// counting
+
+void Router::count_upstream_code(uint16_t status, const HeaderMap* response) {
+  if (!config_.dynamic_stats) return;
+  upstream::Cluster::Stats& counts = cluster_->stats();
+  const bool internal = stream_.request_headers().get(HeaderId::XEnvoyInternal) == "true";
+  counts.count_response(ClusterScope::All, status);
+  counts.count_response(internal ? ClusterScope::Internal : ClusterScope::External, status);
+  if (response != nullptr && response->get(HeaderId::XEnvoyUpstreamCanary) == "true") {
+    counts.count_response(ClusterScope::Canary, status);
+  }
+}
+
+void Router::count_retried_code(uint16_t status) {
+  if (config_.dynamic_stats) cluster_->stats().count_response(ClusterScope::Retry, status);
+}
+
+void Router::count_upstream_time() {
+  if (!config_.dynamic_stats || request_end_us_ == 0) return;
+  upstream::Cluster::Stats& counts = cluster_->stats();
+  const uint64_t ms = ms_since_request();
+  const bool internal = stream_.request_headers().get(HeaderId::XEnvoyInternal) == "true";
+  counts.record(ClusterHistogram::upstream_rq_time, ms);
+  counts.record(internal ? ClusterHistogram::internal_upstream_rq_time
+                         : ClusterHistogram::external_upstream_rq_time,
+                ms);
+}
+
+}  // namespace remora::router
