@@ -210,7 +210,10 @@ Address local_address_of(int fd) { return name_of(fd, &getsockname); }
 Address peer_address_of(int fd) { return name_of(fd, &getpeername); }
 
 Address original_destination_of(int fd) {
-  const Address local = local_address_of(fd).unmapped();
+  return original_destination_of(fd, local_address_of(fd).unmapped());
+}
+
+Address original_destination_of(int fd, const Address& local) {
   if (!local.is_ip()) return {};
   sockaddr_storage storage;
   std::memset(&storage, 0, sizeof(storage));

@@ -83,6 +83,8 @@ Address local_address_of(int fd);
 Address peer_address_of(int fd);
 /// SO_ORIGINAL_DST / IP6T_SO_ORIGINAL_DST; none when the connection was not redirected.
 Address original_destination_of(int fd);
+/// The same, for a caller that knows the socket's local address.
+Address original_destination_of(int fd, const Address& local);
 bool is_transparent(int fd);  // IP_TRANSPARENT set on it: the local address is the original destination
 void set_no_delay(int fd);
 void set_keepalive(int fd, const TcpKeepalive& keepalive);
