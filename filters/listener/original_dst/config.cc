@@ -1,7 +1,7 @@
 // Makes the factory from its message, which has no fields. Main thread.
 #include "api/original_dst.pb.h"
 #include "filters/listener/original_dst/original_dst.h"
-#include "filters/listener/registry.h"
+#include "proxy/net/filter_registry.h"
 
 namespace remora {
 
