@@ -36,38 +36,6 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-/// Fields that decide about framing, routing or identity have no say after the body.
-bool forbidden_in_trailers(HeaderId id) {
-  switch (id) {
-    case HeaderId::Host:
-    case HeaderId::ContentLength:
-    case HeaderId::TransferEncoding:
-    case HeaderId::Connection:
-    case HeaderId::KeepAlive:
-    case HeaderId::ProxyConnection:
-    case HeaderId::Upgrade:
-    case HeaderId::Http2Settings:
-    case HeaderId::Te:
-    case HeaderId::Trailer:
-    case HeaderId::Expect:
-    case HeaderId::ContentType:
-    case HeaderId::ContentEncoding:
-    case HeaderId::Cookie:
-    case HeaderId::SetCookie:
-    case HeaderId::Authorization:
-    case HeaderId::ProxyAuthorization:
-    case HeaderId::ProxyAuthenticate:
-    case HeaderId::Forwarded:
-    case HeaderId::XForwardedFor:
-    case HeaderId::XForwardedHost:
-    case HeaderId::XForwardedProto:
-    case HeaderId::XForwardedClientCert:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 // --- which bytes to look at ---
@@ -385,6 +353,37 @@ void HeadParser::note_connection(std::string_view value, bool is_connection_fiel
     } else if (is_connection_field && !token.empty()) {
       facts_.connection_names_others = true;
     }
+  }
+}
+
+bool forbidden_in_trailers(HeaderId id) {
+  switch (id) {
+    case HeaderId::Host:
+    case HeaderId::ContentLength:
+    case HeaderId::TransferEncoding:
+    case HeaderId::Connection:
+    case HeaderId::KeepAlive:
+    case HeaderId::ProxyConnection:
+    case HeaderId::Upgrade:
+    case HeaderId::Http2Settings:
+    case HeaderId::Te:
+    case HeaderId::Trailer:
+    case HeaderId::Expect:
+    case HeaderId::ContentType:
+    case HeaderId::ContentEncoding:
+    case HeaderId::Cookie:
+    case HeaderId::SetCookie:
+    case HeaderId::Authorization:
+    case HeaderId::ProxyAuthorization:
+    case HeaderId::ProxyAuthenticate:
+    case HeaderId::Forwarded:
+    case HeaderId::XForwardedFor:
+    case HeaderId::XForwardedHost:
+    case HeaderId::XForwardedProto:
+    case HeaderId::XForwardedClientCert:
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -125,4 +125,7 @@ class HeadParser {
 /// A method that Envoy knows, as static text; empty for another.
 std::string_view known_method(std::string_view method);
 
+/// Fields that decide about framing, routing or identity have no say after the body.
+bool forbidden_in_trailers(http::HeaderId id);
+
 }  // namespace remora::http1

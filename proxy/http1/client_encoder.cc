@@ -1,0 +1,173 @@
+// The writing half of the client side: requests into the connection's write buffer. The
+// connection's worker only.
+#include <algorithm>
+#include <utility>
+
+#include "proxy/http1/client_codec.h"
+#include "proxy/http1/content_length.h"
+
+namespace remora::http1 {
+namespace {
+
+using http::HeaderEntry;
+using http::HeaderId;
+
+constexpr size_t kRequestLineAndFramingBytes = 64;
+
+/// Fields that the codec writes itself or that mean nothing on this connection.
+bool is_own_field(HeaderId id) {
+  return http::is_pseudo(id) || id == HeaderId::Host || id == HeaderId::Connection ||
+         id == HeaderId::KeepAlive || id == HeaderId::ProxyConnection ||
+         id == HeaderId::TransferEncoding || id == HeaderId::Upgrade ||
+         id == HeaderId::Http2Settings;
+}
+
+/// Requests of these methods say nothing about a body that they do not have.
+bool is_usually_bodiless(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "DELETE" || method == "TRACE" ||
+         method == "CONNECT";
+}
+
+}  // namespace
+
+void ClientCodec::wrote(uint64_t bytes) {
+  sent_bytes_ += bytes;
+  connection_.write_buffer_changed();
+}
+
+void ClientCodec::send_headers(const http::HeaderMap& headers, bool end_stream) {
+  if (receiver_ == nullptr || writing_ != Writing::NotBegun) return;
+  const std::string_view method = headers.method();
+  head_request_ = method == "HEAD";
+  connect_request_ = method == "CONNECT";
+  upgrade_request_ = !end_stream && !connect_request_ && headers.has(HeaderId::Upgrade) &&
+                     !headers.has(HeaderId::ContentLength);
+  writing_ = choose_framing(headers, end_stream);
+  write_head(headers, end_stream);
+  if (end_stream) end_request();
+}
+
+ClientCodec::Writing ClientCodec::choose_framing(const http::HeaderMap& headers, bool end_stream) {
+  if (connect_request_ || upgrade_request_) return Writing::AwaitTunnel;
+  const auto length = content_length_of(headers);
+  if (length || end_stream) {
+    request_left_ = length.value_or(0);
+    return Writing::Length;
+  }
+  return Writing::Chunked;
+}
+
+void ClientCodec::write_head(const http::HeaderMap& headers, bool end_stream) {
+  const bool has_length = writing_ == Writing::Length && content_length_of(headers).has_value();
+  const bool has_authority = headers.has(HeaderId::Authority);
+  const std::string_view target = connect_request_ ? headers.authority() : headers.path();
+
+  HeadWriter out(connection_.write_buffer(),
+                 HeadWriter::size_of_fields(headers) + kRequestLineAndFramingBytes);
+  out.put(headers.method());
+  out.put(" ");
+  out.put(target);
+  out.put(" HTTP/1.1\r\n");
+  if (has_authority) {
+    out.field("host", headers.authority());
+  } else if (headers.has(HeaderId::Host)) {
+    out.field("host", headers.get(HeaderId::Host));
+  }
+  for (const HeaderEntry& entry : headers.entries()) {
+    if (entry.removed || is_own_field(entry.id)) continue;
+    if (entry.id == HeaderId::ContentLength && !has_length) continue;
+    out.field(entry.name, entry.value);
+  }
+  if (upgrade_request_) {
+    out.put("connection: upgrade\r\n");
+    out.field("upgrade", headers.get(HeaderId::Upgrade));
+  } else if (writing_ == Writing::Chunked) {
+    out.put("transfer-encoding: chunked\r\n");
+  } else if (end_stream && !has_length && !is_usually_bodiless(headers.method())) {
+    out.put("content-length: 0\r\n");
+  }
+  out.put("\r\n");
+  wrote(out.finish());
+}
+
+void ClientCodec::send_data(Buffer& data, bool end_stream) {
+  if (receiver_ == nullptr) {
+    data.clear();
+    return;
+  }
+  Buffer& out = connection_.write_buffer();
+  uint64_t written = 0;
+  switch (writing_) {
+    case Writing::Length:
+      written = std::min<uint64_t>(data.size(), request_left_);
+      if (written < data.size()) drain();  // more than was announced: never sent
+      request_left_ -= written;
+      out.append(data, static_cast<size_t>(written));
+      break;
+    case Writing::Chunked:
+      if (!data.empty()) written = append_chunk(out, data);
+      break;
+    case Writing::AwaitTunnel:
+      if (!response_started_) held_.append(data, data.size());
+      break;
+    case Writing::Tunnel:
+      written = data.size();
+      out.append(data, data.size());
+      break;
+    case Writing::NotBegun:
+    case Writing::Ended:
+      break;
+  }
+  data.clear();
+  if (written > 0) wrote(written);
+  if (end_stream) end_request();
+}
+
+void ClientCodec::send_trailers(const http::HeaderMap& trailers) {
+  if (receiver_ != nullptr && writing_ == Writing::Chunked && options_.enable_trailers) {
+    HeadWriter out(connection_.write_buffer(), HeadWriter::size_of_fields(trailers) + 8);
+    out.put(kLastChunkLine);
+    for (const HeaderEntry& entry : trailers.entries()) {
+      if (entry.removed || http::is_pseudo(entry.id) || forbidden_in_trailers(entry.id)) continue;
+      out.field(entry.name, entry.value);
+    }
+    out.put("\r\n");
+    writing_ = Writing::Length;  // the body has its end
+    wrote(out.finish());
+  }
+  end_request();
+}
+
+void ClientCodec::end_request() {
+  if (receiver_ == nullptr || writing_ == Writing::NotBegun || writing_ == Writing::Ended) return;
+  if (writing_ == Writing::Chunked) {
+    connection_.write_buffer().append(kLastChunk);
+    wrote(kLastChunk.size());
+  } else if (writing_ == Writing::Length && request_left_ > 0) {
+    drain();  // less than was announced: the next request would be taken for the rest
+  } else if (writing_ == Writing::AwaitTunnel || writing_ == Writing::Tunnel) {
+    drain();
+  }
+  writing_ = Writing::Ended;
+  end_stream_when_done();
+}
+
+void ClientCodec::reset(http::ResetReason) {
+  if (receiver_ == nullptr) return;
+  const bool untouched = writing_ == Writing::NotBegun && reading_ == Reading::NotBegun;
+  if (!untouched) drain();
+  release_stream();
+  if (!untouched) connection_.close(CloseHow::NoFlush);
+}
+
+void ClientCodec::pause_receiving() {
+  if (receiver_ == nullptr || pauses_++ > 0) return;
+  connection_.pause_reading(kPauseByPeerBuffer);
+}
+
+void ClientCodec::resume_receiving() {
+  if (receiver_ == nullptr || pauses_ == 0 || --pauses_ > 0) return;
+  connection_.resume_reading(kPauseByPeerBuffer);
+}
+
+}  // namespace remora::http1
