@@ -91,10 +91,7 @@ HeaderId header_id_of(std::string_view lower_case_name) {
   const uint8_t candidate = kTable[slot_of(lower_case_name, kSeed)];
   // An empty slot names id 0, whose name is empty.
   const std::string_view name = kNames[candidate];
-  if (name.size() != lower_case_name.size()) return HeaderId::Other;
-  return std::memcmp(name.data(), lower_case_name.data(), name.size()) == 0
-             ? static_cast<HeaderId>(candidate)
-             : HeaderId::Other;
+  return name == lower_case_name ? static_cast<HeaderId>(candidate) : HeaderId::Other;
 }
 
 std::string_view header_name(HeaderId id) { return kNames[static_cast<size_t>(id)]; }
