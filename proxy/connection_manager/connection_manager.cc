@@ -54,6 +54,9 @@ NetworkFilter::Status ConnectionManager::on_new_connection() {
   secure_ = connection_.transport().secure();
   buffer_limit_ = connection_.limits().buffer_bytes;
   connection_.set_half_close(false);
+  connection_.set_detect_early_close(true);
+  // A head one byte too long must still be seen whole enough to be refused.
+  connection_.set_min_read_limit(config_->http1.limits.max_bytes + Block::kBytes);
   connection_.set_delayed_close_ms(static_cast<uint32_t>(config_->delayed_close_timeout_ms));
   stats_.inc(HttpStat::downstream_cx_total);
   stats_.inc(HttpStat::downstream_cx_active);

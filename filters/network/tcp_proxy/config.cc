@@ -1,0 +1,87 @@
+// Compiles the TCP proxy's configuration. Main thread.
+#include "api/tcp_proxy.pb.h"
+#include "filters/network/tcp_proxy/tcp_proxy.h"
+#include "proxy/net/filter_registry.h"
+#include "proxy/stats/names.h"
+#include "proxy/stats/store.h"
+#include "xds/translate/access_log.h"
+#include "xds/translate/context.h"
+#include "xds/translate/values.h"
+
+namespace remora {
+namespace {
+
+using xds::translate::Path;
+using Proto = envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
+
+absl::Status read_clusters(const Proto& proto, tcp_proxy::Config* out, const Path& path) {
+  if (proto.has_metadata_match()) return path.field("metadata_match").error("is not supported");
+  switch (proto.cluster_specifier_case()) {
+    case Proto::kCluster:
+      if (proto.cluster().empty()) return path.field("cluster").error("is required");
+      out->cluster = proto.cluster();
+      return absl::OkStatus();
+    case Proto::kWeightedClusters:
+      break;
+    case Proto::CLUSTER_SPECIFIER_NOT_SET:
+      return path.error("has no cluster specifier that is supported");
+  }
+  const Path weighted = path.field("weighted_clusters");
+  for (int i = 0; i < proto.weighted_clusters().clusters_size(); ++i) {
+    const auto& cluster = proto.weighted_clusters().clusters(i);
+    const Path here = weighted.at("clusters", static_cast<size_t>(i));
+    if (cluster.name().empty()) return here.field("name").error("is required");
+    if (cluster.weight() == 0) return here.field("weight").error("must be at least 1");
+    if (cluster.has_metadata_match()) return here.field("metadata_match").error("is not supported");
+    out->weighted.push_back({cluster.name(), cluster.weight()});
+    out->total_weight += cluster.weight();
+  }
+  if (out->total_weight == 0) return weighted.field("clusters").error("must not be empty");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const NetworkFilterFactory>> make_tcp_proxy(
+    std::string_view bytes, const FactoryContext& context) {
+  const Path path;
+  Proto proto;
+  if (!proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return path.error("is not a TcpProxy");
+  }
+  if (proto.stat_prefix().empty()) return path.field("stat_prefix").error("is required");
+  auto config = std::make_shared<tcp_proxy::Config>();
+  REMORA_TRY(read_clusters(proto, config.get(), path));
+  if (proto.has_idle_timeout()) {
+    REMORA_TRY_ASSIGN(
+        config->idle_timeout_ms,
+        xds::translate::milliseconds(proto.idle_timeout(), path.field("idle_timeout")));
+  }
+  if (proto.has_max_downstream_connection_duration()) {
+    REMORA_TRY_ASSIGN(
+        config->max_connection_duration_ms,
+        xds::translate::positive_milliseconds(proto.max_downstream_connection_duration(),
+                                              path.field("max_downstream_connection_duration")));
+  }
+  if (proto.has_max_connect_attempts()) {
+    config->max_connect_attempts = proto.max_connect_attempts().value();
+    if (config->max_connect_attempts == 0) {
+      return path.field("max_connect_attempts").error("must be at least 1");
+    }
+  }
+  if (proto.has_access_log_options()) {
+    REMORA_TRY(context.translation.only_honoured(proto.access_log_options(), {},
+                                                 path.field("access_log_options")));
+  }
+  REMORA_TRY_ASSIGN(
+      config->access_logs,
+      xds::translate::access_logs(proto.access_log(), "access_log", context.translation, path));
+  config->stats = context.stats.group<stats::TcpSchema>(stats::tcp_prefix(proto.stat_prefix()));
+  return std::make_shared<tcp_proxy::TcpProxyFactory>(std::move(config));
+}
+
+}  // namespace
+
+void register_network_filter_tcp_proxy(NetworkFilterRegistry& registry) {
+  registry.add({"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", &make_tcp_proxy});
+}
+
+}  // namespace remora
