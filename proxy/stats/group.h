@@ -43,7 +43,9 @@ class GroupBase : public std::enable_shared_from_this<GroupBase> {
   GroupBase(const GroupBase&) = delete;
   GroupBase& operator=(const GroupBase&) = delete;
 
-  std::string_view prefix() const { return prefix_; }
+  std::string_view prefix() const {
+    return {reinterpret_cast<const char*>(slots_ + slot_count_), prefix_size_};
+  }
   const SchemaInfo& schema() const { return schema_; }
 
  protected:
@@ -63,13 +65,14 @@ class GroupBase : public std::enable_shared_from_this<GroupBase> {
   std::string& main_text(uint16_t id);
   std::shared_ptr<const HistogramBounds> bounds_of(uint16_t histogram) const;
   /// Slots 0..N-1 for workers, N for the main thread.
-  std::atomic<SlabBase*>& slot(uint32_t index) const { return slabs_[index]; }
+  std::atomic<SlabBase*>& slot(uint32_t index) const { return slots_[index]; }
 
  private:
   Store& store_;
   const SchemaInfo& schema_;
-  const std::string prefix_;
-  std::unique_ptr<std::atomic<SlabBase*>[]> slabs_;
+  std::atomic<SlabBase*>* slots_;  // slot_count_ of them, and behind them the prefix's characters
+  const uint32_t slot_count_;      // 0: a schema that only the main thread writes
+  const uint32_t prefix_size_;
   std::unique_ptr<MainValues> main_;
   std::unique_ptr<GroupCache> cache_;
 };

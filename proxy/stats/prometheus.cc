@@ -141,9 +141,11 @@ std::string prometheus_name(std::string_view base_name, bool own_namespace) {
 
 std::string prometheus_text(Store& store, const Query& query) {
   Series series;
-  store.scrape([&](const Metric& metric) {
-    if (metric.kind != Kind::Text && query.wants(metric)) series.add(metric);
-  });
+  store.scrape(
+      [&](const Metric& metric) {
+        if (metric.kind != Kind::Text && query.wants(metric)) series.add(metric);
+      },
+      query.show());
   return series.text();
 }
 

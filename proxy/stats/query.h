@@ -35,6 +35,7 @@ struct Query {
   static absl::StatusOr<Query> parse(
       std::span<const std::pair<std::string, std::string>> parameters);
   bool wants(const Metric& metric) const;
+  Store::Show show() const { return used_only ? Store::Show::Used : Store::Show::All; }
 };
 
 /// The answer to /stats in the format asked for.

@@ -1,6 +1,6 @@
 #include "proxy/stats/scrape.h"
 
-#include <absl/strings/str_cat.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <map>
@@ -31,10 +31,9 @@ bool digit(char c) { return c >= '0' && c <= '9'; }
 
 }  // namespace
 
-Scrape::SlabViews Scrape::slabs_of(const GroupBase& group, uint32_t workers) {
+Scrape::SlabViews Scrape::slabs_of(const GroupBase& group) {
   SlabViews out;
-  if (group.slabs_ == nullptr) return out;
-  for (uint32_t i = 0; i <= workers; ++i) {
+  for (uint32_t i = 0; i < group.slot_count_; ++i) {
     const SlabBase* slab = group.slot(i).load(std::memory_order_acquire);
     if (slab != nullptr) out.emplace_back(i, slab->view());
   }
@@ -80,11 +79,8 @@ GroupCache& Scrape::cache() {
 
 void Scrape::show(GroupBase& group) {
   group_ = &group;
-  slabs_ = slabs_of(group, store_.workers());
-  prefix_ = default_tags(absl::StrCat(absl::string_view(group.prefix_), ".x"));
-  prefix_.base.resize(prefix_.base.size() -
-                      1);  // what is before a metric's own name, with its dot or "_"
-
+  slabs_ = slabs_of(group);
+  prefix_.base.clear();
   position_ = 0;
   selecting_ = store_.selects();
   asking_ = selecting_ && !(group.cache_ != nullptr && group.cache_->selected.has_value());
@@ -101,18 +97,20 @@ bool Scrape::anything_selected() const {
   return std::find(each.begin(), each.end(), true) != each.end();
 }
 
+bool Scrape::selected(std::string_view name) const {
+  return !selecting_ || store_.selected(fmt::format("{}.{}", group_->prefix(), name));
+}
+
 bool Scrape::next_selected(std::string_view name) {
   if (!selecting_) return true;
   auto& each = group_->cache_->selected->each;
-  if (!asking_) return each[position_++];
-  each.push_back(store_.selected(absl::StrCat(absl::string_view(group_->prefix_), ".",
-                                              absl::string_view(name.data(), name.size()))));
+  if (!asking_) return !each.empty() && each[position_++];
+  each.push_back(selected(name));
   return each.back();
 }
 
 void Scrape::show_stats() {
   const SchemaInfo& schema = group_->schema_;
-  if (selecting_ && !asking_ && group_->cache_->selected->each.empty()) return;
   for (size_t i = 0; i < schema.stats.size(); ++i) {
     const StatDef& def = schema.stats[i];
     if (schema.per_worker >> i & 1) show_per_worker(i);
@@ -137,14 +135,10 @@ void Scrape::show_per_worker(size_t stat) {
   for (const auto& [index, slab] : slabs_) on_main |= index == store_.main_index();
   // A listener is either of the workers or of the main thread (admin).
   uint32_t first = on_main ? store_.main_index() : 0;
-  uint32_t last = on_main ? store_.main_index() : store_.workers() - 1;
-  for (uint32_t i = first; i <= last && i <= store_.main_index(); ++i) {
-    std::string middle = on_main ? "main_thread." : absl::StrCat("worker_", i, ".");
-    if (selecting_ &&
-        !store_.selected(absl::StrCat(absl::string_view(group_->prefix_), ".", middle,
-                                      absl::string_view(def.name.data(), def.name.size())))) {
-      continue;
-    }
+  uint32_t end = on_main ? store_.main_index() + 1 : store_.workers();
+  for (uint32_t i = first; i < end; ++i) {
+    std::string middle = on_main ? "main_thread." : fmt::format("worker_{}.", i);
+    if (!selected(middle + std::string(def.name))) continue;
     SlabViews one;
     for (const auto& entry : slabs_) {
       if (entry.first == i) one.push_back(entry);
@@ -160,7 +154,6 @@ void Scrape::show_per_worker(size_t stat) {
 
 void Scrape::show_main_stats() {
   const SchemaInfo& schema = group_->schema_;
-  if (selecting_ && !asking_ && group_->cache_->selected->each.empty()) return;
   const GroupBase::MainValues* values = group_->main_.get();
   for (size_t i = 0; i < schema.main_stats.size(); ++i) {
     const StatDef& def = schema.main_stats[i];
@@ -186,7 +179,6 @@ void Scrape::show_main_stats() {
 
 void Scrape::show_histograms() {
   const SchemaInfo& schema = group_->schema_;
-  if (selecting_ && !asking_ && group_->cache_->selected->each.empty()) return;
   const HistogramSnapshot kEmpty;
   for (size_t i = 0; i < schema.histograms.size(); ++i) {
     const StatDef& def = schema.histograms[i];
@@ -224,10 +216,8 @@ void Scrape::show_responses() {
 
 void Scrape::show_scope(std::string_view scope, const CodeCounts& counts) {
   auto show = [&](std::string_view suffix, uint64_t value) {
-    std::string name = absl::StrCat(absl::string_view(scope.data(), scope.size()), "_",
-                                    absl::string_view(suffix.data(), suffix.size()));
-    if (selecting_ && !store_.selected(absl::StrCat(absl::string_view(group_->prefix_), ".", name)))
-      return;
+    std::string name = fmt::format("{}_{}", scope, suffix);
+    if (!selected(name)) return;
     Metric metric;
     metric.kind = Kind::Counter;
     metric.value = value;
@@ -248,14 +238,15 @@ void Scrape::show_scope(std::string_view scope, const CodeCounts& counts) {
     show(std::to_string(code), count);
   }
   for (int c = 1; c <= 5; ++c) {
-    if (class_seen[c]) show(absl::StrCat(c, "xx"), classes[c]);
+    if (class_seen[c]) show(fmt::format("{}xx", c), classes[c]);
   }
   if (unknown != 0) show("unknown", unknown);
   show("completed", total);
 }
 
 void Scrape::emit(Metric metric, std::string_view middle, std::string_view name) {
-  name_.assign(group_->prefix_).append(".").append(middle).append(name);
+  if (show_ == Store::Show::Used && !metric.used) return;
+  name_.assign(group_->prefix()).append(".").append(middle).append(name);
   metric.name = name_;
   const TagRules& rules = store_.tag_rules();
   if (!rules.only_defaults()) {
@@ -268,6 +259,10 @@ void Scrape::emit(Metric metric, std::string_view middle, std::string_view name)
   }
 
   // The same as default_tags(name_), most of it computed once per group.
+  if (prefix_.base.empty()) {
+    prefix_ = default_tags(fmt::format("{}.x", group_->prefix()));
+    prefix_.base.pop_back();
+  }
   tags_.clear();
   base_.assign(prefix_.base).append(middle).append(name);
   if (!middle.empty() || has_tag_inside(name)) {
@@ -293,14 +288,14 @@ void Scrape::emit(Metric metric, std::string_view middle, std::string_view name)
   visit_(metric);
 }
 
-void Scrape::reset_counters(GroupBase& group, uint32_t workers) {
+void Scrape::reset_counters(GroupBase& group) {
   const SchemaInfo& schema = group.schema_;
   if (group.main_ != nullptr) {
     for (auto& number : group.main_->numbers) {
       if (schema.main_stats[number.id].kind == Kind::Counter) number.value = 0;
     }
   }
-  SlabViews slabs = slabs_of(group, workers);
+  SlabViews slabs = slabs_of(group);
   if (slabs.empty()) return;
   if (group.cache_ == nullptr) group.cache_ = std::make_unique<GroupCache>();
   GroupCache& cache = *group.cache_;
@@ -316,10 +311,10 @@ void Scrape::reset_counters(GroupBase& group, uint32_t workers) {
   }
 }
 
-void Scrape::end_interval(GroupBase& group, uint32_t workers) {
+void Scrape::end_interval(GroupBase& group) {
   const size_t histograms = group.schema_.histograms.size();
   if (histograms == 0) return;
-  SlabViews slabs = slabs_of(group, workers);
+  SlabViews slabs = slabs_of(group);
   if (slabs.empty()) return;
   if (group.cache_ == nullptr) group.cache_ = std::make_unique<GroupCache>();
   auto& intervals = group.cache_->intervals;

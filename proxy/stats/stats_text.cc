@@ -27,17 +27,20 @@ struct Sorted {
   std::vector<Distribution> histograms;
 
   Sorted(Store& store, const Query& query) {
-    store.scrape([&](const Metric& metric) {
-      if (!query.wants(metric)) return;
-      if (metric.kind == Kind::Histogram) {
-        histograms.push_back({std::string(metric.name), *metric.histogram,
-                              metric.interval != nullptr ? *metric.interval : HistogramSnapshot()});
-      } else if (metric.kind == Kind::Text) {
-        texts.push_back({std::string(metric.name), std::string(metric.text), 0});
-      } else {
-        numbers.push_back({std::string(metric.name), "", metric.value});
-      }
-    });
+    store.scrape(
+        [&](const Metric& metric) {
+          if (!query.wants(metric)) return;
+          if (metric.kind == Kind::Histogram) {
+            histograms.push_back(
+                {std::string(metric.name), *metric.histogram,
+                 metric.interval != nullptr ? *metric.interval : HistogramSnapshot()});
+          } else if (metric.kind == Kind::Text) {
+            texts.push_back({std::string(metric.name), std::string(metric.text), 0});
+          } else {
+            numbers.push_back({std::string(metric.name), "", metric.value});
+          }
+        },
+        query.show());
     auto by_name = [](const auto& a, const auto& b) { return a.name < b.name; };
     std::sort(texts.begin(), texts.end(), by_name);
     std::sort(numbers.begin(), numbers.end(), by_name);

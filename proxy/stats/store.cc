@@ -82,13 +82,13 @@ std::shared_ptr<void> Store::add_collector(std::function<void(Visitor)> collect)
   return handle;
 }
 
-void Store::scrape(Visitor visit) {
+void Store::scrape(Visitor visit, Show show) {
   std::erase_if(refreshers_, [](const auto& weak) { return weak.expired(); });
   std::erase_if(collectors_, [](const auto& weak) { return weak.expired(); });
   for (const auto& weak : refreshers_) {
     if (auto refresh = weak.lock()) (*refresh)();
   }
-  Scrape scrape(*this, visit);
+  Scrape scrape(*this, visit, show);
   for (const auto& group : living_groups()) scrape.show(*group);
   for (const auto& weak : collectors_) {
     if (auto collect = weak.lock()) (*collect)(visit);
@@ -96,11 +96,11 @@ void Store::scrape(Visitor visit) {
 }
 
 void Store::reset_counters() {
-  for (const auto& group : living_groups()) Scrape::reset_counters(*group, workers_);
+  for (const auto& group : living_groups()) Scrape::reset_counters(*group);
 }
 
 void Store::end_interval() {
-  for (const auto& group : living_groups()) Scrape::end_interval(*group, workers_);
+  for (const auto& group : living_groups()) Scrape::end_interval(*group);
 }
 
 bool Store::selected(std::string_view name) const {

@@ -66,8 +66,10 @@ class Store {
   using Visitor = absl::FunctionRef<void(const Metric&)>;
   [[nodiscard]] std::shared_ptr<void> add_collector(std::function<void(Visitor)> collect);
 
-  /// Shows every metric that stats_matcher lets through, in no order.
-  void scrape(Visitor visit);
+  /// Shows every metric that stats_matcher lets through, in no order. Collectors may show unused
+  /// metrics nevertheless.
+  enum class Show : uint8_t { All, Used };
+  void scrape(Visitor visit, Show show = Show::All);
   /// Counters start again from zero (POST /reset_counters).
   void reset_counters();
   /// Ends the interval of which /stats shows quantiles; called each stats_flush_interval.
