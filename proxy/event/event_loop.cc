@@ -101,6 +101,13 @@ void EventLoop::begin_turn() {
   timers_.advance();
 }
 
+bool EventLoop::begin_turn_for(FdEvent& event) {
+  if (turn_begun_) return true;
+  dispatching_ = &event;
+  begin_turn();
+  return std::exchange(dispatching_, nullptr) != nullptr;
+}
+
 void EventLoop::update_time() { time_ = kernel_time(); }
 
 void EventLoop::run_activated() {

@@ -80,7 +80,8 @@ class EventLoop {
   friend class FdEvent;
 
   static void on_tick(int fd, short what, void* self);
-  void begin_turn();  // the first callback of a turn calls it
+  void begin_turn();                    // the first callback of a turn calls it
+  bool begin_turn_for(FdEvent& event);  // false: a timer destroyed `event`
   void turn(std::optional<uint64_t> max_wait_ms);
   void arm_tick(std::optional<uint64_t> max_wait_ms);
   void update_time();
@@ -101,6 +102,7 @@ class EventLoop {
   EndOfTurn* flush_tail_ = nullptr;
   std::vector<FdEvent*> activated_;  // to be run in the next turn; null: destroyed meanwhile
   std::vector<FdEvent*> running_;
+  FdEvent* dispatching_ = nullptr;  // waits while the turn's timers run
   std::vector<std::unique_ptr<Deferrable>> deferred_;
   std::vector<std::unique_ptr<Deferrable>> destroying_;
 };

@@ -104,5 +104,15 @@ TEST_F(FdEventTest, MayBeDestroyedInItsOwnCallbackAndWhileActivated) {
   EXPECT_THAT(turn(), IsEmpty());
 }
 
+TEST_F(FdEventTest, ATimerOfTheSameTurnMayDestroyIt) {
+  watch(FdEvent::Trigger::Edge, kAll);
+  Timer timer(
+      loop.timers(), [](void* self) { static_cast<FdEventTest*>(self)->event.reset(); }, this);
+  timer.arm(1);
+  while (monotonic_now_ms() < loop.now_ms() + 2) continue;  // the edge and the timer in one turn
+  EXPECT_THAT(turn(), IsEmpty());
+  EXPECT_EQ(event, nullptr);
+}
+
 }  // namespace
 }  // namespace remora

@@ -11,6 +11,9 @@
 
 namespace remora {
 
+// What every connection costs, before its transport, its filters and the kernel.
+static_assert(sizeof(Connection) > 400 && sizeof(Connection) <= 512);
+
 Connection::Connection(EventLoop& loop, Socket socket, std::unique_ptr<Transport> transport,
                        const ConnectionLimits& limits)
     : loop_(loop),

@@ -6,6 +6,9 @@
 #include "proxy/net/listener.h"
 
 namespace remora {
+
+static_assert(sizeof(DownstreamConnection) > 900 && sizeof(DownstreamConnection) <= 1088);
+
 namespace {
 
 Connection make_connection(EventLoop& loop, const ListenerConfig& config,

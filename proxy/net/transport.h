@@ -36,8 +36,11 @@ class Transport {
   /// `end_stream`: after the last byte shut down the sending side.
   virtual IoResult write(Buffer& from, bool end_stream) = 0;
 
+  /// While not ready(), read() and write() carry the handshake on; at every edge the connection calls write() with
+  /// nothing to write for that. An Error leaves errno or failure_reason() behind.
+
   /// The TCP connection stands; a TLS client starts its handshake. Answers whether application bytes may
-  /// flow at once; otherwise on_ready() of the owner is called from a later read or write.
+  /// flow at once; otherwise ready() turns true in a later read or write.
   virtual bool start() = 0;
   virtual bool ready() const = 0;
 
