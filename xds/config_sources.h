@@ -2,9 +2,9 @@
 // files. Owned by the Server; main thread; outlives all subscriptions.
 #pragma once
 
-#include <absl/status/statusor.h>
-
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "api/core.pb.h"
 #include "proxy/net/config_source.h"
@@ -21,23 +21,29 @@ class ConfigSources {
                 std::shared_ptr<ControlPlaneStats> stats);
   ~ConfigSources();
 
-  /// The bootstrap has ads_config. start_ads() connects, once the cluster exists.
-  void set_ads(const ConfigSource& source);
+  /// The bootstrap has ads_config (kind Grpc or DeltaGrpc). At most once, before of().
+  void set_ads(const ConfigSource& ads_config);
+  /// Connects, once the control plane's cluster exists.
   void start_ads();
   /// Null without ads_config.
   AdsClient* ads() { return ads_.get(); }
 
-  /// Subscribes where `source` says, with its initial_fetch_timeout. Fails when there is no such
-  /// source: ADS without ads_config, or a type that has no service of its own.
-  absl::StatusOr<std::unique_ptr<Subscription>> subscribe(const ConfigSource& source,
-                                                          SubscribeOptions options,
-                                                          ResourceConsumer& consumer);
+  /// The source that `source` names, made at first use. As in Envoy, each subscription to a gRPC
+  /// source that is not ADS has a stream of its own; and so each to a file its own watch. A source
+  /// that does not exist (ADS without ads_config, a type without a service) is logged and stays
+  /// silent.
+  SubscriptionSource& of(const ConfigSource& source);
 
  private:
+  class OwnStreams;
+  class Files;
+
   WorkerContext& context_;
   const envoy::config::core::v3::Node node_;
   std::shared_ptr<ControlPlaneStats> stats_;
   std::unique_ptr<AdsClient> ads_;
+  std::unique_ptr<SubscriptionSource> nowhere_;  // for ADS without ads_config
+  std::vector<std::pair<ConfigSource, std::unique_ptr<SubscriptionSource>>> others_;
 };
 
 }  // namespace remora::xds

@@ -29,7 +29,8 @@ void DeltaState::stream_started() {
 std::vector<std::string> DeltaState::wanted_names() const {
   std::vector<std::string> names = type_.names();
   if (type_.wildcard() && !legacy_wildcard_) {
-    names.insert(std::lower_bound(names.begin(), names.end(), "*"), "*");
+    const std::string star(1, '*');
+    names.insert(std::lower_bound(names.begin(), names.end(), star), star);
   }
   return names;
 }
@@ -78,7 +79,7 @@ void DeltaState::fill_changes(Request& request) {
   for (std::string& name : minus(names_sent_, wanted))
     request.add_resource_names_unsubscribe(std::move(name));
   if (legacy_wildcard_ && !type_.wildcard()) {
-    request.add_resource_names_unsubscribe("*");
+    request.add_resource_names_unsubscribe(std::string(1, '*'));
     legacy_wildcard_ = false;
   }
   names_sent_ = wanted_names();

@@ -51,7 +51,7 @@ struct MuxTest : testing::Test, MuxOwner {
     o.type_url = type;
     o.wildcard = true;
     o.initial_fetch_timeout_ms = timeout_ms;
-    o.observer = &c;
+    o.observer = &c.observer;
     return mux->subscribe(o, c);
   }
   std::unique_ptr<Subscription> some(std::string_view type, std::vector<std::string> names,
@@ -60,7 +60,7 @@ struct MuxTest : testing::Test, MuxOwner {
     o.type_url = type;
     o.names = std::move(names);
     o.initial_fetch_timeout_ms = timeout_ms;
-    o.observer = &c;
+    o.observer = &c.observer;
     return mux->subscribe(o, c);
   }
   template <class Request>

@@ -73,7 +73,7 @@ void SotwState::stream_started() {
 std::vector<std::string> SotwState::wanted_names() const {
   std::vector<std::string> names = type_.names();
   if (type_.wildcard() && (!names.empty() || !names_sent_.empty()))
-    names.insert(names.begin(), "*");
+    names.insert(names.begin(), std::string(1, '*'));
   return names;
 }
 

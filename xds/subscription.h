@@ -72,9 +72,9 @@ class ResourceConsumer {
 /// milliseconds and durations of on_resources() in milliseconds.
 class SubscriptionObserver {
  public:
-  virtual void on_attempt() {}        // update_attempt
-  virtual void on_failure() {}        // update_failure: stream lost, file unreadable
-  virtual void on_fetch_timeout() {}  // init_fetch_timeout
+  virtual void on_attempt() {}                // update_attempt
+  virtual void on_failure() {}                // update_failure: stream lost, file unreadable
+  virtual void on_initial_fetch_timeout() {}  // init_fetch_timeout
   /// update_rejected, and update_duration. The last accepted version stays what it was.
   virtual void on_rejected(uint64_t duration_ms) {}
   /// update_success, version, version_text, update_time, update_duration.

@@ -22,7 +22,7 @@ struct WatchedType::Watch {
     if (options.initial_fetch_timeout_ms > 0) fetch_timeout.arm(options.initial_fetch_timeout_ms);
   }
   void on_fetch_timeout() {
-    if (observer != nullptr) observer->on_fetch_timeout();
+    if (observer != nullptr) observer->on_initial_fetch_timeout();
     consumer.on_initial_fetch_timeout();
   }
 
