@@ -17,11 +17,9 @@ namespace remora::http1::test {
 /// A connection that nothing was read from or sent over; bytes are given to the codec by hand.
 class Wire : private ConnectionHandler {
  public:
-  Wire()
-      : connection_(loop_, Socket(), raw_transport_factory()->make(-1), ConnectionLimits()),
-        input_(loop_.blocks()) {
-    connection_.set_handler(*this);
-  }
+  Wire() : Wire(nullptr) {}
+  /// On a loop that many wires share.
+  explicit Wire(EventLoop& loop) : Wire(&loop) {}
 
   EventLoop& loop() { return loop_; }
   Connection& connection() { return connection_; }
@@ -35,13 +33,22 @@ class Wire : private ConnectionHandler {
   }
 
  private:
+  explicit Wire(EventLoop* shared)
+      : own_loop_(shared != nullptr ? nullptr : std::make_unique<EventLoop>()),
+        loop_(shared != nullptr ? *shared : *own_loop_),
+        connection_(loop_, Socket(), raw_transport_factory()->make(-1), ConnectionLimits()),
+        input_(loop_.blocks()) {
+    connection_.set_handler(*this);
+  }
+
   void on_connected() override {}
   void on_data(Buffer&, bool) override {}
   void on_closed(CloseCause) override { closed_ = true; }
   void on_write_high_water() override {}
   void on_write_low_water() override {}
 
-  EventLoop loop_;
+  std::unique_ptr<EventLoop> own_loop_;
+  EventLoop& loop_;
   Connection connection_;
   Buffer input_;
   bool closed_ = false;
