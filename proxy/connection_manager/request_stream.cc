@@ -188,7 +188,7 @@ void RequestStream::on_stream_deadline(http::StreamDeadline which) {
 }
 
 void RequestStream::on_finished() {
-  for (const auto& log : owner_->config().access_logs) log->log(info());
+  for (const auto& log : owner_->config().access_logs) log->log(worker_, info());
   owner_->on_stream_finished(*this);
   owner_ = nullptr;
 }
