@@ -7,6 +7,7 @@
 #include <set>
 
 #include "api/downstream_connections.pb.h"
+#include "api/file_access_log.pb.h"
 #include "api/internal_listener.pb.h"
 #include "xds/translate/cluster.h"
 #include "xds/translate/listener.h"
@@ -244,6 +245,20 @@ absl::Status check_source(const ConfigSource& source, const StaticResources& sta
                    "': it must be in static_resources and not be found by discovery"));
 }
 
+absl::Status read_admin_logs(const proto::Admin& from, Context& context, AccessLogs* out) {
+  context.resource = "admin";
+  proto::Admin admin = from;
+  if (!from.access_log_path().empty()) {  // the older way to say the same
+    envoy::extensions::access_loggers::file::v3::FileAccessLog file;
+    file.set_path(from.access_log_path());
+    admin.add_access_log()->mutable_typed_config()->PackFrom(file);
+  }
+  const Path root;
+  const Path path = root.field("admin");
+  REMORA_TRY_ASSIGN(*out, access_logs(admin.access_log(), "access_log", context, path));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<BootstrapConfig> bootstrap(proto::Bootstrap proto, const BootstrapInput& input) {
@@ -306,10 +321,7 @@ absl::StatusOr<StaticResources> static_resources(const BootstrapConfig& config, 
     }
     out.listeners.push_back(*std::move(compiled));
   }
-  context.resource = "admin";
-  const Path admin = root.field("admin");
-  REMORA_TRY_ASSIGN(out.admin_access_logs,
-                    access_logs(config.proto.admin().access_log(), "access_log", context, admin));
+  REMORA_TRY(read_admin_logs(config.proto.admin(), context, &out.admin_access_logs));
   return out;
 }
 

@@ -252,9 +252,9 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> http_connection_manager(const 
   REMORA_TRY(read_server_header(from, out.get(), path));
   // Tracing: without a provider, which the API does not have, nothing is traced whatever it says.
   REMORA_TRY_ASSIGN(out->access_logs, access_logs(from.access_log(), "access_log", context, path));
-  REMORA_TRY_ASSIGN(out->filters, http_filters(from.http_filters(),
-                                               stats::http_prefix(from.stat_prefix()), context,
-                                               path));
+  REMORA_TRY_ASSIGN(
+      out->filters,
+      http_filters(from.http_filters(), stats::http_prefix(from.stat_prefix()), context, path));
   REMORA_TRY(read_routes(from, context, out.get(), path));
   return out;
 }

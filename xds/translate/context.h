@@ -17,16 +17,20 @@ namespace remora::stats {
 class Store;
 }
 
+namespace remora::telemetry {
+class AccessLogSinks;
+}
+
 namespace remora::xds::translate {
 
 class Runtime;
-class AccessLogSinks;
 
 /// Who this process is, as the bootstrap and the command line say.
 struct NodeIdentity {
   std::string id;
   std::string cluster;
   std::string region, zone, sub_zone;
+  std::string local_address;  // of this machine, as x-forwarded-for names it; empty: unknown
 };
 
 /// What to do about a field, enum value or type that the API subset does not have.
@@ -58,13 +62,13 @@ struct Context {
   /// field".
   std::function<void(std::string)> on_unknown;
   const NodeIdentity& node;
-  const Runtime* runtime = nullptr;       // null: no layer has any key
-  AccessLogSinks* access_logs = nullptr;  // null: access logs are refused
-  /// Whether a cluster is there now, for routes that are to be validated; none: not asked.
-  std::function<bool(const std::string&)> has_cluster;
-  std::string resource;  // set by the entry points: "listener 'ingress'"
+  const Runtime* runtime = nullptr;                  // null: no layer has any key
+  telemetry::AccessLogSinks* access_logs = nullptr;  // null: access logs are refused
+  std::string resource = {};  // set by the entry points: "listener 'ingress'"
   /// While a listener is compiled: what its metrics are named after (stat_prefix, or else address).
   std::string listener_stat_name = {};
+  /// Whether a cluster is there now, for routes that are to be validated; none: not asked.
+  std::function<bool(const std::string&)> has_cluster = {};
 
   absl::Status not_honoured(const Path& where, std::string_view what, bool decisive);
   /// The same for every field of `message` that is set and not in `honoured`.

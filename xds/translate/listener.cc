@@ -2,6 +2,9 @@
 
 #include <absl/strings/str_cat.h>
 
+#include "proxy/stats/names.h"
+#include "proxy/stats/schemas.h"
+#include "proxy/stats/store.h"
 #include "xds/translate/access_log.h"
 #include "xds/translate/filter_chain.h"
 #include "xds/translate/values.h"
@@ -136,7 +139,10 @@ absl::StatusOr<std::shared_ptr<const ListenerConfig>> listener(const Listener& f
   REMORA_TRY(read_addresses(from, out.get(), root));
   out->name = from.name().empty() ? out->addresses.front().to_string() : from.name();
   out->stat_prefix = from.stat_prefix();
-  context.listener_stat_name = out->stat_prefix.empty() ? out->addresses.front().to_string() : out->stat_prefix;
+  context.listener_stat_name =
+      out->stat_prefix.empty() ? out->addresses.front().to_string() : out->stat_prefix;
+  out->stats = context.stats.group<stats::ListenerSchema>(
+      stats::listener_prefix(context.listener_stat_name));
   out->direction = direction(from.traffic_direction());
   out->drain_modify_only = from.drain_type() == Listener::MODIFY_ONLY;
   out->ignore_global_connection_limit = from.ignore_global_conn_limit();

@@ -95,8 +95,7 @@ class Compiler {
   absl::Status read_action(const proto::Route& from, router::Route* out, const Path& path) {
     switch (from.action_case()) {
       case proto::Route::kRoute:
-        REMORA_TRY_ASSIGN(out->action, cluster_action(from.route(), context_, path.field("route")));
-        return absl::OkStatus();
+        return read_cluster_action(from.route(), out, path.field("route"));
       case proto::Route::kRedirect:
         REMORA_TRY_ASSIGN(out->action, redirect_action(from.redirect(), path.field("redirect")));
         return absl::OkStatus();
@@ -115,8 +114,9 @@ class Compiler {
     auto action = cluster_action(from, context_, path);
     if (!action.ok()) return action.status();
     if (check_clusters_) {
-      if (!action->cluster.empty())
+      if (!action->cluster.empty()) {
         REMORA_TRY(check_cluster(action->cluster, path.field("cluster")));
+      }
       const Path weighted = path.field("weighted_clusters");
       for (size_t i = 0; i < action->weighted.size(); ++i) {
         REMORA_TRY(check_cluster(action->weighted[i].name, weighted.at("clusters", i)));

@@ -20,7 +20,7 @@ namespace {
 namespace pb = google::protobuf;
 
 constexpr int kMaxDepth = 64;
-constexpr size_t kMaxNodes = 4'000'000;  // aliases can make a short text long
+constexpr size_t kMaxNodes = 1'000'000;  // aliases can make a short text long
 
 // ------------------------------------------------------------------------------------------------
 // YAML
@@ -284,11 +284,15 @@ class Pruner {
   const UnknownSink& sink_;
 };
 
-// Protobuf says "(a.b): what" when it knows where.
+// Protobuf says "(a.b): what", or "(a) b: what", when it knows where.
 absl::Status misfit(const Path& path, std::string_view said) {
-  const size_t end = said.find("): ");
-  if (!said.starts_with('(') || end == std::string_view::npos) return path.error(said);
-  return path.field(said.substr(1, end - 1)).error(said.substr(end + 3));
+  const size_t end = said.find(')');
+  const size_t colon = end == std::string_view::npos ? end : said.find(": ", end);
+  if (!said.starts_with('(') || colon == std::string_view::npos) return path.error(said);
+  const Path outer = path.field(said.substr(1, end - 1));
+  const std::string_view what = said.substr(colon + 2);
+  return colon == end + 1 ? outer.error(what)
+                          : outer.field(said.substr(end + 2, colon - end - 2)).error(what);
 }
 
 }  // namespace

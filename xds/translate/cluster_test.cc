@@ -1,0 +1,314 @@
+#include "xds/translate/cluster.h"
+
+#include <gmock/gmock.h>
+
+#include "xds/translate/endpoint.h"
+#include "xds/translate/test_support.h"
+
+namespace remora::xds::translate {
+namespace {
+
+using envoy::config::cluster::v3::Cluster;
+using envoy::config::endpoint::v3::ClusterLoadAssignment;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using upstream::ClusterConfig;
+using upstream::Discovery;
+using upstream::Health;
+using upstream::HttpProtocol;
+using upstream::LbPolicy;
+
+class ClusterTest : public TranslateTest {
+ protected:
+  std::shared_ptr<const ClusterConfig> compile(std::string_view yaml) {
+    auto config = cluster(from_yaml<Cluster>(yaml), context);
+    EXPECT_TRUE(config.ok()) << config.status();
+    return config.ok() ? *config : nullptr;
+  }
+  std::string refusal(std::string_view yaml) {
+    auto config = cluster(from_yaml<Cluster>(yaml), context);
+    EXPECT_FALSE(config.ok()) << "accepted: " << yaml;
+    return std::string(config.status().message());
+  }
+};
+
+constexpr std::string_view kOneHost =
+    "load_assignment: {cluster_name: a, endpoints: [{lb_endpoints: [{endpoint: {address: "
+    "{socket_address: {address: 10.0.0.1, port_value: 80}}}}]}]}";
+
+TEST_F(ClusterTest, StaticClusterWithDefaults) {
+  auto config = compile("{name: a, " + std::string(kOneHost) + "}");
+  ASSERT_NE(config, nullptr);
+  EXPECT_EQ(config->discovery, Discovery::Static);
+  EXPECT_EQ(config->lb, LbPolicy::RoundRobin);
+  EXPECT_EQ(config->connect_timeout_ms, 5000u);
+  EXPECT_EQ(config->protocol, HttpProtocol::Http1);
+  EXPECT_FALSE(config->transport->secure());
+  ASSERT_EQ(config->assignment.localities.size(), 1u);
+  EXPECT_EQ(config->assignment.localities[0].endpoints[0].address.to_string(), "10.0.0.1:80");
+}
+
+TEST_F(ClusterTest, StaticClusterWithoutEndpoints) {
+  EXPECT_NE(compile("{name: BlackHoleCluster, type: STATIC, connect_timeout: 10s}"), nullptr);
+}
+
+TEST_F(ClusterTest, EdsClusterKnowsItsSource) {
+  auto config = compile(
+      "{name: a, alt_stat_name: 'a;', type: EDS, lb_policy: LEAST_REQUEST, connect_timeout: 10s, "
+      "least_request_lb_config: {choice_count: 3}, common_lb_config: {locality_weighted_lb_config: "
+      "{}, healthy_panic_threshold: {value: 12.5}}, eds_cluster_config: {service_name: s, "
+      "eds_config: {ads: {}, initial_fetch_timeout: 0s, resource_api_version: V3}}}");
+  ASSERT_NE(config, nullptr);
+  EXPECT_EQ(config->discovery, Discovery::Eds);
+  EXPECT_EQ(config->eds_service_name, "s");
+  EXPECT_EQ(config->eds_source.kind, ConfigSource::Kind::Ads);
+  EXPECT_EQ(config->eds_source.initial_fetch_timeout_ms, 0u);
+  EXPECT_EQ(config->lb, LbPolicy::LeastRequest);
+  EXPECT_EQ(config->choice_count, 3u);
+  EXPECT_TRUE(config->locality_weighted);
+  EXPECT_EQ(config->panic_threshold_percent, 12u);
+}
+
+TEST_F(ClusterTest, DnsClusterKeepsNamesAndRates) {
+  auto config = compile(R"yaml(
+name: a
+type: STRICT_DNS
+dns_lookup_family: V4_ONLY
+dns_refresh_rate: 60s
+dns_failure_refresh_rate: {base_interval: 2s}
+dns_jitter: 0.1s
+respect_dns_ttl: true
+wait_for_warm_on_init: false
+typed_dns_resolver_config:
+  name: c
+  typed_config:
+    '@type': type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig
+    resolvers: [{socket_address: {address: 127.0.0.1, port_value: 53}}]
+load_assignment:
+  cluster_name: a
+  endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: app.example, port_value: 8080}}}}]}]
+)yaml");
+  ASSERT_NE(config, nullptr);
+  const auto& endpoint = config->assignment.localities.at(0).endpoints.at(0);
+  EXPECT_EQ(endpoint.hostname, "app.example");
+  EXPECT_EQ(endpoint.address.port(), 8080);
+  EXPECT_EQ(config->dns_family, upstream::DnsFamily::V4Only);
+  EXPECT_EQ(config->dns_refresh_ms, 60'000u);
+  EXPECT_EQ(config->dns_failure_base_ms, 2000u);
+  EXPECT_EQ(config->dns_failure_max_ms, 20'000u);
+  EXPECT_EQ(config->dns_jitter_ms, 100u);
+  EXPECT_TRUE(config->respect_dns_ttl);
+  EXPECT_FALSE(config->wait_for_warm_on_init);
+  EXPECT_EQ(config->dns_servers.at(0).to_string(), "127.0.0.1:53");
+}
+
+TEST_F(ClusterTest, OriginalDstClusterBindsAndCleansUp) {
+  auto config = compile(
+      "{name: inbound|8080||, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, cleanup_interval: "
+      "9223372035s, original_dst_lb_config: {upstream_port_override: 8080}, upstream_bind_config: "
+      "{source_address: {address: 127.0.0.6, port_value: 0}}}");
+  ASSERT_NE(config, nullptr);
+  EXPECT_EQ(config->lb, LbPolicy::ClusterProvided);
+  EXPECT_EQ(config->cleanup_interval_ms, 9223372035'000u);
+  EXPECT_EQ(config->original_dst_port_override, 8080);
+  EXPECT_EQ(config->bind_to.ip_string(), "127.0.0.6");
+}
+
+TEST_F(ClusterTest, ProtocolOptionsOfEveryForm) {
+  const std::string type =
+      "typed_extension_protocol_options: "
+      "{envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {'@type': "
+      "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, ";
+  auto explicit_h2 = compile("{name: a, " + type +
+                             "common_http_protocol_options: {idle_timeout: 5s, "
+                             "max_requests_per_connection: 7}, explicit_http_config: "
+                             "{http2_protocol_options: {max_concurrent_streams: 9}}}}}");
+  EXPECT_EQ(explicit_h2->protocol, HttpProtocol::Http2);
+  EXPECT_EQ(explicit_h2->http2_max_concurrent_streams, 9u);
+  EXPECT_EQ(explicit_h2->idle_timeout_ms, 5000u);
+  EXPECT_EQ(explicit_h2->max_requests_per_connection, 7u);
+  auto explicit_h1 =
+      compile("{name: a, " + type + "explicit_http_config: {http_protocol_options: {}}}}}");
+  EXPECT_EQ(explicit_h1->protocol, HttpProtocol::Http1);
+  auto as_downstream = compile("{name: a, " + type +
+                               "use_downstream_protocol_config: {http_protocol_options: {}, "
+                               "http2_protocol_options: {}}}}}");
+  EXPECT_TRUE(as_downstream->use_downstream_protocol);
+  EXPECT_EQ(compile("{name: a, http2_protocol_options: {}}")->protocol, HttpProtocol::Http2);
+  EXPECT_EQ(compile("{name: a, max_requests_per_connection: 1}")->max_requests_per_connection, 1u);
+}
+
+TEST_F(ClusterTest, LimitsByPriority) {
+  auto config = compile(
+      "{name: a, circuit_breakers: {thresholds: [{max_connections: 1, max_retries: 2, "
+      "track_remaining: true}, {priority: HIGH, max_requests: 3, retry_budget: {budget_percent: "
+      "{value: 25}}}, {max_connections: 99}]}, upstream_connection_options: {tcp_keepalive: "
+      "{keepalive_time: 300}}, per_connection_buffer_limit_bytes: 32768}");
+  EXPECT_EQ(config->default_thresholds.max_connections, 1u) << "the first of a priority counts";
+  EXPECT_EQ(config->default_thresholds.max_retries, 2u);
+  EXPECT_TRUE(config->default_thresholds.track_remaining);
+  EXPECT_EQ(config->high_thresholds.max_requests, 3u);
+  EXPECT_EQ(config->high_thresholds.retry_budget_percent, 25.0);
+  EXPECT_EQ(config->high_thresholds.retry_budget_min_concurrency, 3u);
+  EXPECT_TRUE(config->keepalive.enabled);
+  EXPECT_EQ(config->keepalive.time_s, 300u);
+  EXPECT_EQ(config->per_connection_buffer_limit, 32768u);
+}
+
+TEST_F(ClusterTest, PoliciesByExtension) {
+  auto config = compile(R"yaml(
+name: a
+load_balancing_policy:
+  policies:
+  - typed_extension_config: {name: x, typed_config: {'@type': type.googleapis.com/a.b.C}}
+  - typed_extension_config:
+      name: y
+      typed_config:
+        '@type': type.googleapis.com/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest
+        choice_count: 5
+)yaml");
+  ASSERT_NE(config, nullptr);
+  EXPECT_EQ(config->lb, LbPolicy::LeastRequest);
+  EXPECT_EQ(config->choice_count, 5u);
+}
+
+TEST_F(ClusterTest, HashPoliciesAreServedAtRandomAndReported) {
+  EXPECT_EQ(compile("{name: a, lb_policy: RING_HASH}")->lb, LbPolicy::Random);
+  EXPECT_THAT(reported, ElementsAre("cluster 'a': lb_policy: RING_HASH is not supported"));
+  set_policy(UnknownFieldPolicy::Kind::StaticRefuse);
+  EXPECT_THAT(refusal("{name: a, lb_policy: MAGLEV}"), HasSubstr("lb_policy: MAGLEV"));
+}
+
+TEST_F(ClusterTest, PlainTransportSocketsMayBeMatched) {
+  const std::string raw =
+      "{name: r, typed_config: {'@type': "
+      "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}";
+  EXPECT_NE(compile("{name: a, transport_socket: " + raw +
+                    ", transport_socket_matches: [{name: m, match: {tlsMode: istio}, "
+                    "transport_socket: " +
+                    raw + "}]}"),
+            nullptr);
+}
+
+TEST_F(ClusterTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
+  const Refusal refused[] = {
+      {"{}", "name: is required"},
+      {"{name: a, connect_timeout: 0s}", "connect_timeout: must be greater than 0s"},
+      {"{name: a, type: EDS}", "eds_cluster_config.eds_config: is required"},
+      {"{name: a, type: EDS, eds_cluster_config: {eds_config: {}}}",
+       "eds_cluster_config.eds_config: says no source"},
+      {"{name: a, type: EDS, eds_cluster_config: {eds_config: {api_config_source: {api_type: REST, "
+       "transport_api_version: V3}}}}",
+       "api_config_source.api_type: only GRPC"},
+      {"{name: a, type: STRICT_DNS}", "load_assignment: is required"},
+      {"{name: a, type: LOGICAL_DNS, load_assignment: {cluster_name: a}}", "single locality"},
+      {"{name: a, type: ORIGINAL_DST}", "lb_policy: must be CLUSTER_PROVIDED"},
+      {"{name: a, lb_policy: CLUSTER_PROVIDED}", "lb_policy: CLUSTER_PROVIDED is for"},
+      {"{name: a, lb_policy: LEAST_REQUEST, least_request_lb_config: {choice_count: 1}}",
+       "least_request_lb_config.choice_count: must be at least 2"},
+      {"{name: a, load_assignment: {cluster_name: a, endpoints: [{lb_endpoints: [{endpoint: "
+       "{address: {socket_address: {address: a.example, port_value: 1}}}}]}]}}",
+       "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: "
+       "malformed IP address: a.example"},
+      {"{name: a, load_assignment: {endpoints: []}}", "load_assignment.cluster_name: is required"},
+      {"{name: a, transport_socket: {name: t, typed_config: {'@type': "
+       "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}}",
+       "transport_socket.typed_config: unknown type "
+       "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"},
+      {"{name: a, filters: [{name: f, typed_config: {'@type': type.googleapis.com/a.b.C}}]}",
+       "filters[0].typed_config: unknown type a.b.C"},
+      {"{name: a, typed_extension_protocol_options: {x: {'@type': type.googleapis.com/a.b.C}}}",
+       "typed_extension_protocol_options[\"x\"]: unknown type a.b.C"},
+      {"{name: a, circuit_breakers: {thresholds: [{retry_budget: {budget_percent: {value: "
+       "101}}}]}}",
+       "circuit_breakers.thresholds[0].retry_budget.budget_percent: "},
+      {"{name: a, upstream_bind_config: {source_address: {address: x, port_value: 0}}}",
+       "upstream_bind_config.source_address.address: malformed"},
+      {"{name: a, http2_protocol_options: {}, http_protocol_options: {}}", "exclude each other"},
+      {"{name: a, common_lb_config: {healthy_panic_threshold: {value: 200}}}",
+       "common_lb_config.healthy_panic_threshold: "},
+  };
+  for (const Refusal& c : refused) {
+    EXPECT_THAT(refusal(c.yaml), HasSubstr(std::string(c.reason)));
+  }
+}
+
+TEST_F(ClusterTest, UnknownFieldsCountUnlessTheyDecide) {
+  Cluster proto = from_yaml<Cluster>("{name: a}");
+  proto.GetReflection()->MutableUnknownFields(&proto)->AddVarint(49, 1);
+  EXPECT_TRUE(cluster(proto, context).ok());
+  EXPECT_THAT(reported, ElementsAre("cluster 'a': 49: unknown field"));
+  proto.GetReflection()->MutableUnknownFields(&proto)->AddVarint(22, 1);  // lb_subset_config
+  EXPECT_EQ(cluster(proto, context).status().message(), "22: unknown field");
+}
+
+TEST_F(ClusterTest, WhatIgnoringIsAskedForIsNotReported) {
+  set_policy(UnknownFieldPolicy::Kind::DynamicIgnore);
+  Cluster proto = from_yaml<Cluster>("{name: a}");
+  proto.GetReflection()->MutableUnknownFields(&proto)->AddVarint(49, 1);
+  EXPECT_TRUE(cluster(proto, context).ok());
+  EXPECT_THAT(reported, IsEmpty());
+}
+
+// ------------------------------------------------------------------------------------------------
+TEST_F(ClusterTest, AssignmentKeepsLocalitiesWeightsAndHealth) {
+  auto compiled = assignment(from_yaml<ClusterLoadAssignment>(R"yaml(
+cluster_name: a
+policy: {overprovisioning_factor: 200, endpoint_stale_after: 10s}
+endpoints:
+- locality: {region: r, zone: z, sub_zone: s}
+  load_balancing_weight: 3
+  priority: 1
+  lb_endpoints:
+  - endpoint: {hostname: h, address: {socket_address: {address: "::1", port_value: 80}}}
+    health_status: DEGRADED
+    load_balancing_weight: 5
+    metadata: {filter_metadata: {envoy.transport_socket_match: {tlsMode: istio}}}
+  - endpoint: {address: {pipe: {path: /run/x.sock}}}
+    health_status: DRAINING
+)yaml"),
+                             context);
+  ASSERT_TRUE(compiled.ok()) << compiled.status();
+  EXPECT_EQ(compiled->overprovisioning_percent, 200u);
+  EXPECT_EQ(compiled->stale_after_ms, 10'000u);
+  const auto& locality = compiled->localities.at(0);
+  EXPECT_EQ(locality.locality.zone, "z");
+  EXPECT_EQ(locality.weight, 3u);
+  EXPECT_EQ(locality.priority, 1u);
+  EXPECT_EQ(locality.endpoints.at(0).hostname, "h");
+  EXPECT_EQ(locality.endpoints.at(0).weight, 5u);
+  EXPECT_EQ(locality.endpoints.at(0).health, Health::Degraded);
+  EXPECT_FALSE(locality.endpoints.at(0).metadata_key.empty());
+  EXPECT_TRUE(locality.endpoints.at(1).draining);
+  EXPECT_EQ(locality.endpoints.at(1).health, Health::Unhealthy);
+  EXPECT_EQ(locality.endpoints.at(1).address.to_string(), "/run/x.sock");
+}
+
+TEST_F(ClusterTest, AssignmentRefusals) {
+  const Refusal refused[] = {
+      {"{}", "cluster_name: is required"},
+      {"{cluster_name: a, endpoints: [{priority: 129}]}", "endpoints[0].priority: is above 128"},
+      {"{cluster_name: a, endpoints: [{lb_endpoints: [{}]}]}",
+       "endpoints[0].lb_endpoints[0].endpoint: is required"},
+      {"{cluster_name: a, endpoints: [{lb_endpoints: [{endpoint: {}}]}]}",
+       "endpoint.address: is required"},
+      {"{cluster_name: a, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: "
+       "{address: 1.2.3.4, port_value: 70000}}}}]}]}",
+       "port_value: is above 65535"},
+      {"{cluster_name: a, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: "
+       "{protocol: UDP, address: 1.2.3.4, port_value: 7}}}}]}]}",
+       "protocol: only TCP"},
+      {"{cluster_name: a, endpoints: [{load_balancing_weight: 4294967295}, {load_balancing_weight: "
+       "1}]}",
+       "endpoints: the sum of weights"},
+      {"{cluster_name: a, policy: {overprovisioning_factor: 0}}", "overprovisioning_factor: "},
+  };
+  for (const Refusal& c : refused) {
+    auto compiled = assignment(from_yaml<ClusterLoadAssignment>(c.yaml), context);
+    EXPECT_THAT(std::string(compiled.status().message()), HasSubstr(std::string(c.reason)));
+  }
+}
+
+}  // namespace
+}  // namespace remora::xds::translate
