@@ -64,7 +64,6 @@ HostPtr OriginalDst::host_at(const Address& destination) {
   auto host = std::make_shared<const Host>(std::move(endpoint), Locality(), 0);
   hosts_.emplace(destination, Entry{host});
   if (!sweep_timer_.armed()) sweep_timer_.arm(config_->cleanup_interval_ms);
-  events_.on_new_host(host);
   return host;
 }
 

@@ -20,7 +20,6 @@ Address parse_ip_port(std::string_view text);
 class OriginalDst final : public Balancer {
  public:
   struct Events {
-    std::function<void(const HostPtr&)> on_new_host;
     /// Forgotten: its pools are to drain.
     std::function<void(const HostPtr&)> on_forgotten;
     /// A destination header that is not an address.

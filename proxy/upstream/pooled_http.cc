@@ -9,9 +9,18 @@
 #include "proxy/upstream/cluster.h"
 
 namespace remora::upstream {
+namespace {
 
 using stats::ClusterHistogram;
 using stats::ClusterStat;
+
+// What servers say unasked when they close an idle connection: no breach of the protocol.
+bool is_request_timeout(const Buffer& data) {
+  const std::string_view front = data.front();
+  return front.size() >= 12 && front.starts_with("HTTP/1.") && front.substr(8, 4) == " 408";
+}
+
+}  // namespace
 
 PooledHttp::PooledHttp(HttpPool& pool, HostPtr host, Socket socket, int connect_error)
     : pool_(pool),
@@ -128,12 +137,20 @@ void PooledHttp::on_connected() {
 
 void PooledHttp::on_data(Buffer& data, bool end_stream) {
   count_received();
+  if (idle() && !data.empty() && !is_request_timeout(data)) {
+    pool_.cluster().stats().inc(ClusterStat::upstream_cx_protocol_error);
+  }
+  const bool took_streams = !draining_;
   dispatching_ = true;
   const bool go_on = codec_->dispatch(data, end_stream);
   dispatching_ = false;
   if (connection_.closed()) return;
   if (end_stream) remote_ended_ = true;
-  if (!go_on || end_stream) {
+  if (took_streams && draining_ && !codec_failed_ && !end_stream && data.empty()) {
+    pool_.cluster().stats().inc(ClusterStat::upstream_cx_close_notify);
+  }
+  // A stream that reads slowly may still be owed what came before the end.
+  if (!go_on || (end_stream && idle())) {
     close();
     return;
   }
@@ -142,7 +159,8 @@ void PooledHttp::on_data(Buffer& data, bool end_stream) {
 
 void PooledHttp::on_closed(CloseCause cause) {
   count_received();
-  const bool had_streams = active_streams_ > 0;
+  // A stream that was reset has ended already, in this very call.
+  const bool had_streams = active_streams_ > 0 || (cause == CloseCause::LocalClose && queued());
   idle_timer_.disarm();
   unlink();
   connection_.loop().defer_delete(std::unique_ptr<Deferrable>(this));
@@ -187,13 +205,13 @@ void PooledHttp::on_written(size_t bytes) {
 // --- the codec ---
 
 void PooledHttp::on_codec_draining() {
-  if (std::exchange(draining_, true)) return;
-  pool_.cluster().stats().inc(ClusterStat::upstream_cx_close_notify);
+  draining_ = true;
   if (!dispatching_) connection_.loop().at_end_of_turn(*this);
 }
 
 void PooledHttp::on_codec_error(std::string_view) {
   draining_ = true;
+  codec_failed_ = true;
   pool_.cluster().stats().inc(ClusterStat::upstream_cx_protocol_error);
 }
 

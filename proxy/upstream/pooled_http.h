@@ -82,6 +82,7 @@ class PooledHttp final : public HttpConnection,
   const bool failed_at_once_;
   bool draining_ = false;
   bool dispatching_ = false;
+  bool codec_failed_ = false;
   bool remote_ended_ = false;
 };
 

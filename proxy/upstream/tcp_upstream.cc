@@ -19,10 +19,8 @@ class TcpUpstream::Pending final : public PendingRequest {
     if (upstream_ == nullptr) return;
     TcpUpstream& upstream = *std::exchange(upstream_, nullptr);
     upstream.pending_ = nullptr;
-    if (upstream.cluster_ != nullptr) {
-      upstream.cluster_->stats().inc(ClusterStat::upstream_rq_cancelled);
-      upstream.stop_waiting();
-    }
+    upstream.cluster_->stats().inc(ClusterStat::upstream_rq_cancelled);
+    upstream.stop_waiting();
     upstream.abandon();
   }
 
@@ -103,12 +101,13 @@ void TcpUpstream::on_data(Buffer& data, bool /*end_stream*/) { data.clear(); }
 // Heard while connecting and after the user has gone; in between the user is the handler.
 void TcpUpstream::on_closed(CloseCause cause) {
   Pending* pending = std::exchange(pending_, nullptr);
+  if (pending != nullptr) {
+    pending->upstream_ = nullptr;
+    stop_waiting();
+    cluster_->stats().inc(ClusterStat::upstream_rq_pending_failure_eject);
+  }
   over(cause);
   if (pending == nullptr) return;
-  pending->upstream_ = nullptr;
-  if (cluster_ == nullptr) return;
-  stop_waiting();
-  cluster_->stats().inc(ClusterStat::upstream_rq_pending_failure_eject);
   const std::string detail =
       describe_connect_failure(cause, connection_.failure_detail(), failed_at_once_);
   waiter_->on_tcp_failure(connect_failure_of(cause), detail, host_);
@@ -135,8 +134,12 @@ void TcpUpstream::finish_sending() {
 
 void TcpUpstream::detach() {
   unlink();
+  if (pending_ != nullptr) {
+    std::exchange(pending_, nullptr)->upstream_ = nullptr;
+    stop_waiting();
+  }
   if (!connection_.closed()) connection_.close(CloseHow::NoFlush);
-  cluster_ = nullptr;
+  give_back(connection_.close_cause());
 }
 
 void TcpUpstream::count_bytes() {
@@ -149,21 +152,24 @@ void TcpUpstream::count_bytes() {
   stats.add(ClusterStat::upstream_cx_tx_bytes_total, sent - std::exchange(sent_counted_, sent));
 }
 
-// Gives everything back and waits for the end of the turn.
 void TcpUpstream::over(CloseCause cause) {
   over_ = true;
   unlink();
   connection_.loop().defer_delete(std::unique_ptr<Deferrable>(this));
+  give_back(cause);
+}
+
+void TcpUpstream::give_back(CloseCause cause) {
   if (cluster_ == nullptr) return;
   count_bytes();
+  Cluster& cluster = *std::exchange(cluster_, nullptr);
   if (established_) {
-    cluster_->count_request_ended(*host_, Priority::Default);
+    cluster.count_request_ended(*host_, Priority::Default);
   } else if (cause != CloseCause::LocalClose) {
-    cluster_->count_connect_failure(*host_, cause);
+    cluster.count_connect_failure(*host_, cause);
   }
-  cluster_->count_connection_closed(*host_, Priority::Default, caused_by_peer(cause), false,
-                                    created_us_);
-  cluster_->maybe_finished();
+  cluster.count_connection_closed(*host_, Priority::Default, caused_by_peer(cause), false, created_us_);
+  cluster.maybe_finished();
 }
 
 }  // namespace remora::upstream

@@ -24,7 +24,7 @@ class TcpUpstream final : public Deferrable, public ListLink, private Connection
   const HostPtr& host() const { return host_; }
   /// Closes it under its user, who hears on_closed().
   void close() { connection_.close(CloseHow::NoFlush); }
-  /// The cluster goes first: what is still open is closed, and nothing more is counted.
+  /// The cluster goes first: what is still open is closed, and its counts are given back now.
   void detach();
 
  private:
@@ -41,7 +41,9 @@ class TcpUpstream final : public Deferrable, public ListLink, private Connection
   void finish_sending();
   void stop_waiting();
   void count_bytes();
+  /// Gives everything back and waits for the end of the turn.
   void over(CloseCause cause);
+  void give_back(CloseCause cause);
 
   Cluster* cluster_;  // null once detached
   const HostPtr host_;

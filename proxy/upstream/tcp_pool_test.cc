@@ -1,0 +1,268 @@
+// Upstream TCP connections against servers on loopback.
+#include "proxy/upstream/tcp_pool.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "proxy/upstream/test_cluster.h"
+
+namespace remora::upstream {
+namespace {
+
+using stats::ClusterStat;
+using testing::ClusterTestBase;
+using testing::endpoint_at;
+using testing::TestPeer;
+using testing::TestServer;
+
+/// One session: waits for its connection, then is its handler.
+class Session final : public TcpWaiter, public ConnectionHandler {
+ public:
+  void start(Cluster& cluster, const HostPtr& host) {
+    TcpAcquired acquired = cluster.acquire_tcp(host, *this);
+    pending = std::move(acquired.pending);
+    if (pending == nullptr) failure = acquired.failure;
+  }
+  bool done() const { return connection != nullptr || failure; }
+
+  std::unique_ptr<PendingRequest> pending;
+  std::unique_ptr<TcpConnection> connection;
+  std::optional<PoolFailure> failure;
+  std::string failure_detail;
+  std::string received;
+  std::optional<CloseCause> closed;
+
+ private:
+  void on_tcp_ready(std::unique_ptr<TcpConnection> ready) override {
+    pending.reset();
+    connection = std::move(ready);
+    connection->connection().set_handler(*this);
+  }
+  void on_tcp_failure(PoolFailure reason, std::string_view detail, const HostPtr&) override {
+    pending.reset();
+    failure = reason;
+    failure_detail = std::string(detail);
+  }
+  void on_connected() override { ADD_FAILURE() << "connected before it was handed over"; }
+  void on_data(Buffer& data, bool) override {
+    received += data.to_string();
+    data.clear();
+    connection->count_bytes();
+  }
+  void on_closed(CloseCause cause) override { closed = cause; }
+  void on_write_high_water() override {}
+  void on_write_low_water() override {}
+};
+
+class TcpPoolTest : public ClusterTestBase {
+ protected:
+  Cluster& one_host() { return apply({endpoint_at(server.address())}); }
+  TestPeer connect(Session& session) {
+    session.start(cluster(), host());
+    run_until([&] { return session.done(); });
+    return server.accept();
+  }
+  void write(Session& session, std::string_view text) {
+    Buffer data(loop.blocks());
+    data.append(text);
+    session.connection->connection().write(data, false);
+  }
+};
+
+TEST_F(TcpPoolTest, AConnectionIsHandedOverWhenItStands) {
+  one_host();
+  Session session;
+  session.start(cluster(), host());
+  ASSERT_NE(session.pending, nullptr);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_pending_active), 1u);
+  run_until([&] { return session.done(); });
+  ASSERT_NE(session.connection, nullptr);
+  EXPECT_EQ(session.connection->host(), host());
+  EXPECT_EQ(session.connection->connection().peer_address(), server.address());
+  EXPECT_NE(session.connection->connection().id(), 0u);
+
+  TestPeer peer = server.accept();
+  write(session, "hello");
+  settle();
+  EXPECT_EQ(peer.read_until("hello"), "hello");
+  peer.write("welcome");
+  run_until([&] { return session.received == "welcome"; });
+
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_total), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_total), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_active), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_pending_active), 0u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_rx_bytes_total), 7u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_tx_bytes_total), 5u);
+  EXPECT_EQ(host()->counters.cx_active, 1u);
+}
+
+TEST_F(TcpPoolTest, BytesOfAServerThatSpeaksFirstAreNotLost) {
+  one_host();
+  Session session;
+  session.start(cluster(), host());
+  TestPeer peer = server.accept();
+  peer.write("banner");
+  run_until([&] { return session.received == "banner"; });
+}
+
+TEST_F(TcpPoolTest, DestroyingTheConnectionClosesItAndGivesTheCountsBack) {
+  one_host();
+  Session session;
+  TestPeer peer = connect(session);
+  session.connection.reset();
+  EXPECT_FALSE(session.closed) << "its user asked for it";
+  settle();
+  EXPECT_TRUE(peer.ended());
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 0u);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_active), 0u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_destroy_local), 1u);
+  EXPECT_EQ(in_use(Resource::Connections), 0u);
+  EXPECT_EQ(in_use(Resource::Requests), 0u);
+  EXPECT_EQ(host()->counters.cx_active, 0u);
+}
+
+TEST_F(TcpPoolTest, AConnectionThatThePeerResetCountsAsRemote) {
+  one_host();
+  Session session;
+  TestPeer peer = connect(session);
+  peer.abort();
+  run_until([&] { return session.closed.has_value(); });
+  EXPECT_EQ(session.closed, CloseCause::RemoteReset);
+  session.connection.reset();
+  settle();
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_destroy_remote), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 0u);
+}
+
+TEST_F(TcpPoolTest, FinishingSendsWhatIsBufferedAfterItsUserHasGone) {
+  one_host();
+  TestPeer peer;
+  const std::string text(3'000'000, 'x');
+  {
+    Session session;
+    peer = connect(session);
+    write(session, text + "end");
+    TcpConnection::finish(std::move(session.connection));
+  }
+  size_t received = 0;
+  std::string tail;
+  // The server reads while the loop writes.
+  run_until([&] {
+    if (!testing::wait_readable(peer.fd(), 0)) return false;
+    char bytes[65536];
+    const ssize_t got = ::recv(peer.fd(), bytes, sizeof(bytes), 0);
+    if (got > 0) {
+      received += got;
+      tail = (tail + std::string(bytes, got));
+      tail = tail.substr(tail.size() > 3 ? tail.size() - 3 : 0);
+    }
+    return got == 0;
+  });
+  EXPECT_EQ(received, text.size() + 3);
+  EXPECT_EQ(tail, "end");
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 1u) << "it is still open until the server closes too";
+  peer.close();
+  run_until([&] { return stat(ClusterStat::upstream_cx_active) == 0; });
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_tx_bytes_total), text.size() + 3);
+}
+
+TEST_F(TcpPoolTest, ARefusedConnectionFailsTheSession) {
+  one_host();
+  server.stop();
+  Session session;
+  session.start(cluster(), host());
+  run_until([&] { return session.done(); });
+  EXPECT_EQ(session.failure, PoolFailure::ConnectFailed);
+  EXPECT_EQ(session.failure_detail, "delayed connect error: Connection refused");
+  settle();
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_connect_fail), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_pending_failure_eject), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_total), 0u);
+  EXPECT_EQ(in_use(Resource::Connections), 0u);
+  EXPECT_EQ(in_use(Resource::Pending), 0u);
+}
+
+TEST_F(TcpPoolTest, AConnectThatTakesTooLongTimesOut) {
+  TestServer full(0);
+  full.fill_queue();
+  config.connect_timeout_ms = 30;
+  apply({endpoint_at(full.address())});
+  Session session;
+  session.start(cluster(), host());
+  run_until([&] { return session.done(); });
+  EXPECT_EQ(session.failure, PoolFailure::ConnectTimeout);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_connect_timeout), 1u);
+}
+
+TEST_F(TcpPoolTest, GivingUpWhileConnectingClosesTheConnection) {
+  one_host();
+  Session session;
+  session.start(cluster(), host());
+  session.pending.reset();
+  settle();
+  EXPECT_FALSE(session.done());
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_cancelled), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 0u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_connect_fail), 0u);
+  EXPECT_EQ(in_use(Resource::Connections), 0u);
+  EXPECT_EQ(in_use(Resource::Pending), 0u);
+}
+
+TEST_F(TcpPoolTest, ConnectionsBeyondTheLimitOverflow) {
+  config.default_thresholds.max_connections = 1;
+  one_host();
+  Session first, second;
+  TestPeer peer = connect(first);
+  second.start(cluster(), host());
+  EXPECT_EQ(second.failure, PoolFailure::Overflow);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_overflow), 1u);
+  first.connection.reset();
+  settle();
+  Session third;
+  third.start(cluster(), host());
+  EXPECT_NE(third.pending, nullptr);
+}
+
+TEST_F(TcpPoolTest, SessionsOutliveTheHostAndTheCluster) {
+  one_host();
+  Session session;
+  TestPeer peer = connect(session);
+  update_hosts({});
+  map->remove("test");
+  settle();
+  EXPECT_EQ(map->retired_count(), 1u);
+  peer.write("still here");
+  run_until([&] { return session.received == "still here"; });
+  session.connection.reset();
+  settle();
+  EXPECT_EQ(map->retired_count(), 0u);
+}
+
+TEST_F(TcpPoolTest, UnhealthyHostsConnectionsCloseWhenSoConfigured) {
+  config.close_connections_on_host_health_failure = true;
+  one_host();
+  Session session;
+  TestPeer peer = connect(session);
+  EndpointConfig sick = endpoint_at(server.address());
+  sick.health = Health::Unhealthy;
+  update_hosts({sick});
+  EXPECT_EQ(session.closed, CloseCause::LocalClose);
+  session.connection.reset();
+}
+
+TEST_F(TcpPoolTest, SessionsMayOutliveTheMap) {
+  one_host();
+  Session open, connecting;
+  TestPeer peer = connect(open);
+  connecting.start(cluster(), host());
+  map.reset();
+  open.connection.reset();
+  connecting.pending.reset();
+  settle();
+  EXPECT_EQ(in_use(Resource::Connections), 0u);
+}
+
+}  // namespace
+}  // namespace remora::upstream
