@@ -16,6 +16,10 @@ const std::string& eds_service_of(const upstream::ClusterConfig& config) {
   return config.eds_service_name.empty() ? config.name : config.eds_service_name;
 }
 
+std::string prefix_of(const upstream::ClusterConfig& config) {
+  return stats::cluster_prefix(config.alt_stat_name.empty() ? config.name : config.alt_stat_name);
+}
+
 bool resolves_names(const upstream::ClusterConfig& config) {
   return config.discovery == upstream::Discovery::StrictDns || config.discovery == upstream::Discovery::LogicalDns;
 }
@@ -29,15 +33,15 @@ class ClusterManager::EdsWatch final : public xds::ResourceConsumer {
   EdsWatch(ClusterManager& manager, std::string service, const upstream::ClusterConfig& cluster)
       : manager_(manager),
         service_(std::move(service)),
-        stats_(manager.stats_,
-               stats::cluster_prefix(cluster.alt_stat_name.empty() ? cluster.name : cluster.alt_stat_name)) {}
+        stats_(manager.stats_.group<stats::ClusterSchema>(prefix_of(cluster)),
+               manager.stats_.group<stats::EdsSchema>(prefix_of(cluster)), manager.stats_.main_index()) {}
 
   void start(const ConfigSource& source) {
     xds::SubscribeOptions options;
     options.type_url = xds::kEndpointType;
     options.names = {service_};
-    options.initial_fetch_timeout_ms = source.initial_fetch_timeout_ms;
     options.observer = &stats_;
+    options.initial_fetch_timeout_ms = source.initial_fetch_timeout_ms;
     subscription_ = manager_.sources_.of(source).subscribe(options, *this);
   }
 
@@ -72,14 +76,15 @@ class ClusterManager::EdsWatch final : public xds::ResourceConsumer {
  private:
   ClusterManager& manager_;
   std::string service_;
-  EdsStats stats_;
+  xds::EdsStats stats_;
   std::optional<upstream::LoadAssignment> last_;
   std::string version_;
   std::unique_ptr<xds::Subscription> subscription_;
 };
 
 ClusterManager::ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, WorkerContext& main,
-                               stats::Store& stats, xds::translate::Context& context, XdsSources& sources)
+                               stats::Store& stats, xds::translate::Context& context,
+                               xds::ConfigSources& sources)
     : publisher_(publisher),
       main_clusters_(main_clusters),
       main_(main),

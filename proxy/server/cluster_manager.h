@@ -14,13 +14,13 @@
 #include "api/cluster.pb.h"
 #include "proxy/base/clock.h"
 #include "proxy/server/publisher.h"
-#include "proxy/server/subscription_stats.h"
-#include "proxy/server/xds_sources.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/cluster_shared.h"
 #include "proxy/upstream/dns/dns_cluster.h"
 #include "proxy/upstream/dns/dns_resolver.h"
+#include "xds/config_sources.h"
 #include "xds/subscription.h"
+#include "xds/subscription_stats.h"
 #include "xds/translate/context.h"
 
 namespace remora::server {
@@ -40,7 +40,8 @@ struct ManagedCluster {
 
 class ClusterManager final : public xds::ResourceConsumer {
  public:
-  ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, WorkerContext& main, stats::Store& stats, xds::translate::Context& context, XdsSources& sources);
+  ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, WorkerContext& main, stats::Store& stats, xds::translate::Context& context,
+                 xds::ConfigSources& sources);
   ~ClusterManager();
 
   /// A cluster of the bootstrap. Fails on a duplicate name.
@@ -88,7 +89,7 @@ class ClusterManager final : public xds::ResourceConsumer {
   stats::Store& stats_;
   std::shared_ptr<stats::Group<stats::ClusterManagerSchema>> counts_;
   xds::translate::Context& context_;
-  XdsSources& sources_;
+  xds::ConfigSources& sources_;
   std::map<std::string, std::unique_ptr<ManagedCluster>> active_;
   std::map<std::string, std::unique_ptr<ManagedCluster>> warming_;
   std::map<std::string, std::unique_ptr<EdsWatch>> eds_;  // by EDS service name

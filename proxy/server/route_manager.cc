@@ -67,7 +67,7 @@ class RouteManager::Watch final : public xds::ResourceConsumer {
 };
 
 RouteManager::RouteManager(Publisher& publisher, ClusterManager& clusters, xds::translate::Context& context,
-                           XdsSources& sources)
+                           xds::ConfigSources& sources)
     : publisher_(publisher), clusters_(clusters), context_(context), sources_(sources) {}
 
 RouteManager::~RouteManager() = default;

@@ -14,7 +14,7 @@
 #include "proxy/router/route_table.h"
 #include "proxy/server/cluster_manager.h"
 #include "proxy/server/publisher.h"
-#include "proxy/server/xds_sources.h"
+#include "xds/config_sources.h"
 #include "xds/translate/context.h"
 
 namespace remora::server {
@@ -29,7 +29,7 @@ class RouteManager {
     bool settled = false;  // came, or is known not to come in time: nobody waits for it any more
   };
 
-  RouteManager(Publisher& publisher, ClusterManager& clusters, xds::translate::Context& context, XdsSources& sources);
+  RouteManager(Publisher& publisher, ClusterManager& clusters, xds::translate::Context& context, xds::ConfigSources& sources);
   ~RouteManager();
 
   /// Wants these route configurations and no others; starts and ends subscriptions accordingly.
@@ -46,7 +46,7 @@ class RouteManager {
   Publisher& publisher_;
   ClusterManager& clusters_;
   xds::translate::Context& context_;
-  XdsSources& sources_;
+  xds::ConfigSources& sources_;
   std::map<std::string, std::unique_ptr<Watch>> watches_;
   std::function<void()> on_settled_;
 };

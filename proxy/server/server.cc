@@ -9,6 +9,7 @@
 #include "proxy/base/log.h"
 #include "proxy/server/admin_endpoints.h"
 #include "proxy/stats/names.h"
+#include "xds/node.h"
 
 namespace remora::server {
 namespace {
@@ -41,6 +42,17 @@ absl::Status set_up_logging(const Options& options, const std::string& bootstrap
 
 uint32_t concurrency_of(const Options& options) {
   return options.concurrency != 0 ? options.concurrency : granted_cpus();
+}
+
+std::vector<xds::ExtensionName> extension_names(const FilterRegistries& registries) {
+  std::vector<xds::ExtensionName> names;
+  auto add = [&](const auto& registry, const char* category) {
+    for (std::string_view type : registry.types()) names.push_back({std::string(type), category, {std::string(type)}});
+  };
+  add(registries.http, "envoy.filters.http");
+  add(registries.network, "envoy.filters.network");
+  add(registries.listener, "envoy.filters.listener");
+  return names;
 }
 
 uint64_t random_seed() {
@@ -88,7 +100,7 @@ Server::Server(const Options& options, const FilterRegistries& registries, xds::
       lifecycle_{wall_now_ns(), monotonic_now_ms()},
       stats_(std::move(stats)),
       server_stats_(*stats_, lifecycle_, connections_),
-      access_log_sinks_(options_.file_flush_interval_ms),
+      access_log_sinks_(options_.file_flush_interval_ms, stats_->workers() + 1),
       static_context_{*stats_, registries_, static_policy(options_),
                       [this](std::string place) { unknown_.report(place, [this] { server_stats_.count_unknown(false); }); },
                       bootstrap_.node, &bootstrap_.runtime, &access_log_sinks_, ""},
@@ -97,9 +109,10 @@ Server::Server(const Options& options, const FilterRegistries& registries, xds::
                        bootstrap_.node, &bootstrap_.runtime, &access_log_sinks_, ""},
       main_context_(loop_, stats_->main_index(), random_seed()),
       main_clusters_(main_context_),
-      hub_(main_context_, *stats_, bootstrap_),
-      clusters_(*this, main_clusters_, main_context_, *stats_, dynamic_context_, hub_),
-      routes_(*this, clusters_, dynamic_context_, hub_),
+      sources_(main_context_, xds::make_node(bootstrap_.proto.node(), extension_names(registries_)),
+               stats_->group<stats::ControlPlaneSchema>(stats::kControlPlanePrefix)),
+      clusters_(*this, main_clusters_, main_context_, *stats_, dynamic_context_, sources_),
+      routes_(*this, clusters_, dynamic_context_, sources_),
       listeners_(*this, routes_, loop_, *stats_, dynamic_context_, options_.drain_time_s * 1000),
       signals_(loop_, [this](int number) { on_signal(number); }),
       flush_timer_(loop_.timers(), Timer::bind<&Server::on_flush_timer, Server>(), this),
@@ -112,6 +125,7 @@ Server::Server(const Options& options, const FilterRegistries& registries, xds::
           },
           this) {
   main_context_.set_clusters(main_clusters_);
+  if (bootstrap_.ads) sources_.set_ads(*bootstrap_.ads);
   if (bootstrap_.max_active_downstream_connections) connections_.set_max(*bootstrap_.max_active_downstream_connections);
 }
 
@@ -179,28 +193,30 @@ int Server::run() {
   return 0;
 }
 
+std::unique_ptr<xds::Subscription> Server::subscribe_all(std::string_view type_url, const ConfigSource& source,
+                                                         std::string_view prefix, xds::ResourceConsumer& consumer,
+                                                         std::unique_ptr<xds::SubscriptionStats>* stats) {
+  *stats = std::make_unique<xds::SubscriptionStats>(stats_->group<stats::SubscriptionSchema>(prefix),
+                                                    stats_->main_index());
+  xds::SubscribeOptions options;
+  options.type_url = type_url;
+  options.wildcard = true;
+  options.observer = stats->get();
+  options.initial_fetch_timeout_ms = source.initial_fetch_timeout_ms;
+  return sources_.of(source).subscribe(options, consumer);
+}
+
 void Server::subscribe_clusters() {
   if (bootstrap_.cds) {
-    cds_stats_ = std::make_unique<SubscriptionStats>(*stats_, stats::kCdsPrefix);
-    xds::SubscribeOptions subscribe;
-    subscribe.type_url = xds::kClusterType;
-    subscribe.wildcard = true;
-    subscribe.initial_fetch_timeout_ms = bootstrap_.cds->initial_fetch_timeout_ms;
-    subscribe.observer = cds_stats_.get();
-    cds_ = hub_.of(*bootstrap_.cds).subscribe(subscribe, clusters_);
+    cds_ = subscribe_all(xds::kClusterType, *bootstrap_.cds, stats::kCdsPrefix, clusters_, &cds_stats_);
   }
   clusters_.when_initialized(bootstrap_.cds.has_value(), [this] { subscribe_listeners(); });
+  sources_.start_ads();
 }
 
 void Server::subscribe_listeners() {
   if (bootstrap_.lds) {
-    lds_stats_ = std::make_unique<SubscriptionStats>(*stats_, stats::kLdsPrefix);
-    xds::SubscribeOptions subscribe;
-    subscribe.type_url = xds::kListenerType;
-    subscribe.wildcard = true;
-    subscribe.initial_fetch_timeout_ms = bootstrap_.lds->initial_fetch_timeout_ms;
-    subscribe.observer = lds_stats_.get();
-    lds_ = hub_.of(*bootstrap_.lds).subscribe(subscribe, listeners_);
+    lds_ = subscribe_all(xds::kListenerType, *bootstrap_.lds, stats::kLdsPrefix, listeners_, &lds_stats_);
   }
   listeners_.when_initialized(bootstrap_.lds.has_value(), [this] { on_initialized(); });
 }

@@ -22,11 +22,11 @@
 #include "proxy/server/route_manager.h"
 #include "proxy/server/server_stats.h"
 #include "proxy/server/signals.h"
-#include "proxy/server/subscription_stats.h"
 #include "proxy/server/unknown_fields.h"
 #include "proxy/server/worker.h"
-#include "proxy/server/xds_hub.h"
-#include "proxy/telemetry/access_log.h"
+#include "proxy/telemetry/log_sink.h"
+#include "xds/config_sources.h"
+#include "xds/subscription_stats.h"
 #include "xds/translate/bootstrap.h"
 
 namespace remora::server {
@@ -48,6 +48,10 @@ class Server final : private Publisher {
   void make_workers();
   absl::Status add_static_resources();
   absl::Status open_admin();
+  /// Everything there is of a type; `prefix`: of its statistics.
+  std::unique_ptr<xds::Subscription> subscribe_all(std::string_view type_url, const ConfigSource& source,
+                                                   std::string_view prefix, xds::ResourceConsumer& consumer,
+                                                   std::unique_ptr<xds::SubscriptionStats>* stats);
   void subscribe_clusters();
   void subscribe_listeners();
   void on_initialized();
@@ -85,11 +89,11 @@ class Server final : private Publisher {
   upstream::ClusterMap main_clusters_;
   std::vector<std::unique_ptr<Worker>> workers_;
 
-  XdsHub hub_;
+  xds::ConfigSources sources_;
   ClusterManager clusters_;
   RouteManager routes_;
   ListenerManager listeners_;
-  std::unique_ptr<SubscriptionStats> cds_stats_, lds_stats_;
+  std::unique_ptr<xds::SubscriptionStats> cds_stats_, lds_stats_;
   std::unique_ptr<xds::Subscription> cds_, lds_;
   Admin admin_;
   std::unique_ptr<AdminListener> admin_listener_;
