@@ -209,6 +209,10 @@ absl::Status compile_time(std::string_view argument, Arguments& out) {
   return absl::OkStatus();
 }
 
+absl::Status compile_local_time(std::string_view argument, Arguments& out) {
+  return compile_time(argument.empty() ? kDefaultLocalTimeFormat : argument, out);
+}
+
 absl::Status compile_environment(std::string_view argument, Arguments& out) {
   const char* value = std::getenv(std::string(argument).c_str());
   out.text = value == nullptr ? "-" : value;
@@ -322,10 +326,10 @@ const Address& client_of(const StreamInfo& info) {
 const Entry kEntries[] = {
     {"START_TIME", Type::String, start_time<Zone::Utc>, Takes::OptionalArgument, compile_time},
     {"START_TIME_LOCAL", Type::String, start_time<Zone::Local>, Takes::OptionalArgument,
-     compile_time},
+     compile_local_time},
     {"EMIT_TIME", Type::String, emit_time<Zone::Utc>, Takes::OptionalArgument, compile_time},
     {"EMIT_TIME_LOCAL", Type::String, emit_time<Zone::Local>, Takes::OptionalArgument,
-     compile_time},
+     compile_local_time},
 
     {"REQ", Type::String, WRITE(append_header(info.request_headers, a, out)), Takes::Argument,
      compile_header},
@@ -347,10 +351,8 @@ const Entry kEntries[] = {
      WRITE(append_one_word(info.response_code_details, out))},
     {"CONNECTION_TERMINATION_DETAILS", Type::String,
      WRITE(append_one_word(info.connection_termination_details, out))},
-    {"RESPONSE_FLAGS", Type::String,
-     WRITE(info.flags.any() && append_text(info.flags.short_text(), out))},
-    {"RESPONSE_FLAGS_LONG", Type::String,
-     WRITE(info.flags.any() && append_text(info.flags.long_text(), out))},
+    {"RESPONSE_FLAGS", Type::String, WRITE(append_text(info.flags.short_text(), out))},
+    {"RESPONSE_FLAGS_LONG", Type::String, WRITE(append_text(info.flags.long_text(), out))},
     {"GRPC_STATUS", Type::String, grpc_status, Takes::OptionalArgument, compile_grpc},
     {"GRPC_STATUS_NUMBER", Type::Number, grpc_status, Takes::Nothing, compile_grpc_number},
 
@@ -376,7 +378,7 @@ const Entry kEntries[] = {
     ADDRESS("UPSTREAM_LOCAL", "", info.upstream_local),
     {"UPSTREAM_REQUEST_ATTEMPT_COUNT", Type::Number, WRITE(append_number(info.attempt_count, out))},
     {"UPSTREAM_CONNECTION_ID", Type::Number,
-     WRITE(info.upstream_connection_id != 0 && append_number(info.upstream_connection_id, out))},
+     WRITE(append_number(info.upstream_connection_id, out))},
     {"UPSTREAM_TRANSPORT_FAILURE_REASON", Type::String,
      WRITE(append_one_word(info.upstream_transport_failure, out))},
 
