@@ -1,5 +1,5 @@
-// Pools of HTTP/1.1 connections against servers on loopback: who gets which connection, what is counted, and what
-// happens when a connection fails, lies or goes away.
+// Pools of HTTP/1.1 connections against servers on loopback: who gets which connection, what is
+// counted, and what happens when a connection fails, lies or goes away.
 #include "proxy/upstream/http_pool.h"
 
 #include <gmock/gmock.h>
@@ -382,7 +382,9 @@ TEST_F(HttpPoolTest, BytesBehindAnAnswerAreNotTheNextRequestsAnswer) {
   TestRequest first(loop), waiting(loop);
   TestPeer peer = deliver(first);
   waiting.start(cluster(), host());
-  peer.write("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\noneHTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison");
+  peer.write(
+      "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\noneHTTP/1.1 200 OK\r\ncontent-length: "
+      "6\r\n\r\npoison");
   run_until([&] { return first.done(); });
   EXPECT_EQ(first.body, "one");
   run_until([&] { return waiting.sender != nullptr; });
@@ -612,7 +614,8 @@ TEST_F(HttpPoolTest, TearingDownWithRequestsInFlightGivesAllCountsBack) {
   EXPECT_EQ(busy.reset_reason, http::ResetReason::ConnectionClosed);
   waiting.pending.reset();
   settle();
-  for (Resource resource : {Resource::Connections, Resource::Pending, Resource::Requests, Resource::Pools}) {
+  for (Resource resource :
+       {Resource::Connections, Resource::Pending, Resource::Requests, Resource::Pools}) {
     EXPECT_EQ(in_use(resource), 0u) << static_cast<int>(resource);
   }
   EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 0u);

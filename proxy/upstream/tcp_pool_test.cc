@@ -162,7 +162,8 @@ TEST_F(TcpPoolTest, FinishingSendsWhatIsBufferedAfterItsUserHasGone) {
   });
   EXPECT_EQ(received, text.size() + 3);
   EXPECT_EQ(tail, "end");
-  EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 1u) << "it is still open until the server closes too";
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 1u)
+      << "it is still open until the server closes too";
   peer.close();
   run_until([&] { return stat(ClusterStat::upstream_cx_active) == 0; });
   EXPECT_EQ(stat(ClusterStat::upstream_cx_tx_bytes_total), text.size() + 3);

@@ -168,7 +168,8 @@ void TcpUpstream::give_back(CloseCause cause) {
   } else if (cause != CloseCause::LocalClose) {
     cluster.count_connect_failure(*host_, cause);
   }
-  cluster.count_connection_closed(*host_, Priority::Default, caused_by_peer(cause), false, created_us_);
+  cluster.count_connection_closed(*host_, Priority::Default, caused_by_peer(cause), false,
+                                  created_us_);
   cluster.maybe_finished();
 }
 

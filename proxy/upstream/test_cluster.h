@@ -1,5 +1,5 @@
-// For tests of pools and clusters: a worker with a cluster map and statistics, and requests that remember what they
-// were told.
+// For tests of pools and clusters: a worker with a cluster map and statistics, and requests that
+// remember what they were told.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -106,7 +106,9 @@ class ClusterTestBase : public ::testing::Test {
   ~ClusterTestBase() override { loop.run_once(0); }
 
   /// Makes or updates the cluster "test" with `config`.
-  Cluster& apply(std::vector<EndpointConfig> endpoints) { return apply_sets({locality(std::move(endpoints))}); }
+  Cluster& apply(std::vector<EndpointConfig> endpoints) {
+    return apply_sets({locality(std::move(endpoints))});
+  }
   Cluster& apply_sets(std::vector<LocalityEndpoints> localities) {
     hosts = make_host_set(assignment(std::move(localities)), hosts.get(), host_identity_of(config));
     if (shared == nullptr) shared = std::make_shared<ClusterShared>(config, *store);
@@ -114,7 +116,8 @@ class ClusterTestBase : public ::testing::Test {
     return *map->find("test");
   }
   void update_hosts(std::vector<EndpointConfig> endpoints) {
-    hosts = make_host_set(assignment({locality(std::move(endpoints))}), hosts.get(), host_identity_of(config));
+    hosts = make_host_set(assignment({locality(std::move(endpoints))}), hosts.get(),
+                          host_identity_of(config));
     map->update_hosts("test", hosts);
   }
   Cluster& cluster() { return *map->find("test"); }
@@ -149,7 +152,9 @@ class ClusterTestBase : public ::testing::Test {
     EXPECT_EQ(request.body, "ok");
   }
 
-  uint64_t stat(stats::ClusterStat which) { return shared->stats().at(worker.index()).value(which); }
+  uint64_t stat(stats::ClusterStat which) {
+    return shared->stats().at(worker.index()).value(which);
+  }
   uint32_t in_use(Resource resource, Priority priority = Priority::Default) {
     return shared->counts(priority).used(resource);
   }

@@ -1,5 +1,6 @@
-// A TCP server on loopback for tests, driven by hand: the test accepts, reads and writes. Its calls wait for at most
-// kPatienceMs. Same thread as the code under test: whatever the loop should do first must have run.
+// A TCP server on loopback for tests, driven by hand: the test accepts, reads and writes. Its calls
+// wait for at most kPatienceMs. Same thread as the code under test: whatever the loop should do
+// first must have run.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -46,18 +47,20 @@ class TestPeer {
   }
   std::string read_head() { return read_until("\r\n\r\n"); }
   void write(std::string_view text) {
-    EXPECT_EQ(::send(socket_.fd(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+    EXPECT_EQ(::send(socket_.fd(), text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
   }
   /// Answers 200 with `body`.
   void answer(std::string_view body, std::string_view more_headers = {}) {
-    write("HTTP/1.1 200 OK\r\ncontent-length: " + std::to_string(body.size()) + "\r\n" + std::string(more_headers) +
-          "\r\n" + std::string(body));
+    write("HTTP/1.1 200 OK\r\ncontent-length: " + std::to_string(body.size()) + "\r\n" +
+          std::string(more_headers) + "\r\n" + std::string(body));
   }
   /// Whether the other side has closed (FIN or RST), nothing being left to read.
   int fd() const { return socket_.fd(); }
   bool ended() {
     char byte;
-    return wait_readable(socket_.fd(), 0) && ::recv(socket_.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+    return wait_readable(socket_.fd(), 0) &&
+           ::recv(socket_.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
   }
   void end_sending() { ::shutdown(socket_.fd(), SHUT_WR); }
   void close() { socket_.close(); }
@@ -72,7 +75,8 @@ class TestPeer {
 
 class TestServer {
  public:
-  explicit TestServer(int backlog = 128) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit TestServer(int backlog = 128)
+      : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in any = {};
     any.sin_family = AF_INET;
     any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
