@@ -33,7 +33,10 @@ ClientCodec::ClientCodec(Connection& connection, http::ClientCodecHandler& handl
       options_(options),
       parser_(HeadParser::Kind::Response, options.limits),
       scratch_(connection.loop().blocks()),
-      held_(connection.loop().blocks()) {}
+      held_(connection.loop().blocks()) {
+  // The longest line waits in the read buffer until it is whole.
+  connection.set_min_read_limit(options.limits.max_bytes + Block::kBytes);
+}
 
 http::StreamSender& ClientCodec::new_stream(http::StreamReceiver& response) {
   receiver_ = &response;

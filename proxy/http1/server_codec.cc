@@ -30,7 +30,10 @@ ServerCodec::ServerCodec(Connection& connection, http::ServerCodecHandler& handl
       handler_(handler),
       options_(options),
       parser_(HeadParser::Kind::Request, options.limits),
-      scratch_(connection.loop().blocks()) {}
+      scratch_(connection.loop().blocks()) {
+  // The longest line waits in the read buffer until it is whole.
+  connection.set_min_read_limit(options.limits.max_bytes + Block::kBytes);
+}
 
 bool ServerCodec::dispatch(Buffer& data, bool end_stream) {
   if (end_stream) peer_ended_ = true;
@@ -74,6 +77,10 @@ void ServerCodec::wait_for_room() {
 }
 
 ServerCodec::Step ServerCodec::begin_request(Buffer& data) {
+  if (connection_.closing()) {
+    reading_ = Reading::Discard;  // closed from above while requests were waiting
+    return Step::Again;
+  }
   // RFC 9112 section 2.2: blank lines in front of a request line are skipped.
   char two[2];
   while (data.size() >= 2) {
