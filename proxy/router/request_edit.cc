@@ -126,6 +126,8 @@ void edit_response(const RouteDecision& decision, HeaderMap& response) {
 
 void rewrite_host(const ClusterAction& action, std::string_view host, HeaderMap& request) {
   std::string_view old = request.authority();
+  if (old == host) return;
+  request.set(HeaderId::XEnvoyOriginalHost, old);
   if (action.append_x_forwarded_host && !old.empty()) {
     std::string_view forwarded = request.get(HeaderId::XForwardedHost);
     size_t last = forwarded.rfind(',');

@@ -1,0 +1,165 @@
+#include "proxy/router/request_edit.h"
+
+#include <gtest/gtest.h>
+#include <re2/re2.h>
+
+namespace remora::router {
+namespace {
+
+class RequestEditTest : public testing::Test {
+ protected:
+  RequestEditTest() : request_(arena_) {
+    request_.add(http::HeaderId::Method, "GET");
+    request_.add(http::HeaderId::Scheme, "http");
+    request_.add(http::HeaderId::Authority, "a.com:8080");
+    request_.add(http::HeaderId::Path, "/old/x?q=1");
+    request_.add(http::HeaderId::XForwardedProto, "http");
+    route_.match.path = "/old";
+    route_.action = ClusterAction();
+  }
+  static HeaderEdit edit(std::string name, std::string value,
+                         HeaderEdit::Action action = HeaderEdit::Action::AppendOrAdd) {
+    HeaderEdit out;
+    out.id = http::header_id_of(name);
+    out.name = std::move(name);
+    out.value = std::move(value);
+    out.action = action;
+    return out;
+  }
+  ClusterAction& action() { return std::get<ClusterAction>(route_.action); }
+  /// Edits the request as the only route of a table would.
+  void edit_all() {
+    RouteTable::Input input = std::move(input_);
+    vhost_.domains = {"*"};
+    vhost_.routes = {route_};
+    input.hosts = {vhost_};
+    tables_.push_back(*RouteTable::build(std::move(input)));
+    edit_request(tables_.back()->decide(request_, 0), request_, EnvoyHeaders::Insert);
+  }
+  std::string value(std::string_view name) {
+    const http::HeaderEntry* entry = request_.find(name);
+    return entry != nullptr ? std::string(entry->value) : "(none)";
+  }
+
+  BlockPool pool_;
+  Arena arena_{pool_};
+  http::HeaderMap request_;
+  Route route_;
+  VirtualHost vhost_;
+  RouteTable::Input input_;
+  std::vector<std::shared_ptr<const RouteTable>> tables_;  // the request refers into them
+};
+
+TEST_F(RequestEditTest, RemovalsComeBeforeAdditions) {
+  request_.add("x-a", "client");
+  HeaderEdits edits;
+  edits.add.push_back(edit("x-a", "proxy"));
+  edits.remove.push_back("x-a");
+  apply(edits, request_);
+  EXPECT_EQ(value("x-a"), "proxy");
+}
+
+TEST_F(RequestEditTest, EachActionDoesWhatItSays) {
+  using Action = HeaderEdit::Action;
+  request_.add("x-there", "old");
+  const HeaderEdits careful = {
+      {edit("x-there", "add", Action::AddIfAbsent), edit("x-new", "add", Action::AddIfAbsent),
+       edit("x-not-there", "over", Action::OverwriteIfExists)},
+      {}};
+  apply(careful, request_);
+  EXPECT_EQ(value("x-there"), "old");
+  EXPECT_EQ(value("x-new"), "add");
+  EXPECT_EQ(value("x-not-there"), "(none)");
+  const HeaderEdits over = {{edit("x-there", "new", Action::OverwriteOrAdd)}, {}};
+  apply(over, request_);
+  EXPECT_EQ(*request_.joined("x-there"), "new");
+  const HeaderEdits more = {{edit("x-there", "more")}, {}};
+  apply(more, request_);
+  EXPECT_EQ(*request_.joined("x-there"), "new,more");
+}
+
+TEST_F(RequestEditTest, EmptyValuesAreSkippedUnlessKept) {
+  HeaderEdits edits;
+  edits.add = {edit("x-empty", ""), edit("x-kept", "")};
+  edits.add[1].keep_empty = true;
+  apply(edits, request_);
+  EXPECT_EQ(value("x-empty"), "(none)");
+  EXPECT_EQ(value("x-kept"), "");
+}
+
+TEST_F(RequestEditTest, TheTableHasTheLastWordUnlessTheMostSpecificWins) {
+  const auto over = HeaderEdit::Action::OverwriteOrAdd;
+  route_.request_edits.add = {edit("x-level", "route", over)};
+  vhost_.request_edits.add = {edit("x-level", "vhost", over)};
+  input_.request_edits.add = {edit("x-level", "table", over)};
+  RouteTable::Input again = input_;
+  edit_all();
+  EXPECT_EQ(value("x-level"), "table");
+  input_ = again;
+  input_.most_specific_header_mutations_wins = true;
+  edit_all();
+  EXPECT_EQ(value("x-level"), "route");
+}
+
+TEST_F(RequestEditTest, APrefixIsRewrittenAndTheOldPathKept) {
+  action().prefix_rewrite = "/new";
+  action().has_prefix_rewrite = true;
+  edit_all();
+  EXPECT_EQ(request_.path(), "/new/x?q=1");
+  EXPECT_EQ(value("x-envoy-original-path"), "/old/x?q=1");
+}
+
+TEST_F(RequestEditTest, ARegexRewriteLeavesTheQueryAlone) {
+  action().regex_rewrite = std::make_shared<re2::RE2>("^/old/(.*)$");
+  action().regex_substitution = "/v2/\\1/end";
+  edit_all();
+  EXPECT_EQ(request_.path(), "/v2/x/end?q=1");
+}
+
+TEST_F(RequestEditTest, AHostIsRewrittenAndForwarded) {
+  action().host_rewrite_literal = "b.com";
+  action().append_x_forwarded_host = true;
+  edit_all();
+  EXPECT_EQ(request_.authority(), "b.com");
+  EXPECT_EQ(value("x-forwarded-host"), "a.com:8080");
+  EXPECT_EQ(value("x-envoy-original-host"), "a.com:8080");
+}
+
+TEST_F(RequestEditTest, AHostMayComeFromAHeader) {
+  action().host_rewrite_header = "x-host";
+  request_.add("x-host", "c.com");
+  edit_all();
+  EXPECT_EQ(request_.authority(), "c.com");
+}
+
+TEST_F(RequestEditTest, RedirectsKeepWhatTheyDoNotName) {
+  RedirectAction redirect;
+  redirect.https = true;
+  EXPECT_EQ(redirect_location(redirect, request_), "https://a.com:8080/old/x?q=1");
+  redirect.port = 8443;
+  EXPECT_EQ(redirect_location(redirect, request_), "https://a.com:8443/old/x?q=1");
+  redirect.host = "b.com";
+  redirect.strip_query = true;
+  EXPECT_EQ(redirect_location(redirect, request_), "https://b.com:8443/old/x");
+}
+
+TEST_F(RequestEditTest, ADefaultPortGoesWhenTheSchemeChanges) {
+  request_.set(http::HeaderId::Authority, "a.com:80");
+  RedirectAction redirect;
+  EXPECT_EQ(redirect_location(redirect, request_), "http://a.com:80/old/x?q=1");
+  redirect.https = true;
+  EXPECT_EQ(redirect_location(redirect, request_), "https://a.com/old/x?q=1");
+}
+
+TEST_F(RequestEditTest, ARedirectsPathTakesTheQueryAlongUnlessItHasItsOwn) {
+  RedirectAction redirect;
+  redirect.has_path = true;
+  redirect.path = "/p";
+  EXPECT_EQ(redirect_location(redirect, request_), "http://a.com:8080/p?q=1");
+  redirect.path = "/p?own";
+  redirect.strip_query = true;
+  EXPECT_EQ(redirect_location(redirect, request_), "http://a.com:8080/p?own");
+}
+
+}  // namespace
+}  // namespace remora::router

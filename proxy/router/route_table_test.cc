@@ -1,0 +1,352 @@
+#include "proxy/router/route_table.h"
+
+#include <gtest/gtest.h>
+#include <re2/re2.h>
+
+#include "proxy/base/arena.h"
+#include "proxy/router/route_match.h"
+
+namespace remora::router {
+namespace {
+
+class RouteTableTest : public testing::Test {
+ protected:
+  /// A request for `path` at `host`, with further headers as name, value, name, value...
+  http::HeaderMap& request(std::string_view host, std::string_view path,
+                           std::vector<std::string_view> headers = {}) {
+    auto* map = arena_.make<http::HeaderMap>(arena_);
+    map->add(http::HeaderId::Method, "GET");
+    map->add(http::HeaderId::Authority, host);
+    map->add(http::HeaderId::Path, path);
+    for (size_t i = 0; i + 1 < headers.size(); i += 2) map->add(headers[i], headers[i + 1]);
+    return *map;
+  }
+
+  static Route to(std::string cluster, RouteMatch match) {
+    Route route;
+    route.match = std::move(match);
+    ClusterAction action;
+    action.cluster = std::move(cluster);
+    route.action = std::move(action);
+    return route;
+  }
+  static RouteMatch prefix(std::string path) {
+    RouteMatch match;
+    match.path = std::move(path);
+    return match;
+  }
+  static VirtualHost host(std::string name, std::vector<std::string> domains) {
+    VirtualHost out;
+    out.name = name;
+    out.domains = std::move(domains);
+    out.routes.push_back(to(name, prefix("/")));
+    return out;
+  }
+  static std::shared_ptr<const RouteTable> build(RouteTable::Input input) {
+    auto table = RouteTable::build(std::move(input));
+    EXPECT_TRUE(table.ok()) << table.status();
+    return table.ok() ? *table : nullptr;
+  }
+  /// A table with one virtual host for everything.
+  static std::shared_ptr<const RouteTable> routes(std::vector<Route> routes) {
+    RouteTable::Input input;
+    VirtualHost all = host("all", {"*"});
+    all.routes = std::move(routes);
+    input.hosts.push_back(std::move(all));
+    return build(std::move(input));
+  }
+  std::string cluster(const RouteTable& table, http::HeaderMap& request, uint64_t random = 0) {
+    return std::string(table.decide(request, random).cluster);
+  }
+
+  BlockPool pool_;
+  Arena arena_{pool_};
+};
+
+// -------------------------------------------------------------------------------------------------
+// virtual hosts
+
+class HostTest : public RouteTableTest {
+ protected:
+  HostTest() {
+    RouteTable::Input input;
+    input.hosts.push_back(host("exact", {"www.example.com"}));
+    input.hosts.push_back(host("long-suffix", {"*.api.example.com"}));
+    input.hosts.push_back(host("suffix", {"*.example.com", "*-test.example.org"}));
+    input.hosts.push_back(host("prefix", {"www.*"}));
+    input.hosts.push_back(host("long-prefix", {"www.other.*"}));
+    input.hosts.push_back(host("default", {"*"}));
+    table_ = build(std::move(input));
+  }
+  std::string of(std::string_view name) { return cluster(*table_, request(name, "/")); }
+  std::shared_ptr<const RouteTable> table_;
+};
+
+TEST_F(HostTest, AnExactDomainBeatsEveryWildcard) { EXPECT_EQ(of("www.example.com"), "exact"); }
+TEST_F(HostTest, DomainsAreCompareWithoutCase) { EXPECT_EQ(of("WWW.Example.COM"), "exact"); }
+TEST_F(HostTest, TheLongestSuffixWildcardWins) {
+  EXPECT_EQ(of("a.api.example.com"), "long-suffix");
+  EXPECT_EQ(of("a.example.com"), "suffix");
+}
+TEST_F(HostTest, ASuffixWildcardMayBeginInsideALabel) {
+  EXPECT_EQ(of("foo-test.example.org"), "suffix");
+}
+TEST_F(HostTest, AWildcardStandsForAtLeastOneCharacter) {
+  EXPECT_EQ(of(".api.example.com"), "suffix");
+  EXPECT_EQ(of(".example.com"), "default");
+}
+TEST_F(HostTest, SuffixWildcardsComeBeforePrefixWildcards) {
+  EXPECT_EQ(of("www.a.example.com"), "suffix");
+}
+TEST_F(HostTest, TheLongestPrefixWildcardWins) {
+  EXPECT_EQ(of("www.other.net"), "long-prefix");
+  EXPECT_EQ(of("www.net"), "prefix");
+}
+TEST_F(HostTest, AnythingElseGoesToTheDefault) { EXPECT_EQ(of("elsewhere.net"), "default"); }
+TEST_F(HostTest, APortIsPartOfTheNameUnlessIgnored) {
+  EXPECT_EQ(of("a.example.com:80"), "default");
+}
+
+TEST_F(RouteTableTest, ThePortOfTheHostCanBeIgnored) {
+  RouteTable::Input input;
+  input.ignore_port_in_host_matching = true;
+  input.hosts.push_back(host("name", {"a.com"}));
+  input.hosts.push_back(host("v6", {"[::1]"}));
+  auto table = build(std::move(input));
+  EXPECT_EQ(cluster(*table, request("a.com:8080", "/")), "name");
+  EXPECT_EQ(cluster(*table, request("[::1]:8080", "/")), "v6");
+  EXPECT_EQ(cluster(*table, request("[::1]", "/")), "v6");
+  EXPECT_EQ(cluster(*table, request("a.com:x", "/")), "");
+}
+
+TEST_F(RouteTableTest, AHostThatNobodyServesHasNoRouteAndTheReasonSaysSo) {
+  RouteTable::Input input;
+  input.hosts.push_back(host("name", {"a.com"}));
+  auto table = build(std::move(input));
+  RouteDecision decision = table->decide(request("b.com", "/"), 0);
+  EXPECT_EQ(decision.route, nullptr);
+  EXPECT_EQ(decision.reason, RouteDecision::Reason::NoVirtualHost);
+}
+
+TEST_F(RouteTableTest, ADomainMayStandOnlyOnce) {
+  for (std::string domain : {"a.com", "*", "*.a.com", "a.*"}) {
+    RouteTable::Input input;
+    input.hosts.push_back(host("one", {domain}));
+    input.hosts.push_back(host("two", {domain}));
+    auto table = RouteTable::build(std::move(input));
+    ASSERT_FALSE(table.ok()) << domain;
+    EXPECT_TRUE(table.status().message().find("virtual_hosts[1].domains") !=
+                absl::string_view::npos)
+        << table.status();
+  }
+}
+
+// -------------------------------------------------------------------------------------------------------
+// paths
+
+TEST_F(RouteTableTest, TheFirstRouteThatMatchesIsTaken) {
+  auto table = routes({to("a", prefix("/a")), to("b", prefix("/a/b")), to("rest", prefix("/"))});
+  EXPECT_EQ(cluster(*table, request("x", "/a/b")), "a");
+  EXPECT_EQ(cluster(*table, request("x", "/c")), "rest");
+}
+
+TEST_F(RouteTableTest, QueryAndFragmentAreNoPartOfThePath) {
+  RouteMatch exact;
+  exact.kind = RouteMatch::Kind::Path;
+  exact.path = "/exact";
+  auto table = routes({to("exact", exact), to("query", prefix("/x?y"))});
+  EXPECT_EQ(cluster(*table, request("x", "/exact?a=b")), "exact");
+  EXPECT_EQ(cluster(*table, request("x", "/exact/more")), "");
+  EXPECT_EQ(cluster(*table, request("x", "/x?y")), "");
+}
+
+TEST_F(RouteTableTest, CaseOfPathsCanBeIgnored) {
+  RouteMatch match = prefix("/Admin");
+  match.case_sensitive = false;
+  auto table = routes({to("admin", match)});
+  EXPECT_EQ(cluster(*table, request("x", "/aDMIN/x")), "admin");
+}
+
+TEST_F(RouteTableTest, APathSeparatedPrefixEndsAtASlash) {
+  RouteMatch match;
+  match.kind = RouteMatch::Kind::PathSeparatedPrefix;
+  match.path = "/api";
+  auto table = routes({to("api", match)});
+  EXPECT_EQ(cluster(*table, request("x", "/api")), "api");
+  EXPECT_EQ(cluster(*table, request("x", "/api/v1")), "api");
+  EXPECT_EQ(cluster(*table, request("x", "/api?x")), "api");
+  EXPECT_EQ(cluster(*table, request("x", "/apis")), "");
+}
+
+TEST_F(RouteTableTest, ARegularExpressionMatchesTheWholePath) {
+  RouteMatch match;
+  match.kind = RouteMatch::Kind::Regex;
+  match.regex = std::make_shared<re2::RE2>("/b[0-9]+");
+  auto table = routes({to("regex", match)});
+  EXPECT_EQ(cluster(*table, request("x", "/b12?q")), "regex");
+  EXPECT_EQ(cluster(*table, request("x", "/b12/x")), "");
+  EXPECT_EQ(cluster(*table, request("x", "/a/b12")), "");
+}
+
+TEST_F(RouteTableTest, ConnectGoesOnlyWhereItIsAskedFor) {
+  RouteMatch connect;
+  connect.kind = RouteMatch::Kind::Connect;
+  auto table = routes({to("any", prefix("/")), to("connect", connect)});
+  auto* headers = arena_.make<http::HeaderMap>(arena_);
+  headers->add(http::HeaderId::Method, "CONNECT");
+  headers->add(http::HeaderId::Authority, "x:80");
+  EXPECT_EQ(cluster(*table, *headers), "connect");
+  EXPECT_EQ(cluster(*table, request("x", "/")), "any");
+}
+
+// -------------------------------------------------------------------------------------------
+// headers and query
+
+HeaderMatch header(std::string name, HeaderMatch::Kind kind) {
+  HeaderMatch match;
+  match.name = std::move(name);
+  match.kind = kind;
+  return match;
+}
+
+class HeaderMatchTest : public RouteTableTest {
+ protected:
+  bool matches(const HeaderMatch& match, std::vector<std::string_view> headers) {
+    return match.matches(request("x", "/", std::move(headers)));
+  }
+  static HeaderMatch text(StringMatch::Kind kind, std::string text) {
+    HeaderMatch match = header("x-a", HeaderMatch::Kind::String);
+    match.string.kind = kind;
+    match.string.text = std::move(text);
+    return match;
+  }
+};
+
+TEST_F(HeaderMatchTest, PresenceAndAbsence) {
+  HeaderMatch match = header("x-a", HeaderMatch::Kind::Present);
+  EXPECT_TRUE(matches(match, {"x-a", ""}));
+  EXPECT_FALSE(matches(match, {}));
+  match.present = false;
+  EXPECT_TRUE(matches(match, {}));
+  match.invert = true;
+  EXPECT_FALSE(matches(match, {}));
+}
+TEST_F(HeaderMatchTest, StringsOfEveryKind) {
+  EXPECT_TRUE(matches(text(StringMatch::Kind::Exact, "abc"), {"x-a", "abc"}));
+  EXPECT_FALSE(matches(text(StringMatch::Kind::Exact, "abc"), {"x-a", "ABC"}));
+  EXPECT_TRUE(matches(text(StringMatch::Kind::Prefix, "ab"), {"x-a", "abc"}));
+  EXPECT_TRUE(matches(text(StringMatch::Kind::Suffix, "bc"), {"x-a", "abc"}));
+  EXPECT_FALSE(matches(text(StringMatch::Kind::Suffix, "xabc"), {"x-a", "abc"}));
+  EXPECT_TRUE(matches(text(StringMatch::Kind::Contains, "b"), {"x-a", "abc"}));
+  HeaderMatch any_case = text(StringMatch::Kind::Contains, "b");
+  any_case.string.ignore_case = true;
+  EXPECT_TRUE(matches(any_case, {"x-a", "ABC"}));
+}
+TEST_F(HeaderMatchTest, ANumberLiesInAHalfOpenRange) {
+  HeaderMatch match = header("x-a", HeaderMatch::Kind::Range);
+  match.range_start = -5;
+  match.range_end = 10;
+  EXPECT_TRUE(matches(match, {"x-a", "-5"}));
+  EXPECT_FALSE(matches(match, {"x-a", "10"}));
+  EXPECT_FALSE(matches(match, {"x-a", "5x"}));
+}
+TEST_F(HeaderMatchTest, AHeaderSentTwiceIsOneValue) {
+  EXPECT_TRUE(matches(text(StringMatch::Kind::Exact, "a,b"), {"x-a", "a", "x-a", "b"}));
+  EXPECT_FALSE(matches(text(StringMatch::Kind::Exact, "a"), {"x-a", "a", "x-a", "b"}));
+}
+TEST_F(HeaderMatchTest, AnAbsentHeaderMatchesNoConditionOnItsValueNotEvenANegatedOne) {
+  HeaderMatch match = text(StringMatch::Kind::Exact, "abc");
+  match.invert = true;
+  EXPECT_FALSE(matches(match, {}));
+  EXPECT_TRUE(matches(match, {"x-a", "other"}));
+  match.treat_missing_as_empty = true;
+  EXPECT_TRUE(matches(match, {}));
+}
+
+TEST_F(RouteTableTest, AllConditionsOfARouteMustHold) {
+  RouteMatch match = prefix("/");
+  match.headers.push_back(header("x-a", HeaderMatch::Kind::Present));
+  QueryMatch query;
+  query.name = "v";
+  query.string = StringMatch{.kind = StringMatch::Kind::Exact, .text = "2", .regex = nullptr};
+  match.query.push_back(query);
+  auto table = routes({to("both", match)});
+  EXPECT_EQ(cluster(*table, request("x", "/?v=2", {"x-a", "1"})), "both");
+  EXPECT_EQ(cluster(*table, request("x", "/?v=2")), "");
+  EXPECT_EQ(cluster(*table, request("x", "/?v=3", {"x-a", "1"})), "");
+}
+
+TEST_F(RouteTableTest, QueryParametersAreFoundByTheirFirstValueAsWritten) {
+  EXPECT_EQ(query_value("/p?a=1&b=2&a=3", "a"), "1");
+  EXPECT_EQ(query_value("/p?a&b=2", "a"), "");
+  EXPECT_EQ(query_value("/p?ab=1", "a"), std::nullopt);
+  EXPECT_EQ(query_value("/p?a=%20#a=2", "a"), "%20");
+  EXPECT_EQ(query_value("/p", "a"), std::nullopt);
+}
+
+TEST_F(RouteTableTest, GrpcIsKnownByItsContentType) {
+  RouteMatch match = prefix("/");
+  match.grpc_only = true;
+  auto table = routes({to("grpc", match)});
+  EXPECT_EQ(cluster(*table, request("x", "/s/m", {"content-type", "application/grpc"})), "grpc");
+  EXPECT_EQ(cluster(*table, request("x", "/s/m", {"content-type", "application/grpc+proto"})),
+            "grpc");
+  EXPECT_EQ(cluster(*table, request("x", "/s/m", {"content-type", "application/grpc-web"})), "");
+}
+
+// ------------------------------------------------------------------------------------------------------
+// clusters
+
+TEST_F(RouteTableTest, AFractionOfRequestsMatches) {
+  RouteMatch match = prefix("/");
+  match.fraction_per_million = 250'000;
+  auto table = routes({to("some", match), to("others", prefix("/"))});
+  EXPECT_EQ(cluster(*table, request("x", "/"), 249'999), "some");
+  EXPECT_EQ(cluster(*table, request("x", "/"), 250'000), "others");
+}
+
+TEST_F(RouteTableTest, WeightedClustersShareByWeight) {
+  Route route = to("", prefix("/"));
+  ClusterAction action;
+  action.weighted.resize(3);
+  action.weighted[0].name = "one";
+  action.weighted[0].weight = 1;
+  action.weighted[1].name = "none";
+  action.weighted[2].name = "three";
+  action.weighted[2].weight = 3;
+  action.total_weight = 4;
+  route.action = action;
+  auto table = routes({route});
+  EXPECT_EQ(cluster(*table, request("x", "/"), 4), "one");
+  EXPECT_EQ(cluster(*table, request("x", "/"), 5), "three");
+  EXPECT_EQ(cluster(*table, request("x", "/"), 7), "three");
+  EXPECT_EQ(table->clusters(), (std::vector<std::string>{"none", "one", "three"}));
+}
+
+TEST_F(RouteTableTest, AHeaderMayNameTheCluster) {
+  Route route = to("", prefix("/"));
+  ClusterAction action;
+  action.cluster_header = "x-cluster";
+  route.action = action;
+  auto table = routes({route});
+  EXPECT_EQ(cluster(*table, request("x", "/", {"x-cluster", "blue"})), "blue");
+  EXPECT_EQ(cluster(*table, request("x", "/")), "");
+}
+
+TEST_F(RouteTableTest, AHostThatDemandsTlsRedirectsPlainRequests) {
+  RouteTable::Input input;
+  input.hosts.push_back(host("secure", {"*"}));
+  input.hosts[0].require_tls = VirtualHost::RequireTls::ExternalOnly;
+  auto table = build(std::move(input));
+  RouteDecision plain = table->decide(request("x", "/", {"x-forwarded-proto", "http"}), 0);
+  EXPECT_EQ(plain.reason, RouteDecision::Reason::TlsRequired);
+  EXPECT_TRUE(std::get<RedirectAction>(plain.route->action).https);
+  EXPECT_EQ(table->decide(request("x", "/", {"x-forwarded-proto", "https"}), 0).cluster, "secure");
+  EXPECT_EQ(
+      table->decide(request("x", "/", {"x-forwarded-proto", "http", "x-envoy-internal", "true"}), 0)
+          .cluster,
+      "secure");
+}
+
+}  // namespace
+}  // namespace remora::router
