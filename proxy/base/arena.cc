@@ -9,7 +9,7 @@ namespace {
 constexpr size_t kMaxAlign = 16;
 
 char* align_up(char* at, size_t align) {
-  return reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(at) + align - 1) & ~(align - 1));
+  return at + (-reinterpret_cast<uintptr_t>(at) & (align - 1));
 }
 
 }  // namespace

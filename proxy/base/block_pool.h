@@ -14,7 +14,7 @@ class BlockPool;
 /// Header of a block; its bytes follow. `used` is how far bytes have been written: whoever's slice ends
 /// there may append in place, even when other slices share the block.
 struct Block {
-  static constexpr size_t kBytes = 16 * 1024;           // whole allocation, header included
+  static constexpr size_t kBytes = size_t{16} * 1024;           // whole allocation, header included
   BlockPool* pool;
   Block* next_free;
   uint32_t refs;

@@ -142,8 +142,8 @@ void Buffer::drop_head() {
   if (head_ == slices_.size()) {
     slices_.clear();
     head_ = 0;
-  } else if (head_ >= 8 && head_ * 2 >= slices_.size()) {
-    slices_.erase(slices_.begin(), slices_.begin() + head_);
+  } else if (head_ >= 8 && size_t{head_} * 2 >= slices_.size()) {
+    slices_.erase(slices_.begin(), slices_.begin() + static_cast<ptrdiff_t>(head_));
     head_ = 0;
   }
 }

@@ -35,12 +35,12 @@ enum class LogLevel : uint8_t { trace, debug, info, warning, error, critical, of
 // clang-format on
 
 enum class LogComponent : uint8_t {
-#define REMORA_LOG_ENUM(name) name,
+#define REMORA_LOG_ENUM(name) name,  // NOLINT(bugprone-macro-parentheses)
   REMORA_LOG_COMPONENTS(REMORA_LOG_ENUM)
 #undef REMORA_LOG_ENUM
 };
 
-#define REMORA_LOG_COUNT(name) +1
+#define REMORA_LOG_COUNT(name) +1  // NOLINT(bugprone-macro-parentheses)
 inline constexpr size_t kLogComponents = 0 REMORA_LOG_COMPONENTS(REMORA_LOG_COUNT);
 #undef REMORA_LOG_COUNT
 

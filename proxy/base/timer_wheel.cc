@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <utility>
 
 namespace remora {
@@ -40,6 +41,7 @@ void TimerWheel::push(Timer*& head, Timer& timer) {
 }
 
 void TimerWheel::unlink(Timer& timer) {
+  assert(timer.back_ != nullptr);
   *timer.back_ = timer.next_;
   if (timer.next_ != nullptr) timer.next_->back_ = timer.back_;
   timer.next_ = nullptr;
@@ -56,7 +58,7 @@ void TimerWheel::link(Timer& timer, MonotonicMs when) {
   constexpr MonotonicMs kHorizonMask = (MonotonicMs{1} << (kLevels * kSlotBits)) - 1;
   // Beyond the horizon: look again at its end.
   if ((when ^ current_) > kHorizonMask) when = current_ | kHorizonMask;
-  const int highest_bit = std::bit_width((when ^ current_) | 1) - 1;
+  const int highest_bit = static_cast<int>(std::bit_width((when ^ current_) | 1)) - 1;
   const int level = highest_bit / kSlotBits;
   const auto slot = (when >> (level * kSlotBits)) & (kSlots - 1);
   push(slots_[level][slot], timer);

@@ -13,7 +13,7 @@ namespace remora {
 namespace {
 
 /// A connection that has more to read than this lets the others go first.
-constexpr size_t kMaxReadBytesPerTurn = 256 * 1024;
+constexpr size_t kMaxReadBytesPerTurn = size_t{256} * 1024;
 constexpr int kMaxDiscardsPerTurn = 64;
 /// A reset that arrives together with bytes shows no edge of its own; so a connection that has been
 /// quiet for this long is looked at once.

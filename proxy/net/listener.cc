@@ -30,7 +30,7 @@ Listener::Door::Door(Listener& owner, Socket listening)
             FdEvent::bind<&Door::on_ready, Door>(), this) {}
 
 Listener::Listener(ListenerEnvironment& environment, ListenerDirectory& directory,
-                   std::shared_ptr<const ListenerConfig> config, std::vector<Socket> sockets)
+                   const std::shared_ptr<const ListenerConfig>& config, std::vector<Socket> sockets)
     : environment_(environment),
       directory_(directory),
       config_(config),
@@ -165,7 +165,8 @@ void Listener::on_filters_done(AcceptedSocket& accepted) {
 
 const FilterChainConfig* Listener::choose_chain(const ConnectionFacts& facts) const {
   if (const auto index = config_->matcher.find(facts)) return &config_->chains[*index];
-  return config_->default_chain ? &*config_->default_chain : nullptr;
+  const auto& fallback = config_->default_chain;
+  return fallback ? &*fallback : nullptr;
 }
 
 void Listener::connect(Socket socket, ConnectionFacts facts, ConnectionSlot slot) {

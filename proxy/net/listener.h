@@ -44,7 +44,7 @@ class Listener final : public Deferrable {
 
   /// `sockets`: bound and listening, none when the listener only gets connections handed over.
   Listener(ListenerEnvironment& environment, ListenerDirectory& directory,
-           std::shared_ptr<const ListenerConfig> config, std::vector<Socket> sockets);
+           const std::shared_ptr<const ListenerConfig>& config, std::vector<Socket> sockets);
   /// Closes what is left without a word to the filters' peers.
   ~Listener() override;
 

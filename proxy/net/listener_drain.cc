@@ -38,8 +38,9 @@ bool Listener::still_has(const FilterChainConfig& chain) const {
   const auto same = [&](const FilterChainConfig& other) {
     return other.content_hash == chain.content_hash;
   };
+  const auto& fallback = config_->default_chain;
   return std::any_of(config_->chains.begin(), config_->chains.end(), same) ||
-         (config_->default_chain && same(*config_->default_chain));
+         (fallback && same(*fallback));
 }
 
 // --- draining ---

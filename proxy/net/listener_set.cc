@@ -22,8 +22,7 @@ void ListenerSet::set(std::shared_ptr<const ListenerConfig> config, std::vector<
   if (in_place) {
     place->update(std::move(config));
   } else {
-    auto fresh =
-        std::make_unique<Listener>(environment_, *this, std::move(config), std::move(sockets));
+    auto fresh = std::make_unique<Listener>(environment_, *this, config, std::move(sockets));
     if (paused_) fresh->pause_accepting();
     std::unique_ptr<Listener> old = std::exchange(place, std::move(fresh));
     if (old != nullptr) retire(std::move(old));
