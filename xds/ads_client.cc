@@ -1,6 +1,8 @@
 // Connecting, reconnecting, and carrying messages.
 #include "xds/ads_client.h"
 
+#include <absl/strings/ascii.h>
+
 #include <utility>
 
 #include "proxy/base/log.h"
@@ -17,7 +19,13 @@ StreamConfig stream_to(const ConfigSource& source) {
   config.node_in =
       source.set_node_on_first_message_only ? Mux::NodeIn::FirstRequest : Mux::NodeIn::EveryRequest;
   config.target.cluster = source.cluster;
-  config.target.initial_metadata = source.initial_metadata;
+  for (const auto& [name, value] : source.initial_metadata) {
+    if (name == ":authority") {
+      config.target.authority = value;
+    } else {
+      config.target.initial_metadata.emplace_back(absl::AsciiStrToLower(name), value);
+    }
+  }
   return config;
 }
 

@@ -117,13 +117,13 @@ struct AdsClientTest : upstream::testing::ClusterTestBase {
 
 TEST_F(AdsClientTest, DeltaSubscribesHearsAcknowledgesAndRefuses) {
   serve();
-  source.initial_metadata = {{"x-tenant", "blue"}};
+  source.initial_metadata = {{"X-Tenant", "blue"}, {":authority", "xds.example"}};
   start();
   subscribe(kClusterType, consumer);
   const auto first = delta_request();
   EXPECT_EQ(first.node().id(), "sidecar~1");
   EXPECT_EQ(server->metadata("x-tenant"), "blue");
-  EXPECT_EQ(server->metadata(":authority"), "test");
+  EXPECT_EQ(server->metadata(":authority"), "xds.example");
   server->send(clusters("1", {"a", "b"}));
   const auto ack = delta_request();
   EXPECT_EQ(ack.response_nonce(), "1");
@@ -268,6 +268,13 @@ TEST_F(AdsClientTest, AConsumerMayStopTheClient) {
   run_until([&] { return consumer.updates == 1; });
   settle();
   EXPECT_FALSE(client->connected());
+}
+
+TEST_F(AdsClientTest, TheAuthorityIsTheNameOfTheClusterUnlessOneIsGiven) {
+  serve();
+  start();
+  run_until([&] { return server->streams() == 1; });
+  run_until([&] { return server->metadata(":authority") == "test"; });
 }
 
 TEST(StreamConfigTest, NamesTheMethodOfEachService) {

@@ -11,7 +11,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <type_traits>
+#include <thread>
+#include <utility>
 
 #include "api/ads.grpc.pb.h"
 
@@ -37,20 +38,9 @@ class TestControlPlane final
   bool started() const { return server_ != nullptr; }
   std::optional<Request> take_request() { return take(requests_); }
   std::optional<DeltaRequest> take_delta_request() { return take(delta_requests_); }
-  void send(const Response& response) {
-    std::lock_guard lock(mutex_);
-    stream_->Write(response);
-  }
-  void send(const DeltaResponse& response) {
-    std::lock_guard lock(mutex_);
-    delta_stream_->Write(response);
-  }
-  /// Ends the stream that is open with `status`.
-  void end_stream(grpc::Status status) {
-    std::lock_guard lock(mutex_);
-    end_with_ = status;
-    context_->TryCancel();
-  }
+  /// Sent on the open stream by a thread of its own, since a write may wait for the client to read.
+  void send(const Response& response) { send_later(responses_, response); }
+  void send(const DeltaResponse& response) { send_later(delta_responses_, response); }
   /// Streams opened from now on end at once with `status`.
   void refuse(std::optional<grpc::Status> status) {
     std::lock_guard lock(mutex_);
@@ -74,50 +64,69 @@ class TestControlPlane final
     queue.pop_front();
     return first;
   }
-  template <class Stream, class R>
-  grpc::Status serve(grpc::ServerContext* context, Stream* stream, Stream*& slot,
-                     std::deque<R>& queue) {
+  template <class R>
+  void send_later(std::deque<R>& queue, const R& response) {
+    std::lock_guard lock(mutex_);
+    queue.push_back(response);
+    changed_.notify_all();
+  }
+  template <class Stream, class Out>
+  void write_all(Stream* stream, std::deque<Out>& responses, const bool& open) {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [&] { return !open || !responses.empty(); });
+      if (!open) return;
+      const Out response = std::move(responses.front());
+      responses.pop_front();
+      lock.unlock();
+      stream->Write(response);
+      lock.lock();
+    }
+  }
+  template <class Stream, class In, class Out>
+  grpc::Status serve(grpc::ServerContext* context, Stream* stream, std::deque<In>& requests,
+                     std::deque<Out>& responses) {
     {
       std::lock_guard lock(mutex_);
       ++streams_;
       if (refuse_with_) return *refuse_with_;
-      slot = stream;
-      context_ = context;
-      end_with_ = grpc::Status::OK;
       for (auto& [name, value] : context->client_metadata()) {
         metadata_[std::string(name.data(), name.size())] = std::string(value.data(), value.size());
       }
-      metadata_["peer"] = context->peer();
       metadata_[":authority"] = std::string(context->ExperimentalGetAuthority().data(),
                                             context->ExperimentalGetAuthority().size());
     }
     stream->SendInitialMetadata();
-    for (R request; stream->Read(&request);) {
+    bool open = true;
+    std::thread writer([&] { write_all(stream, responses, open); });
+    for (In request; stream->Read(&request);) {
       std::lock_guard lock(mutex_);
-      queue.push_back(request);
+      requests.push_back(request);
     }
-    std::lock_guard lock(mutex_);
-    slot = nullptr;
-    context_ = nullptr;
-    return end_with_;
+    {
+      std::lock_guard lock(mutex_);
+      open = false;
+      changed_.notify_all();
+    }
+    writer.join();
+    return grpc::Status::OK;
   }
   grpc::Status StreamAggregatedResources(
       grpc::ServerContext* context, grpc::ServerReaderWriter<Response, Request>* stream) override {
-    return serve(context, stream, stream_, requests_);
+    return serve(context, stream, requests_, responses_);
   }
   grpc::Status DeltaAggregatedResources(
       grpc::ServerContext* context,
       grpc::ServerReaderWriter<DeltaResponse, DeltaRequest>* stream) override {
-    return serve(context, stream, delta_stream_, delta_requests_);
+    return serve(context, stream, delta_requests_, delta_responses_);
   }
 
   std::mutex mutex_;
   std::deque<Request> requests_;
   std::deque<DeltaRequest> delta_requests_;
-  grpc::ServerReaderWriter<Response, Request>* stream_ = nullptr;
-  grpc::ServerReaderWriter<DeltaResponse, DeltaRequest>* delta_stream_ = nullptr;
-  grpc::ServerContext* context_ = nullptr;
-  grpc::Status end_with_;
+  std::deque<Response> responses_;
+  std::deque<DeltaResponse> delta_responses_;
+  std::condition_variable changed_;
   std::optional<grpc::Status> refuse_with_;
   std::map<std::string, std::string> metadata_;
   int streams_ = 0;

@@ -24,7 +24,6 @@ std::unique_ptr<nghttp2_option, OptionDelete> library_options(const SessionOptio
   nghttp2_option_set_no_closed_streams(option, 1);
   nghttp2_option_set_max_outbound_ack(option, options.flood.max_outbound_control_frames);
   nghttp2_option_set_max_deflate_dynamic_table_size(option, options.hpack_table_bytes);
-  nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_ALTSVC);
   return std::unique_ptr<nghttp2_option, OptionDelete>(option);
 }
 
