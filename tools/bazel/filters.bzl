@@ -9,6 +9,12 @@ def filter_package(kind, registry_type, deps):
       registry_type: C++ type of the registry, as "http::FilterRegistry".
       deps: what the filters of this kind may use.
     """
+    native.cc_library(
+        name = "registry_header",
+        hdrs = ["registry.h"],
+        deps = deps,
+    )
+    deps = deps + [":registry_header"]
     folders = sorted([f[:-len("/config.cc")] for f in native.glob(["*/config.cc"])])
     for folder in folders:
         native.cc_library(
@@ -41,7 +47,6 @@ def filter_package(kind, registry_type, deps):
     native.cc_library(
         name = kind,
         srcs = ["registry.cc"],
-        hdrs = ["registry.h"],
         deps = [":" + folder for folder in folders] + deps,
     )
 
