@@ -1,0 +1,162 @@
+#include "proxy/connection_manager/forwarded.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace remora::connection_manager {
+namespace {
+
+using http::HeaderId;
+
+class ForwardedTest : public testing::Test {
+ protected:
+  ForwardedTest() : request_(arena_) {
+    config_.use_remote_address = true;
+    config_.local_address = "10.9.9.9";
+  }
+  Origin apply() { return apply_forwarded(config_, {peer_, secure_}, internal_only_, request_); }
+  std::string value(HeaderId id) {
+    return request_.has(id) ? std::string(request_.get(id)) : "(none)";
+  }
+  void trust_private_networks() { config_.internal_ranges = {*CidrRange::make("10.0.0.0", 8)}; }
+
+  BlockPool pool_;
+  Arena arena_{pool_};
+  HttpConfig config_;
+  Address peer_ = *Address::from_ip("10.1.1.1", 4000);
+  bool secure_ = false;
+  std::vector<std::string> internal_only_;
+  http::HeaderMap request_;
+};
+
+TEST_F(ForwardedTest, ThePeerIsAppendedAndItsSchemeIsBelieved) {
+  request_.add(HeaderId::XForwardedFor, "1.2.3.4");
+  request_.add(HeaderId::XForwardedProto, "https");
+  Origin origin = apply();
+  EXPECT_EQ(value(HeaderId::XForwardedFor), "1.2.3.4,10.1.1.1");
+  EXPECT_EQ(value(HeaderId::XForwardedProto), "http");
+  EXPECT_EQ(value(HeaderId::Scheme), "http");
+  EXPECT_EQ(value(HeaderId::XEnvoyExternalAddress), "10.1.1.1");
+  EXPECT_EQ(origin.remote, peer_);
+  EXPECT_TRUE(origin.edge);
+}
+
+TEST_F(ForwardedTest, ALoopbackPeerIsNamedByTheMachinesAddress) {
+  peer_ = *Address::from_ip("127.0.0.1", 4000);
+  apply();
+  EXPECT_EQ(value(HeaderId::XForwardedFor), "10.9.9.9");
+  EXPECT_EQ(value(HeaderId::XEnvoyExternalAddress), "127.0.0.1");
+}
+
+TEST_F(ForwardedTest, SeveralListsAreOneList) {
+  request_.add(HeaderId::XForwardedFor, "1.1.1.1");
+  request_.add(HeaderId::XForwardedFor, "2.2.2.2");
+  apply();
+  EXPECT_EQ(value(HeaderId::XForwardedFor), "1.1.1.1,2.2.2.2,10.1.1.1");
+  EXPECT_EQ(request_.count(HeaderId::XForwardedFor), 1u);
+}
+
+TEST_F(ForwardedTest, TrustedHopsNameTheClient) {
+  config_.xff_num_trusted_hops = 1;
+  request_.add(HeaderId::XForwardedFor, "9.9.9.9, 1.2.3.4");
+  request_.add(HeaderId::XForwardedProto, "https");
+  Origin origin = apply();
+  EXPECT_EQ(origin.remote.ip_string(), "1.2.3.4");
+  EXPECT_EQ(value(HeaderId::XForwardedProto), "https");
+}
+
+TEST_F(ForwardedTest, WithoutRemoteAddressTheHeaderIsLeftAsItCame) {
+  config_.use_remote_address = false;
+  request_.add(HeaderId::XForwardedFor, "9.9.9.9, 1.2.3.4");
+  request_.add(HeaderId::XForwardedProto, "https");
+  Origin origin = apply();
+  EXPECT_EQ(value(HeaderId::XForwardedFor), "9.9.9.9, 1.2.3.4");
+  EXPECT_EQ(value(HeaderId::XForwardedProto), "https");
+  EXPECT_EQ(value(HeaderId::Scheme), "https");
+  EXPECT_EQ(origin.remote.ip_string(), "1.2.3.4");
+  EXPECT_FALSE(origin.edge);
+  EXPECT_EQ(value(HeaderId::XEnvoyExternalAddress), "(none)");
+}
+
+TEST_F(ForwardedTest, JunkInTheListNamesNobody) {
+  config_.use_remote_address = false;
+  for (std::string_view junk : {"", "unknown", "1.2.3", "1.2.3.4:80x", "::1::", "1.2.3.4 5"}) {
+    EXPECT_FALSE(address_from_end(junk, 0)) << junk;
+  }
+  EXPECT_FALSE(address_from_end("1.1.1.1", 1));
+  EXPECT_EQ(address_from_end("1.1.1.1, 2.2.2.2", 1).ip_string(), "1.1.1.1");
+  request_.add(HeaderId::XForwardedFor, "unknown");
+  EXPECT_EQ(apply().remote, peer_);
+}
+
+TEST_F(ForwardedTest, NobodyIsInternalUnlessConfigured) {
+  EXPECT_FALSE(apply().internal);
+  EXPECT_EQ(value(HeaderId::XEnvoyInternal), "(none)");
+}
+
+TEST_F(ForwardedTest, ANeighbourInAnInternalRangeIsInternalAndBelieved) {
+  trust_private_networks();
+  request_.add(HeaderId::XEnvoyRetryOn, "5xx");
+  internal_only_ = {"x-secret"};
+  request_.add("x-secret", "1");
+  EXPECT_TRUE(apply().internal);
+  EXPECT_EQ(value(HeaderId::XEnvoyInternal), "true");
+  EXPECT_EQ(value(HeaderId::XEnvoyRetryOn), "5xx");
+  EXPECT_NE(request_.find("x-secret"), nullptr);
+}
+
+TEST_F(ForwardedTest, WhoeverForwardsForSomebodyElseIsNotInternal) {
+  trust_private_networks();
+  request_.add(HeaderId::XForwardedFor, "10.5.5.5");
+  request_.add(HeaderId::XEnvoyInternal, "true");
+  EXPECT_FALSE(apply().internal);
+  EXPECT_EQ(value(HeaderId::XEnvoyInternal), "(none)");
+}
+
+TEST_F(ForwardedTest, StrangersMayNotSteerTheProxy) {
+  internal_only_ = {"x-secret"};
+  for (std::string_view name :
+       {"x-envoy-retry-on", "x-envoy-retry-grpc-on", "x-envoy-max-retries",
+        "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms",
+        "x-envoy-expected-rq-timeout-ms", "x-envoy-upstream-alt-stat-name", "x-envoy-force-trace",
+        "x-envoy-ip-tags", "x-envoy-hedge-on-per-try-timeout", "x-envoy-decorator-operation",
+        "x-envoy-original-path", "x-secret", "x-forwarded-client-cert"}) {
+    request_.add(name, "1");
+  }
+  request_.add("x-envoy-foo", "kept");
+  apply();
+  EXPECT_EQ(request_.find("x-envoy-foo")->value, "kept");
+  for (const http::HeaderEntry& entry : request_.entries()) {
+    EXPECT_TRUE(entry.removed || entry.value != "1") << entry.name;
+  }
+}
+
+TEST_F(ForwardedTest, ARequestIdIsAVersion4Uuid) {
+  EXPECT_EQ(make_uuid(0, 0, arena_), "00000000-0000-4000-8000-000000000000");
+  EXPECT_EQ(make_uuid(UINT64_MAX, UINT64_MAX, arena_), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+}
+
+TEST_F(ForwardedTest, StrangersGetANewRequestIdNeighboursKeepTheirs) {
+  request_.add(HeaderId::XRequestId, "mine");
+  Origin edge;
+  edge.edge = true;
+  apply_request_id(config_, Origin(), 1, 2, request_);
+  EXPECT_EQ(value(HeaderId::XRequestId), "mine");
+  config_.preserve_external_request_id = true;
+  apply_request_id(config_, edge, 1, 2, request_);
+  EXPECT_EQ(value(HeaderId::XRequestId), "mine");
+  config_.preserve_external_request_id = false;
+  apply_request_id(config_, edge, 1, 2, request_);
+  EXPECT_EQ(value(HeaderId::XRequestId).size(), 36u);
+}
+
+TEST_F(ForwardedTest, NoRequestIdIsMadeWhenNoneIsWanted) {
+  config_.generate_request_id = false;
+  apply_request_id(config_, Origin(), 1, 2, request_);
+  EXPECT_FALSE(request_.has(HeaderId::XRequestId));
+}
+
+}  // namespace
+}  // namespace remora::connection_manager
