@@ -38,8 +38,9 @@ absl::Status set_common(const core::HttpProtocolOptions& options, Context& conte
 }
 
 absl::Status set_http1(const core::Http1ProtocolOptions& options, Context& context,
-                       const Path& path) {
-  return context.only_honoured(options, {}, path);
+                       upstream::ClusterConfig* out, const Path& path) {
+  out->http1_enable_trailers = options.enable_trailers();
+  return context.only_honoured(options, {"enable_trailers"}, path);
 }
 
 absl::Status set_http2(const core::Http2ProtocolOptions& options, Context& context,
@@ -69,7 +70,7 @@ absl::Status set_typed_options(const HttpOptions& options, Context& context,
       }
       if (!config.has_http_protocol_options())
         return here.error("has no protocol that is supported");
-      return set_http1(config.http_protocol_options(), context,
+      return set_http1(config.http_protocol_options(), context, out,
                        here.field("http_protocol_options"));
     }
     case HttpOptions::kUseDownstreamProtocolConfig: {
@@ -77,7 +78,7 @@ absl::Status set_typed_options(const HttpOptions& options, Context& context,
       out->use_downstream_protocol = true;
       const auto& config = options.use_downstream_protocol_config();
       REMORA_TRY(
-          set_http1(config.http_protocol_options(), context, here.field("http_protocol_options")));
+          set_http1(config.http_protocol_options(), context, out, here.field("http_protocol_options")));
       return set_http2(config.http2_protocol_options(), context, out,
                        here.field("http2_protocol_options"));
     }
@@ -95,7 +96,7 @@ absl::Status set_legacy_options(const proto::Cluster& cluster, Context& context,
   REMORA_TRY(set_common(cluster.common_http_protocol_options(), context, out,
                         path.field("common_http_protocol_options")));
   REMORA_TRY(
-      set_http1(cluster.http_protocol_options(), context, path.field("http_protocol_options")));
+      set_http1(cluster.http_protocol_options(), context, out, path.field("http_protocol_options")));
   if (!cluster.has_http2_protocol_options()) return absl::OkStatus();
   if (cluster.has_http_protocol_options()) {
     return path.error("http_protocol_options and http2_protocol_options exclude each other");

@@ -163,7 +163,7 @@ load_balancing_policy:
   policies:
   - typed_extension_config: {name: x, typed_config: {'@type': type.googleapis.com/a.b.C}}
   - typed_extension_config:
-      name: y
+      name: second
       typed_config:
         '@type': type.googleapis.com/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest
         choice_count: 5

@@ -150,6 +150,25 @@ TEST_F(ListenerTest, FiltersMayComeAsTypedStructs) {
             nullptr);
 }
 
+TEST_F(ListenerTest, PathsLeadThroughFilters) {
+  EXPECT_EQ(refusal(filled(R"yaml(
+name: a
+#ADDRESS
+filter_chains:
+- filters:
+  - name: h
+    typed_config:
+      '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+      stat_prefix: s
+      route_config: {virtual_hosts: []}
+      http_filters:
+      - {name: x, typed_config: {'@type': type.googleapis.com/a.b.C}}
+      - {name: r, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+)yaml")),
+            "filter_chains[0].filters[0].typed_config.http_filters[0].typed_config: unknown type "
+            "a.b.C");
+}
+
 TEST_F(ListenerTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
   const Refusal refused[] = {
       {"{name: a, filter_chains: [{#FILTERS}]}", "address: is required"},
