@@ -18,8 +18,8 @@ void append_grpc_message(const google::protobuf::MessageLite& message, Buffer& o
 class GrpcDecoder {
  public:
   enum class Next : uint8_t {
-    NeedMore,  // no complete message yet
-    Message,   // message_bytes() of the input's head are a message: parse_grpc_message() takes them
+    NeedMore,    // no complete message yet
+    Message,     // message_bytes() at the head of the input are one: parse() takes them
     Compressed,  // we announced no compression
     TooLarge,    // over the limit; known from the prefix, before the bytes come
   };
