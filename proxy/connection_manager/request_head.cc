@@ -39,6 +39,18 @@ bool has_token(std::string_view list, std::string_view wanted) {
   return found;
 }
 
+/// No fragment, no user information, and a colon only behind a scheme or a slash.
+bool is_valid_referer(std::string_view value) {
+  if (value.find('#') != std::string_view::npos) return false;
+  const size_t scheme_end = value.find("://");
+  const size_t slash = value.find('/');
+  if (scheme_end != std::string_view::npos && scheme_end + 1 == slash) {
+    const std::string_view rest = value.substr(scheme_end + 3);
+    return rest.substr(0, rest.find_first_of("/?")).find('@') == std::string_view::npos;
+  }
+  return value.find(':') >= slash;
+}
+
 void strip_port(HeaderMap& request, uint16_t only_port) {
   std::string_view host = request.authority();
   size_t colon = host.rfind(':');
@@ -141,6 +153,9 @@ bool expects_continue(const HeaderMap& request) {
 }
 
 void remove_request_hop_by_hop(HeaderMap& request) {
+  if (request.has(HeaderId::Referer) && !is_valid_referer(request.get(HeaderId::Referer))) {
+    request.remove(HeaderId::Referer);
+  }
   if (request.has(HeaderId::Te)) {
     if (has_token(request.get(HeaderId::Te), "trailers")) {
       request.set(HeaderId::Te, "trailers");

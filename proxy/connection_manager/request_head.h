@@ -31,8 +31,8 @@ HeadProblem check_head(const HttpConfig& config, uint16_t local_port, http::Head
 /// Whether the client waits for 100 Continue before it sends the body.
 bool expects_continue(const http::HeaderMap& request);
 
-/// Removes what concerns only the client's connection, and of TE all but "trailers". An upgrade
-/// that the codec let through keeps Connection and Upgrade.
+/// Removes what concerns only the client's connection, of TE all but "trailers", and a Referer that
+/// is none. An upgrade that the codec let through keeps Connection and Upgrade.
 void remove_request_hop_by_hop(http::HeaderMap& request);
 
 /// The protocol that the request asks to change to; empty: none.

@@ -9,6 +9,7 @@
 #include "proxy/base/log.h"
 #include "proxy/server/admin_endpoints.h"
 #include "proxy/stats/names.h"
+#include "proxy/net/machine_address.h"
 #include "xds/node.h"
 
 namespace remora::server {
@@ -78,6 +79,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::create(const Options& options, c
   input.on_unknown = [&](std::string place) { unknown.push_back(std::move(place)); };
   auto bootstrap = xds::translate::load_bootstrap(input);
   if (!bootstrap.ok()) return bootstrap.status();
+  bootstrap->node.local_address =
+      machine_address(options.local_address_v6 ? Address::Family::V6 : Address::Family::V4).ip_string();
   if (auto status = set_up_logging(options, bootstrap->log_format); !status.ok()) return status;
   auto store = stats::Store::make(bootstrap->stats, concurrency_of(options));
   if (!store.ok()) return store.status();
