@@ -7,9 +7,9 @@
 #include <random>
 
 #include "proxy/base/log.h"
+#include "proxy/net/machine_address.h"
 #include "proxy/server/admin_endpoints.h"
 #include "proxy/stats/names.h"
-#include "proxy/net/machine_address.h"
 #include "xds/node.h"
 
 namespace remora::server {
