@@ -26,6 +26,9 @@ std::string_view reset_detail(ResetReason reason, bool response_started) {
 
 }  // namespace
 
+// Part of what an idle connection costs.
+static_assert(sizeof(ClientCodec) >= 256 && sizeof(ClientCodec) <= 640);
+
 ClientCodec::ClientCodec(Connection& connection, http::ClientCodecHandler& handler,
                          const ClientOptions& options)
     : connection_(connection),
@@ -225,6 +228,7 @@ void ClientCodec::fail_stream(ResetReason reason) {
   http::StreamReceiver* receiver = std::exchange(receiver_, nullptr);
   if (receiver == nullptr) return;
   drain();
+  handler_.on_stream_failed(reason);
   receiver->on_reset(reason, reset_detail(reason, response_started_));
   handler_.on_stream_ended();
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "proxy/base/buffer.h"
@@ -82,8 +83,8 @@ class ClientCodec final : public http::ClientCodec, private http::StreamSender {
   uint64_t wire_bytes_sent() const override { return sent_bytes_; }
   uint64_t wire_bytes_received() const override { return received_bytes_; }
 
-  Writing choose_framing(const http::HeaderMap& headers, bool end_stream);
-  void write_head(const http::HeaderMap& headers, bool end_stream);
+  Writing choose_framing(std::optional<uint64_t> length, bool end_stream);
+  void write_head(const http::HeaderMap& headers, bool has_length);
   void wrote(uint64_t bytes);
   void end_request();
 

@@ -42,14 +42,14 @@ void ClientCodec::send_headers(const http::HeaderMap& headers, bool end_stream) 
   connect_request_ = method == "CONNECT";
   upgrade_request_ = !end_stream && !connect_request_ && headers.has(HeaderId::Upgrade) &&
                      !headers.has(HeaderId::ContentLength);
-  writing_ = choose_framing(headers, end_stream);
-  write_head(headers, end_stream);
+  const std::optional<uint64_t> length = content_length_of(headers);
+  writing_ = choose_framing(length, end_stream);
+  write_head(headers, writing_ == Writing::Length && length.has_value());
   if (end_stream) end_request();
 }
 
-ClientCodec::Writing ClientCodec::choose_framing(const http::HeaderMap& headers, bool end_stream) {
+ClientCodec::Writing ClientCodec::choose_framing(std::optional<uint64_t> length, bool end_stream) {
   if (connect_request_ || upgrade_request_) return Writing::AwaitTunnel;
-  const auto length = content_length_of(headers);
   if (length || end_stream) {
     request_left_ = length.value_or(0);
     return Writing::Length;
@@ -57,8 +57,7 @@ ClientCodec::Writing ClientCodec::choose_framing(const http::HeaderMap& headers,
   return Writing::Chunked;
 }
 
-void ClientCodec::write_head(const http::HeaderMap& headers, bool end_stream) {
-  const bool has_length = writing_ == Writing::Length && content_length_of(headers).has_value();
+void ClientCodec::write_head(const http::HeaderMap& headers, bool has_length) {
   const bool has_authority = headers.has(HeaderId::Authority);
   const std::string_view target = connect_request_ ? headers.authority() : headers.path();
 
@@ -83,7 +82,7 @@ void ClientCodec::write_head(const http::HeaderMap& headers, bool end_stream) {
     out.field("upgrade", headers.get(HeaderId::Upgrade));
   } else if (writing_ == Writing::Chunked) {
     out.put("transfer-encoding: chunked\r\n");
-  } else if (end_stream && !has_length && !is_usually_bodiless(headers.method())) {
+  } else if (writing_ == Writing::Length && !has_length && !is_usually_bodiless(headers.method())) {
     out.put("content-length: 0\r\n");
   }
   out.put("\r\n");

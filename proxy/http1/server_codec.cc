@@ -24,6 +24,9 @@ bool equals_lower(std::string_view text, std::string_view lower_case) {
 
 }  // namespace
 
+// Part of what an idle connection costs.
+static_assert(sizeof(ServerCodec) >= 256 && sizeof(ServerCodec) <= 640);
+
 ServerCodec::ServerCodec(Connection& connection, http::ServerCodecHandler& handler,
                          const Options& options)
     : connection_(connection),

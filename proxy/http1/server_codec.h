@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "proxy/base/buffer.h"
@@ -74,9 +75,9 @@ class ServerCodec final : public http::ServerCodec, private http::StreamSender {
   uint64_t wire_bytes_sent() const override { return sent_bytes_; }
   uint64_t wire_bytes_received() const override { return received_bytes_; }
 
-  Writing choose_framing(const http::HeaderMap& headers, uint16_t status, bool end_stream);
+  Writing choose_framing(uint16_t status, std::optional<uint64_t> length, bool end_stream);
   void decide_persistence(const http::HeaderMap& headers);
-  void write_head(const http::HeaderMap& headers, uint16_t status);
+  void write_head(const http::HeaderMap& headers, uint16_t status, bool valid_length);
   void write_status_line(HeadWriter& out, uint16_t status) const;
   void open_tunnel();
   void wrote(uint64_t bytes);

@@ -65,9 +65,10 @@ void ServerCodec::send_informational(const http::HeaderMap& headers) {
 void ServerCodec::send_headers(const http::HeaderMap& headers, bool end_stream) {
   if (receiver_ == nullptr || writing_ != Writing::NotBegun) return;
   const uint16_t status = headers.status();
-  writing_ = choose_framing(headers, status, end_stream);
+  const std::optional<uint64_t> length = content_length_of(headers);
+  writing_ = choose_framing(status, length, end_stream);
   decide_persistence(headers);
-  write_head(headers, status);
+  write_head(headers, status, length.has_value());
   if (end_stream) {
     end_response();
   } else if (writing_ == Writing::Tunnel) {
@@ -75,12 +76,11 @@ void ServerCodec::send_headers(const http::HeaderMap& headers, bool end_stream) 
   }
 }
 
-ServerCodec::Writing ServerCodec::choose_framing(const http::HeaderMap& headers, uint16_t status,
+ServerCodec::Writing ServerCodec::choose_framing(uint16_t status, std::optional<uint64_t> length,
                                                  bool end_stream) {
   if (status == 101 && upgrade_request_) return Writing::Tunnel;
   if (connect_request_ && is_success(status)) return Writing::Tunnel;
   if (status < 200 || status == 204 || status == 304 || head_request_) return Writing::Nothing;
-  const auto length = content_length_of(headers);
   if (length || end_stream) {
     response_left_ = length.value_or(0);
     return Writing::Length;
@@ -96,11 +96,11 @@ void ServerCodec::decide_persistence(const http::HeaderMap& headers) {
   }
 }
 
-void ServerCodec::write_head(const http::HeaderMap& headers, uint16_t status) {
+void ServerCodec::write_head(const http::HeaderMap& headers, uint16_t status, bool valid_length) {
   const bool tunnel = writing_ == Writing::Tunnel;
   const bool switching = tunnel && status == 101;
   const bool may_have_length = !tunnel && status >= 200 && status != 204;
-  const bool has_length = may_have_length && content_length_of(headers).has_value();
+  const bool has_length = may_have_length && valid_length;
 
   HeadWriter out(connection_.write_buffer(),
                  HeadWriter::size_of_fields(headers) + kStatusLineAndFramingBytes);
