@@ -137,6 +137,8 @@ class ClientCodecHandler {
   virtual void on_codec_draining() = 0;
   /// A stream has ended; its slot is free when can_take_stream().
   virtual void on_stream_ended() = 0;
+  /// The server failed a stream (it broke the protocol, or ended the connection too early); on_stream_ended() follows.
+  virtual void on_stream_failed(ResetReason reason) {}
   /// The peer broke the protocol: close the connection, count it.
   virtual void on_codec_error(std::string_view detail) = 0;
   /// HTTP/2 SETTINGS changed how many streams fit.
