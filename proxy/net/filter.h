@@ -30,6 +30,7 @@ class NetworkFilterContext {
   virtual void continue_reading() = 0;
   /// Text for %CONNECTION_TERMINATION_DETAILS% and the listener's log.
   virtual void set_termination_details(std::string_view details) = 0;
+  virtual std::string_view termination_details() const { return {}; }
   /// This filter chain is being replaced or removed: true until the connection is gone.
   virtual bool draining() const = 0;
 
@@ -47,6 +48,9 @@ class NetworkFilter {
   /// Bytes from the client. The last filter of a chain consumes them; the others look and pass on.
   virtual Status on_data(Buffer& data, bool end_stream) { return Status::Continue; }
   virtual void on_closed(CloseCause cause) {}
+  /// The last filter of a chain only: bytes went out to the client. Must not close the connection at
+  /// once (NoFlush, Abort).
+  virtual void on_written(size_t bytes) {}
   virtual void on_write_high_water() {}
   virtual void on_write_low_water() {}
   /// The chain or the whole server begins to drain: finish politely (HTTP: connection: close).

@@ -60,6 +60,7 @@ class DownstreamConnection final : public Deferrable,
   void on_closed(CloseCause cause) override;
   void on_write_high_water() override;
   void on_write_low_water() override;
+  void on_written(size_t bytes) override { filters_.back()->on_written(bytes); }
 
   // NetworkFilterContext
   Connection& connection() override { return connection_; }
@@ -67,6 +68,7 @@ class DownstreamConnection final : public Deferrable,
   WorkerContext& worker() override;
   void continue_reading() override;
   void set_termination_details(std::string_view details) override { details_ = details; }
+  std::string_view termination_details() const override { return details_; }
   bool draining() const override { return draining_; }
 
   void run_filters(size_t from);

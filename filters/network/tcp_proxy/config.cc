@@ -1,7 +1,9 @@
 // Compiles the TCP proxy's configuration. Main thread.
+#include <utility>
+
 #include "api/tcp_proxy.pb.h"
+#include "filters/network/registry.h"
 #include "filters/network/tcp_proxy/tcp_proxy.h"
-#include "proxy/net/filter_registry.h"
 #include "proxy/stats/names.h"
 #include "proxy/stats/store.h"
 #include "xds/translate/access_log.h"
@@ -11,7 +13,9 @@
 namespace remora {
 namespace {
 
+using xds::translate::milliseconds;
 using xds::translate::Path;
+using xds::translate::positive_milliseconds;
 using Proto = envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 
 absl::Status read_clusters(const Proto& proto, tcp_proxy::Config* out, const Path& path) {
@@ -24,7 +28,7 @@ absl::Status read_clusters(const Proto& proto, tcp_proxy::Config* out, const Pat
     case Proto::kWeightedClusters:
       break;
     case Proto::CLUSTER_SPECIFIER_NOT_SET:
-      return path.error("has no cluster specifier that is supported");
+      return path.field("cluster_specifier").error("is required");
   }
   const Path weighted = path.field("weighted_clusters");
   for (int i = 0; i < proto.weighted_clusters().clusters_size(); ++i) {
@@ -40,48 +44,60 @@ absl::Status read_clusters(const Proto& proto, tcp_proxy::Config* out, const Pat
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const NetworkFilterFactory>> make_tcp_proxy(
-    std::string_view bytes, const FactoryContext& context) {
+absl::Status read_limits(const Proto& proto, tcp_proxy::Config* out, const Path& path) {
+  if (proto.has_idle_timeout()) {
+    REMORA_TRY_ASSIGN(out->idle_timeout_ms,
+                      milliseconds(proto.idle_timeout(), path.field("idle_timeout")));
+  }
+  if (proto.has_max_downstream_connection_duration()) {
+    REMORA_TRY_ASSIGN(out->max_connection_duration_ms,
+                      positive_milliseconds(proto.max_downstream_connection_duration(),
+                                            path.field("max_downstream_connection_duration")));
+  }
+  if (proto.has_max_connect_attempts()) {
+    out->max_connect_attempts = proto.max_connect_attempts().value();
+    if (out->max_connect_attempts == 0) {
+      return path.field("max_connect_attempts").error("must be at least 1");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status read_access_log(const Proto& proto, xds::translate::Context& context,
+                             tcp_proxy::Config* out, const Path& path) {
+  const auto& options = proto.access_log_options();
+  out->log_on_connected = options.flush_access_log_on_connected();
+  if (options.has_access_log_flush_interval()) {
+    REMORA_TRY_ASSIGN(
+        out->log_interval_ms,
+        positive_milliseconds(options.access_log_flush_interval(),
+                              path.field("access_log_options.access_log_flush_interval")));
+  }
+  REMORA_TRY_ASSIGN(out->access_logs,
+                    xds::translate::access_logs(proto.access_log(), "access_log", context, path));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const NetworkFilterFactory>> make(std::string_view bytes,
+                                                                 const FactoryContext& context) {
   const Path path;
   Proto proto;
   if (!proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return path.error("is not a TcpProxy");
   }
   if (proto.stat_prefix().empty()) return path.field("stat_prefix").error("is required");
-  auto config = std::make_shared<tcp_proxy::Config>();
-  REMORA_TRY(read_clusters(proto, config.get(), path));
-  if (proto.has_idle_timeout()) {
-    REMORA_TRY_ASSIGN(
-        config->idle_timeout_ms,
-        xds::translate::milliseconds(proto.idle_timeout(), path.field("idle_timeout")));
-  }
-  if (proto.has_max_downstream_connection_duration()) {
-    REMORA_TRY_ASSIGN(
-        config->max_connection_duration_ms,
-        xds::translate::positive_milliseconds(proto.max_downstream_connection_duration(),
-                                              path.field("max_downstream_connection_duration")));
-  }
-  if (proto.has_max_connect_attempts()) {
-    config->max_connect_attempts = proto.max_connect_attempts().value();
-    if (config->max_connect_attempts == 0) {
-      return path.field("max_connect_attempts").error("must be at least 1");
-    }
-  }
-  if (proto.has_access_log_options()) {
-    REMORA_TRY(context.translation.only_honoured(proto.access_log_options(), {},
-                                                 path.field("access_log_options")));
-  }
-  REMORA_TRY_ASSIGN(
-      config->access_logs,
-      xds::translate::access_logs(proto.access_log(), "access_log", context.translation, path));
-  config->stats = context.stats.group<stats::TcpSchema>(stats::tcp_prefix(proto.stat_prefix()));
+  tcp_proxy::Config config;
+  REMORA_TRY(read_clusters(proto, &config, path));
+  REMORA_TRY(read_limits(proto, &config, path));
+  REMORA_TRY(read_access_log(proto, context.translation, &config, path));
+  config.stats = context.stats.group<stats::TcpSchema>(stats::tcp_prefix(proto.stat_prefix()));
   return std::make_shared<tcp_proxy::TcpProxyFactory>(std::move(config));
 }
 
 }  // namespace
 
 void register_network_filter_tcp_proxy(NetworkFilterRegistry& registry) {
-  registry.add({"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", &make_tcp_proxy});
+  registry.add({"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", &make});
 }
 
 }  // namespace remora

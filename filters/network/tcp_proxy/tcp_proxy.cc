@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "filters/network/tcp_proxy/upstream_flush.h"
+#include "proxy/http/stream_info.h"
 #include "proxy/telemetry/access_log.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/worker_context.h"
@@ -11,6 +13,9 @@ namespace remora::tcp_proxy {
 using http::ResponseFlag;
 using stats::ClusterStat;
 using stats::TcpStat;
+
+// What every session costs beside its two connections.
+static_assert(sizeof(TcpProxy) > 300 && sizeof(TcpProxy) <= 448);
 
 const std::string& Config::cluster_for(uint64_t random) const {
   if (total_weight == 0) return cluster;
@@ -22,73 +27,73 @@ const std::string& Config::cluster_for(uint64_t random) const {
   return cluster;
 }
 
-TcpProxy::TcpProxy(std::shared_ptr<const Config> config, NetworkFilterContext& context)
-    : config_(std::move(config)),
+TcpProxy::TcpProxy(const Config& config, NetworkFilterContext& context)
+    : config_(config),
       context_(context),
       client_(context.connection()),
-      stats_(config_->stats->at(context.worker().index())),
+      stats_(config.stats->at(context.worker().index())),
       upstream_side_(*this),
+      start_us_(context.worker().loop().time().now_us),
       idle_(context.worker().timers(), Timer::bind<&TcpProxy::on_idle, TcpProxy>(), this),
       duration_(context.worker().timers(), Timer::bind<&TcpProxy::on_duration_reached, TcpProxy>(),
-                this) {}
+                this) {
+  stats_.inc(TcpStat::downstream_cx_total);
+}
 
 TcpProxy::~TcpProxy() = default;
 
-// -----------------------------------------------------------------------------------------------------
-// connecting
+// --- connecting ---
 
 NetworkFilter::Status TcpProxy::on_new_connection() {
-  const TurnTime& time = context_.worker().loop().time();
-  info_.is_http = false;
-  info_.connection = &context_.facts();
-  info_.remote = context_.facts().remote;
-  info_.start_wall_ns = time.wall_ns;
-  info_.start_us = time.now_us;
-  stats_.inc(TcpStat::downstream_cx_total);
-  client_.set_half_close(true);
+  // Until there is somebody to read for, what the client sends waits in the kernel.
+  client_.pause_reading(kPauseByFilter);
   client_.set_detect_early_close(true);
-  client_.pause_reading(kPauseByFilter);  // until there is somebody to read for
-  if (config_->max_connection_duration_ms != 0) duration_.arm(config_->max_connection_duration_ms);
-
-  const std::string& name = config_->cluster_for(context_.worker().random());
-  upstream::Cluster* cluster = context_.worker().clusters().find(name);
-  if (cluster == nullptr) {
-    stats_.inc(TcpStat::downstream_cx_no_route);
-    give_up(ResponseFlag::NC);
-    return Status::StopIteration;
+  if (config_.max_connection_duration_ms != 0) duration_.arm(config_.max_connection_duration_ms);
+  if (config_.log_interval_ms != 0) {
+    log_timer_ = std::make_unique<Timer>(context_.worker().timers(),
+                                         Timer::bind<&TcpProxy::on_log_interval, TcpProxy>(), this);
+    log_timer_->arm(config_.log_interval_ms);
   }
-  cluster_ = upstream::ClusterPin(*cluster);
-  info_.upstream_cluster = name;
   connect();
   return Status::StopIteration;
 }
 
 void TcpProxy::connect() {
-  info_.attempt_count = ++attempts_;
-  upstream::PickContext context;
-  context.random = context_.worker().random();
-  if (context_.facts().local_restored) context.original_destination = &context_.facts().local;
-  host_ = cluster_->pick_host(context);
-  if (host_ == nullptr) return give_up(ResponseFlag::UH);
-  info_.upstream_host = &host_->address();
-  upstream::TcpAcquired acquired = cluster_->acquire_tcp(host_, *this);
+  WorkerContext& worker = context_.worker();
+  const std::string& name = config_.cluster_for(worker.random());
+  upstream::Cluster* cluster = worker.clusters().find(name);
+  if (cluster == nullptr) {
+    stats_.inc(TcpStat::downstream_cx_no_route);
+    return give_up(ResponseFlag::NC);
+  }
+  cluster_ = upstream::ClusterPin(*cluster);
+  cluster_name_ = &name;
+  upstream::PickContext pick;
+  pick.random = worker.random();
+  const ConnectionFacts& facts = context_.facts();
+  if (facts.local_restored) pick.original_destination = &facts.local;
+  upstream::HostPtr host = cluster_->pick_host(pick);
+  if (host == nullptr) return give_up(ResponseFlag::UH);
+  upstream::TcpAcquired acquired = cluster_->acquire_tcp(host, *this);
   if (acquired.pending == nullptr) return give_up(ResponseFlag::UO);
+  ++attempts_;
+  host_ = std::move(host);
   connecting_ = std::move(acquired.pending);
 }
 
-void TcpProxy::on_tcp_failure(upstream::PoolFailure failure, std::string_view detail,
+void TcpProxy::on_tcp_failure(upstream::PoolFailure /*failure*/, std::string_view detail,
                               const upstream::HostPtr& host) {
   connecting_ = nullptr;
+  host_ = host;
   failure_detail_ = detail;
-  info_.upstream_transport_failure = failure_detail_;
-  if (failure == upstream::PoolFailure::Overflow) return give_up(ResponseFlag::UO);
-  if (attempts_ < config_->max_connect_attempts) return connect();
+  flags_.set(ResponseFlag::UF);
+  if (attempts_ < config_.max_connect_attempts) return connect();
   cluster_->stats().inc(ClusterStat::upstream_cx_connect_attempts_exceeded);
-  give_up(ResponseFlag::UF);
+  give_up(ResponseFlag::URX);
 }
 
 void TcpProxy::give_up(ResponseFlag flag) {
-  info_.flags.set(flag);
+  flags_.set(flag);
   client_.close(CloseHow::NoFlush);
 }
 
@@ -98,60 +103,36 @@ void TcpProxy::on_tcp_ready(std::unique_ptr<upstream::TcpConnection> connection)
   host_ = upstream_->host();
   Connection& server = upstream_->connection();
   server.set_handler(upstream_side_);
-  info_.upstream_host = &host_->address();
-  info_.upstream_connection_id = server.id();
-  info_.upstream_local = server.local_address();
+  upstream_id_ = server.id();
+  if (!config_.access_logs.empty()) upstream_local_ = server.local_address();
   active();
+  if (config_.log_on_connected) log();
+  client_.set_detect_early_close(false);  // from now on what it sent last is wanted
+  if (client_.peer_ended()) forward(client_.read_buffer(), true);
   client_.resume_reading(kPauseByFilter);
 }
 
-// ----------------------------------------------------------------------------------------------------
-// client to server
+// --- client to server ---
 
 NetworkFilter::Status TcpProxy::on_data(Buffer& data, bool end_stream) {
-  if (upstream_ == nullptr) return Status::StopIteration;  // stays in the read buffer
-  active();
-  upstream_->connection().write(data, end_stream || client_.peer_ended());
+  if (upstream_ != nullptr) {
+    forward(data, end_stream);
+  } else if (ending_ != Ending::None) {
+    data.clear();
+  }
+  count_bytes();
   return Status::StopIteration;
 }
 
-void TcpProxy::on_write_high_water() {
-  if (upstream_ != nullptr) upstream_->connection().pause_reading(kPauseByPeerBuffer);
+void TcpProxy::forward(Buffer& data, bool end_stream) {
+  active();
+  upstream_->connection().write(data, end_stream);
 }
 
-void TcpProxy::on_write_low_water() {
-  if (upstream_ != nullptr) upstream_->connection().resume_reading(kPauseByPeerBuffer);
-}
-
-void TcpProxy::on_closed(CloseCause cause) {
-  idle_.disarm();
-  duration_.disarm();
-  connecting_ = nullptr;
-  if (upstream_ != nullptr) {
-    if (cause == CloseCause::LocalClose) {
-      upstream_ = nullptr;
-    } else {
-      // What the client sent before it left is still delivered.
-      if (!upstream_->connection().write_buffer().empty()) {
-        stats_.inc(TcpStat::upstream_flush_total);
-      }
-      upstream::TcpConnection::finish(std::move(upstream_));
-    }
-  }
-  count_bytes();
-  log(cause);
-}
-
-// ----------------------------------------------------------------------------------------------------
-// server to client
-
-void TcpProxy::Upstream::on_data(Buffer& data, bool end_stream) {
+void TcpProxy::Upstream::on_written(size_t /*bytes*/) {
   proxy_.active();
   proxy_.upstream_->count_bytes();
-  proxy_.client_.write(data, end_stream || proxy_.upstream_->connection().peer_ended());
 }
-
-void TcpProxy::Upstream::on_written(size_t bytes) { proxy_.upstream_->count_bytes(); }
 
 void TcpProxy::Upstream::on_write_high_water() {
   proxy_.stats_.inc(TcpStat::downstream_flow_control_paused_reading_total);
@@ -163,60 +144,166 @@ void TcpProxy::Upstream::on_write_low_water() {
   proxy_.client_.resume_reading(kPauseByPeerBuffer);
 }
 
+// --- server to client ---
+
+void TcpProxy::Upstream::on_data(Buffer& data, bool end_stream) {
+  proxy_.active();
+  proxy_.upstream_->count_bytes();
+  proxy_.client_.write(data, end_stream);
+}
+
+void TcpProxy::on_written(size_t /*bytes*/) {
+  active();
+  count_bytes();
+  if (ending_ != Ending::None && client_.write_buffer().empty()) on_client_served();
+}
+
+void TcpProxy::on_write_high_water() {
+  count_bytes();
+  if (upstream_ == nullptr) return;
+  cluster_->stats().inc(ClusterStat::upstream_flow_control_paused_reading_total);
+  upstream_->connection().pause_reading(kPauseByPeerBuffer);
+}
+
+void TcpProxy::on_write_low_water() {
+  if (upstream_ == nullptr) return;
+  cluster_->stats().inc(ClusterStat::upstream_flow_control_resumed_reading_total);
+  upstream_->connection().resume_reading(kPauseByPeerBuffer);
+}
+
+// --- the server has gone ---
+
 void TcpProxy::Upstream::on_closed(CloseCause cause) {
-  TcpProxy& proxy = proxy_;
-  if (proxy.upstream_ == nullptr) return;
-  proxy.upstream_->count_bytes();
-  proxy.upstream_ = nullptr;
-  // Everything that the server said reaches the client first.
-  if (!proxy.client_.closing()) proxy.client_.close(CloseHow::Flush);
+  if (proxy_.upstream_ == nullptr) return;  // let go of already
+  // A reset after the end means only that the server takes nothing any more.
+  const bool reset =
+      cause == CloseCause::RemoteReset && !proxy_.upstream_->connection().peer_ended();
+  proxy_.upstream_ = nullptr;
+  if (reset) proxy_.flags_.set(ResponseFlag::UR);
+  proxy_.end_client(reset ? Ending::Reset : Ending::Close);
 }
 
-// --------------------------------------------------------------------------------------------------------
-// deadlines
-
-uint64_t TcpProxy::bytes_moved() const {
-  uint64_t moved = client_.bytes_read() + client_.bytes_written();
-  if (upstream_ != nullptr) {
-    moved += upstream_->connection().bytes_read() + upstream_->connection().bytes_written();
+void TcpProxy::end_client(Ending how) {
+  cluster_ = {};
+  if (client_.closing()) return;
+  ending_ = how;
+  if (how == Ending::Close && !client_.write_ended()) {
+    Buffer nothing(context_.worker().blocks());
+    client_.write(nothing, true);
   }
-  return moved;
+  client_.resume_reading(kPauseByPeerBuffer);  // what it still sends is for nobody
+  if (client_.write_buffer().empty()) on_client_served();
 }
+
+// The client has been sent everything. May be called from inside its flush.
+void TcpProxy::on_client_served() {
+  if (ending_ == Ending::Reset) {
+    idle_.arm(0);
+    return;
+  }
+  idle_.disarm();
+  client_.set_delayed_close_ms(kLingerMs);
+  client_.close(CloseHow::FlushAndWait);
+}
+
+// --- the client has gone ---
+
+void TcpProxy::on_closed(CloseCause cause) {
+  idle_.disarm();
+  duration_.disarm();
+  log_timer_.reset();
+  connecting_ = nullptr;
+  if (upstream_ != nullptr) end_upstream(cause);
+  count_bytes();
+  count_buffered(0, 0);
+  log();
+  cluster_ = {};
+}
+
+void TcpProxy::end_upstream(CloseCause cause) {
+  std::unique_ptr<upstream::TcpConnection> upstream = std::move(upstream_);
+  if (cause == CloseCause::LocalClose) return;
+  Connection& server = upstream->connection();
+  if (server.write_buffer().empty()) {
+    if (cause == CloseCause::RemoteReset && !client_.peer_ended()) {
+      server.close(CloseHow::Abort);
+      return;
+    }
+    if (server.peer_ended() && !server.transport().secure()) return;
+  }
+  // What the client sent before it left is still delivered.
+  UpstreamFlush::start(std::move(upstream), config_.stats, context_.worker(),
+                       config_.idle_timeout_ms);
+}
+
+// --- deadlines ---
 
 void TcpProxy::active() {
-  if (config_->idle_timeout_ms == 0) return;
-  idle_.arm(config_->idle_timeout_ms);
-  moved_when_armed_ = bytes_moved();
+  if (config_.idle_timeout_ms != 0) idle_.arm(config_.idle_timeout_ms);
 }
 
 void TcpProxy::on_idle() {
-  // Bytes that left a buffer late count as activity too.
-  if (bytes_moved() != moved_when_armed_) return active();
+  if (ending_ == Ending::Reset && client_.write_buffer().empty()) {
+    client_.close(CloseHow::Abort);
+    return;
+  }
   stats_.inc(TcpStat::idle_timeout);
   client_.close(CloseHow::NoFlush);
 }
 
 void TcpProxy::on_duration_reached() {
   stats_.inc(TcpStat::max_downstream_connection_duration);
-  info_.flags.set(ResponseFlag::DT);
+  flags_.set(ResponseFlag::DT);
   client_.close(CloseHow::NoFlush);
 }
 
-// -----------------------------------------------------------------------------------------------
-// counting and the log
-
-void TcpProxy::count_bytes() {
-  stats_.add(TcpStat::downstream_cx_rx_bytes_total, client_.bytes_read() - rx_counted_);
-  stats_.add(TcpStat::downstream_cx_tx_bytes_total, client_.bytes_written() - tx_counted_);
-  rx_counted_ = client_.bytes_read();
-  tx_counted_ = client_.bytes_written();
+void TcpProxy::on_log_interval() {
+  log_timer_->arm(config_.log_interval_ms);
+  log();
 }
 
-void TcpProxy::log(CloseCause cause) {
-  info_.bytes_received = info_.wire_bytes_received = client_.bytes_read();
-  info_.bytes_sent = info_.wire_bytes_sent = client_.bytes_written();
-  info_.end_us = context_.worker().loop().time().now_us;
-  for (const auto& log : config_->access_logs) log->log(info_);
+// --- counting and the log ---
+
+void TcpProxy::count_bytes() {
+  const uint64_t received = client_.bytes_read();
+  const uint64_t sent = client_.bytes_written();
+  stats_.add(TcpStat::downstream_cx_rx_bytes_total,
+             received - std::exchange(rx_counted_, received));
+  stats_.add(TcpStat::downstream_cx_tx_bytes_total, sent - std::exchange(tx_counted_, sent));
+  count_buffered(client_.read_buffer().size(), client_.write_buffer().size());
+}
+
+void TcpProxy::count_buffered(size_t received, size_t to_send) {
+  if (received != rx_buffered_) {
+    stats_.add(TcpStat::downstream_cx_rx_bytes_buffered, received);
+    stats_.sub(TcpStat::downstream_cx_rx_bytes_buffered, std::exchange(rx_buffered_, received));
+  }
+  if (to_send != tx_buffered_) {
+    stats_.add(TcpStat::downstream_cx_tx_bytes_buffered, to_send);
+    stats_.sub(TcpStat::downstream_cx_tx_bytes_buffered, std::exchange(tx_buffered_, to_send));
+  }
+}
+
+void TcpProxy::log() {
+  if (config_.access_logs.empty()) return;
+  http::StreamInfo info;
+  info.is_http = false;
+  info.connection = &context_.facts();
+  info.remote = context_.facts().remote;
+  info.start_wall_ns = context_.facts().accepted_at_ns;
+  info.start_us = start_us_;
+  info.end_us = context_.worker().loop().time().now_us;
+  info.flags = flags_;
+  info.connection_termination_details = context_.termination_details();
+  info.bytes_received = info.wire_bytes_received = client_.bytes_read();
+  info.bytes_sent = info.wire_bytes_sent = client_.bytes_written();
+  if (cluster_name_ != nullptr) info.upstream_cluster = *cluster_name_;
+  if (host_ != nullptr) info.upstream_host = &host_->address();
+  info.upstream_local = upstream_local_;
+  info.upstream_transport_failure = failure_detail_;
+  info.upstream_connection_id = upstream_id_;
+  info.attempt_count = attempts_;
+  for (const auto& log : config_.access_logs) log->log(context_.worker(), info);
 }
 
 std::unique_ptr<NetworkFilter> TcpProxyFactory::make(NetworkFilterContext& context) const {

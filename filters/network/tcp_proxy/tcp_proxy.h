@@ -6,13 +6,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "proxy/base/timer_wheel.h"
-#include "proxy/http/stream_info.h"
+#include "proxy/http/failure.h"
 #include "proxy/net/filter.h"
 #include "proxy/stats/group.h"
 #include "proxy/stats/schemas.h"
@@ -34,10 +33,12 @@ struct Config {
   std::string cluster;  // empty when weighted
   std::vector<WeightedCluster> weighted;
   uint64_t total_weight = 0;
-  uint64_t idle_timeout_ms = 3'600'000;  // 0: none
-  uint64_t max_connection_duration_ms = 0;
+  uint64_t idle_timeout_ms = 3'600'000;     // 0: none
+  uint64_t max_connection_duration_ms = 0;  // 0: none
   uint32_t max_connect_attempts = 1;
   std::vector<std::shared_ptr<telemetry::AccessLog>> access_logs;
+  bool log_on_connected = false;
+  uint64_t log_interval_ms = 0;  // 0: none
   std::shared_ptr<stats::Group<stats::TcpSchema>> stats;
 
   /// The cluster of a connection; `random` decides among weighted ones.
@@ -46,12 +47,14 @@ struct Config {
 
 class TcpProxy final : public NetworkFilter, private upstream::TcpWaiter {
  public:
-  TcpProxy(std::shared_ptr<const Config> config, NetworkFilterContext& context);
+  /// `config` is part of the configuration that the connection pins.
+  TcpProxy(const Config& config, NetworkFilterContext& context);
   ~TcpProxy() override;
 
   // --- NetworkFilter: the client's side ---
   Status on_new_connection() override;
   Status on_data(Buffer& data, bool end_stream) override;
+  void on_written(size_t bytes) override;
   void on_closed(CloseCause cause) override;
   void on_write_high_water() override;
   void on_write_low_water() override;
@@ -72,6 +75,9 @@ class TcpProxy final : public NetworkFilter, private upstream::TcpWaiter {
     TcpProxy& proxy_;
   };
 
+  /// After the upstream has gone: what becomes of the client once it has everything.
+  enum class Ending : uint8_t { None, Close, Reset };
+
   // --- TcpWaiter ---
   void on_tcp_ready(std::unique_ptr<upstream::TcpConnection> connection) override;
   void on_tcp_failure(upstream::PoolFailure failure, std::string_view detail,
@@ -79,41 +85,55 @@ class TcpProxy final : public NetworkFilter, private upstream::TcpWaiter {
 
   void connect();
   void give_up(http::ResponseFlag flag);
+  void forward(Buffer& data, bool end_stream);
+  void end_client(Ending how);
+  void on_client_served();
+  void end_upstream(CloseCause cause);
+
+  void active();
   void on_idle();
   void on_duration_reached();
-  void active();
-  void count_bytes();
-  void log(CloseCause cause);
-  uint64_t bytes_moved() const;
+  void on_log_interval();
 
-  const std::shared_ptr<const Config> config_;
+  void count_bytes();
+  void count_buffered(size_t received, size_t to_send);
+  void log();
+
+  const Config& config_;
   NetworkFilterContext& context_;
   Connection& client_;
   stats::Slab<stats::TcpSchema>& stats_;
-  http::StreamInfo info_;
   upstream::ClusterPin cluster_;
+  const std::string* cluster_name_ = nullptr;  // once there was such a cluster
   upstream::HostPtr host_;
   std::unique_ptr<upstream::PendingRequest> connecting_;
   Upstream upstream_side_;
   std::unique_ptr<upstream::TcpConnection> upstream_;  // from connected to closed
   uint32_t attempts_ = 0;
+  Ending ending_ = Ending::None;
+  http::ResponseFlags flags_;
   uint64_t rx_counted_ = 0;
   uint64_t tx_counted_ = 0;
-  uint64_t moved_when_armed_ = 0;
+  size_t rx_buffered_ = 0;
+  size_t tx_buffered_ = 0;
+  const uint64_t start_us_;
+  uint64_t upstream_id_ = 0;
+  Address upstream_local_;  // known only where it is logged
   std::string failure_detail_;
   Timer idle_;
   Timer duration_;
+  std::unique_ptr<Timer> log_timer_;  // only when asked for
 };
 
 class TcpProxyFactory final : public NetworkFilterFactory {
  public:
-  explicit TcpProxyFactory(std::shared_ptr<const Config> config) : config_(std::move(config)) {}
+  explicit TcpProxyFactory(Config config) : config_(std::move(config)) {}
   std::unique_ptr<NetworkFilter> make(NetworkFilterContext& context) const override;
   bool terminal() const override { return true; }
-  const Config& config() const { return *config_; }
+  const Config& config() const { return config_; }
 
  private:
-  const std::shared_ptr<const Config> config_;
+  const Config config_;
 };
 
 }  // namespace remora::tcp_proxy
