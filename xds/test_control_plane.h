@@ -2,6 +2,7 @@
 // the test says is sent. gRPC's threads and the test's meet at one mutex.
 #pragma once
 
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 
 #include <condition_variable>
@@ -28,6 +29,11 @@ class TestControlPlane final
 
   /// `address` as gRPC wants it: "unix:/tmp/x.sock".
   explicit TestControlPlane(const std::string& address) {
+    static const bool kept = [] {
+      grpc_init();  // for the process: gRPC may take seconds to shut down with its last server
+      return true;
+    }();
+    (void)kept;
     grpc::ServerBuilder builder;
     builder.AddListeningPort(address, grpc::InsecureServerCredentials());
     builder.RegisterService(this);
