@@ -156,6 +156,7 @@ http::StreamReceiver& ConnectionManager::on_new_stream(http::StreamSender& respo
   ++active_streams_;
   ++requests_;
   stats_.inc(HttpStat::downstream_rq_total);
+  stats_.inc(HttpStat::downstream_rq_http1_total);
   stats_.inc(HttpStat::downstream_rq_active);
   RequestStream& stream = context_.worker().streams().take();
   current_ = &stream;
@@ -202,7 +203,8 @@ void ConnectionManager::on_stream_finished(RequestStream& stream) {
   constexpr uint64_t kUsPerMs = 1000;
   stats_.dec(HttpStat::downstream_rq_active);
   stats_.record(HttpHistogram::downstream_rq_time, (info.end_us - info.start_us) / kUsPerMs);
-  if (stream.was_reset()) stats_.inc(HttpStat::downstream_rq_rx_reset);
+  // An answer that did not wait for the end of its request counts as a reset, as with Envoy.
+  if (stream.was_reset() || !stream.request_ended()) stats_.inc(HttpStat::downstream_rq_rx_reset);
   if (closed_) return;
   count_bytes();
   close_if_done();

@@ -83,6 +83,8 @@ Address by_connection(const HttpConfig& config, const Peer& peer, HeaderMap& req
 }
 
 Address by_header(const HttpConfig& config, HeaderMap& request, bool* single) {
+  *single = false;
+  if (!request.has(HeaderId::XForwardedFor)) return {};
   std::string_view forwarded = request.get(HeaderId::XForwardedFor);
   *single = forwarded.find(',') == std::string_view::npos;
   return address_from_end(forwarded, config.xff_num_trusted_hops);

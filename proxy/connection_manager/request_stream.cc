@@ -48,7 +48,6 @@ void RequestStream::refuse(uint16_t status, std::string_view detail) {
 void RequestStream::on_request_head(HeaderMap& headers, bool end_stream) {
   const HttpConfig& config = owner_->config();
   info().protocol = sender()->protocol();
-  owner_->count(HttpStat::downstream_rq_http1_total);
   if (expects_continue(headers)) answer_expectation(headers);
   if (refuse_bad_head(headers)) return;
 

@@ -67,10 +67,7 @@ void Router::on_destroy() {
   global_timer_.disarm();
   per_try_timer_.disarm();
   back_off_timer_.disarm();
-  if (attempt_ != nullptr) {
-    if (attempt_->sender() != nullptr) cluster_->stats().inc(ClusterStat::upstream_rq_tx_reset);
-    attempt_->abandon();
-  }
+  if (attempt_ != nullptr) attempt_->abandon();
   release_retry();
 }
 
@@ -105,8 +102,8 @@ FilterStatus Router::refuse_unknown_cluster(const ClusterAction& action) {
 FilterStatus Router::answer_directly(const Route& route, HeaderMap& headers) {
   constexpr uint16_t kCreated = 201;
   constexpr std::string_view kDetails = "direct_response";
+  stats_.inc(RouterStat::rq_direct_response);  // redirects included, as Envoy counts
   if (const auto* redirect = std::get_if<RedirectAction>(&route.action)) {
-    stats_.inc(RouterStat::rq_redirect);
     if (redirect->has_prefix_rewrite) {
       rewrite_prefix(route.match, redirect->prefix_rewrite, headers, config_.envoy_headers);
     }
@@ -114,7 +111,6 @@ FilterStatus Router::answer_directly(const Route& route, HeaderMap& headers) {
     return stream_.reply({redirect->status, http::kNoFlag, kDetails, {}}, {}, {&location, 1});
   }
   const auto& direct = std::get<DirectAction>(route.action);
-  stats_.inc(RouterStat::rq_direct_response);
   const http::Failure answer = {direct.status, http::kNoFlag, kDetails, direct.body};
   if (direct.status != kCreated && direct.status / 100 != 3) return stream_.reply(answer);
   const http::ReplyHeader location = {HeaderId::Location, redirect_location({}, headers)};

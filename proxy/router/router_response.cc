@@ -223,7 +223,6 @@ void Router::answer_timeout(const http::Failure& timeout) {
   if (attempt_ != nullptr) {
     attempt_->host()->counters.rq_timeout.fetch_add(1, std::memory_order_relaxed);
     attempt_->host()->counters.rq_error.fetch_add(1, std::memory_order_relaxed);
-    if (attempt_->sender() != nullptr) cluster_->stats().inc(ClusterStat::upstream_rq_tx_reset);
     attempt_->abandon();
   }
   back_off_timer_.disarm();
