@@ -2,13 +2,22 @@
 #include "proxy/upstream/client_codec.h"
 
 #include "proxy/http1/client_codec.h"
+#include "proxy/http2/client_codec.h"
 
 namespace remora::upstream {
 
 std::unique_ptr<http::ClientCodec> make_client_codec(const ClusterConfig& config,
                                                      Connection& connection,
                                                      http::ClientCodecHandler& handler) {
-  return std::make_unique<http1::ClientCodec>(connection, handler, http1::ClientOptions());
+  if (config.protocol == HttpProtocol::Http2) {
+    http2::SessionOptions options;
+    options.max_concurrent_streams = config.http2_max_concurrent_streams;
+    return std::make_unique<http2::ClientCodec>(connection, handler, options,
+                                                config.per_connection_buffer_limit);
+  }
+  http1::ClientOptions options;
+  options.enable_trailers = config.http1_enable_trailers;
+  return std::make_unique<http1::ClientCodec>(connection, handler, options);
 }
 
 uint32_t expected_streams(const ClusterConfig& config) {

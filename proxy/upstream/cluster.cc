@@ -14,9 +14,6 @@ namespace {
 
 using stats::ClusterStat;
 
-// An upstream that takes nothing more of what a session left it is given up after this.
-constexpr uint32_t kFinishStallMs = 300'000;
-
 bool is_to_be_avoided(const Host* host, const PickContext& context) {
   return std::find(context.avoid, context.avoid + context.avoid_count, host) !=
          context.avoid + context.avoid_count;
@@ -167,7 +164,7 @@ Socket Cluster::open_socket(const Host& host, int* error) const {
 
 Connection Cluster::make_connection(Socket socket) {
   const int fd = socket.fd();
-  const ConnectionLimits limits = {config_->per_connection_buffer_limit, kFinishStallMs};
+  const ConnectionLimits limits = {config_->per_connection_buffer_limit};
   return Connection(loop(), std::move(socket), transport_->make(fd), limits);
 }
 

@@ -83,6 +83,7 @@ struct ClusterConfig {
   uint32_t per_connection_buffer_limit = 1024 * 1024;  // bytes
   HttpProtocol protocol = HttpProtocol::Http1;
   uint32_t http2_max_concurrent_streams = 1024;
+  bool http1_enable_trailers = false;   // otherwise trailers are checked and dropped
   bool use_downstream_protocol = false;
   uint32_t max_requests_per_connection = 0;  // 0: no bound
   uint64_t idle_timeout_ms = 3'600'000;      // of an upstream connection; 0: none

@@ -52,7 +52,9 @@ uint64_t limit_of(Resource resource, const CircuitBreakerThresholds& thresholds,
     case Resource::Pools:
       break;
   }
-  return thresholds.max_connection_pools;
+  // No limit at all is Envoy's default, and shows as 64 bits of it.
+  return thresholds.max_connection_pools == UINT32_MAX ? UINT64_MAX
+                                                       : thresholds.max_connection_pools;
 }
 
 const std::string& stats_name(const ClusterConfig& config) {

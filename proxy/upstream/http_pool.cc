@@ -49,7 +49,7 @@ Acquired HttpPool::acquire(const HostPtr& host, HttpPoolWaiter& waiter) {
   Acquired acquired;
   if (!ready_.empty() && waiting_.empty()) {
     if (counts.at_limit(Resource::Requests, limits.max_requests)) {
-      cluster_.stats().inc(ClusterStat::upstream_rq_pending_overflow);
+      cluster_.stats().inc(ClusterStat::upstream_rq_active_overflow);
       return acquired;
     }
     acquired.ready = &ready_.front();
@@ -147,7 +147,7 @@ void HttpPool::serve_waiting() {
     HttpPoolWaiter& waiter = next.waiter_;
     leave_queue(next);
     if (counts.at_limit(Resource::Requests, limits.max_requests)) {
-      cluster_.stats().inc(ClusterStat::upstream_rq_pending_overflow);
+      cluster_.stats().inc(ClusterStat::upstream_rq_active_overflow);
       waiter.on_pool_failure(PoolFailure::Overflow, {}, host_);
     } else {
       waiter.on_pool_ready(ready_.front());

@@ -84,10 +84,8 @@ void PooledHttp::end_of_turn() { settle(); }
 // Streams have ended or the codec has changed its mind: ready again, or closing.
 void PooledHttp::settle() {
   if (connection_.closing()) return;
-  if (idle() && !connection_.read_buffer().empty()) {
-    // Bytes that nobody asked for: whatever they are, the next request must not take them for its
-    // answer.
-    on_codec_error("http1.unsolicited_response");
+  if (idle() && !connection_.read_buffer().empty()) on_codec_error("http1.unsolicited_response");
+  if (codec_failed_) {
     close();
     return;
   }
@@ -104,7 +102,10 @@ void PooledHttp::drain() {
   pool_.place(*this);
 }
 
-void PooledHttp::close() { connection_.close(CloseHow::NoFlush); }
+void PooledHttp::close() {
+  closed_here_ = true;
+  connection_.close(CloseHow::NoFlush);
+}
 
 void PooledHttp::on_idle_timeout() {
   if (!idle()) return;
@@ -137,15 +138,16 @@ void PooledHttp::on_connected() {
 
 void PooledHttp::on_data(Buffer& data, bool end_stream) {
   count_received();
-  if (idle() && !data.empty() && !is_request_timeout(data)) {
-    pool_.cluster().stats().inc(ClusterStat::upstream_cx_protocol_error);
-  }
   const bool took_streams = !draining_;
   dispatching_ = true;
   const bool go_on = codec_->dispatch(data, end_stream);
   dispatching_ = false;
   if (connection_.closed()) return;
   if (end_stream) remote_ended_ = true;
+  // Bytes that nobody asked for: whatever they are, they answer no request of ours.
+  if (idle() && !data.empty() && !codec_failed_ && !is_request_timeout(data)) {
+    on_codec_error("http1.unsolicited_response");
+  }
   if (took_streams && draining_ && !codec_failed_ && !end_stream && data.empty()) {
     pool_.cluster().stats().inc(ClusterStat::upstream_cx_close_notify);
   }
@@ -159,8 +161,9 @@ void PooledHttp::on_data(Buffer& data, bool end_stream) {
 
 void PooledHttp::on_closed(CloseCause cause) {
   count_received();
-  // A stream that was reset has ended already, in this very call.
-  const bool had_streams = active_streams_ > 0 || (cause == CloseCause::LocalClose && queued());
+  // A codec closes only under a stream that is reset, which has ended by now.
+  const bool reset = cause == CloseCause::LocalClose && !closed_here_;
+  const bool had_streams = active_streams_ > 0 || stream_failed_ || reset;
   idle_timer_.disarm();
   unlink();
   connection_.loop().defer_delete(std::unique_ptr<Deferrable>(this));
@@ -213,6 +216,12 @@ void PooledHttp::on_codec_error(std::string_view) {
   draining_ = true;
   codec_failed_ = true;
   pool_.cluster().stats().inc(ClusterStat::upstream_cx_protocol_error);
+  if (!dispatching_) connection_.loop().at_end_of_turn(*this);
+}
+
+void PooledHttp::on_stream_failed(http::ResetReason reason) {
+  stream_failed_ = true;
+  if (reason == http::ResetReason::IncompleteBody) on_codec_error("incomplete body");
 }
 
 void PooledHttp::on_max_streams(uint32_t) {
@@ -229,8 +238,9 @@ void PooledHttp::count_received() {
 
 void PooledHttp::count_closed(CloseCause cause, bool had_streams) {
   Cluster& cluster = pool_.cluster();
-  if (codec_ != nullptr)
+  if (codec_ != nullptr) {
     cluster.stats().record(ClusterHistogram::upstream_rq_per_cx, streams_opened_);
+  }
   cluster.count_connection_closed(*host_, pool_.priority(), remote_ended_ || caused_by_peer(cause),
                                   had_streams, created_us_);
 }

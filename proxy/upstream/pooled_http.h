@@ -55,6 +55,7 @@ class PooledHttp final : public HttpConnection,
   // --- ClientCodecHandler ---
   void on_codec_draining() override;
   void on_stream_ended() override;
+  void on_stream_failed(http::ResetReason reason) override;
   void on_codec_error(std::string_view detail) override;
   void on_max_streams(uint32_t max) override;
 
@@ -83,7 +84,9 @@ class PooledHttp final : public HttpConnection,
   bool draining_ = false;
   bool dispatching_ = false;
   bool codec_failed_ = false;
+  bool stream_failed_ = false;
   bool remote_ended_ = false;
+  bool closed_here_ = false;
 };
 
 }  // namespace remora::upstream

@@ -20,12 +20,6 @@ class TcpConnection {
   /// Adds the bytes moved since the last call to the cluster's counters; call it from on_data() and
   /// on_written().
   virtual void count_bytes() = 0;
-  /// Instead of destroying: sends what is buffered and a FIN, and closes when the peer has closed
-  /// too. The handler is not called any more.
-  static void finish(std::unique_ptr<TcpConnection> connection);
-
- protected:
-  virtual void finish_sending() = 0;
 };
 
 class TcpWaiter {

@@ -136,39 +136,6 @@ TEST_F(TcpPoolTest, AConnectionThatThePeerResetCountsAsRemote) {
   EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 0u);
 }
 
-TEST_F(TcpPoolTest, FinishingSendsWhatIsBufferedAfterItsUserHasGone) {
-  one_host();
-  TestPeer peer;
-  const std::string text(3'000'000, 'x');
-  {
-    Session session;
-    peer = connect(session);
-    write(session, text + "end");
-    TcpConnection::finish(std::move(session.connection));
-  }
-  size_t received = 0;
-  std::string tail;
-  // The server reads while the loop writes.
-  run_until([&] {
-    if (!testing::wait_readable(peer.fd(), 0)) return false;
-    char bytes[65536];
-    const ssize_t got = ::recv(peer.fd(), bytes, sizeof(bytes), 0);
-    if (got > 0) {
-      received += got;
-      tail = (tail + std::string(bytes, got));
-      tail = tail.substr(tail.size() > 3 ? tail.size() - 3 : 0);
-    }
-    return got == 0;
-  });
-  EXPECT_EQ(received, text.size() + 3);
-  EXPECT_EQ(tail, "end");
-  EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 1u)
-      << "it is still open until the server closes too";
-  peer.close();
-  run_until([&] { return stat(ClusterStat::upstream_cx_active) == 0; });
-  EXPECT_EQ(stat(ClusterStat::upstream_cx_tx_bytes_total), text.size() + 3);
-}
-
 TEST_F(TcpPoolTest, ARefusedConnectionFailsTheSession) {
   one_host();
   server.stop();

@@ -32,26 +32,14 @@ class TcpUpstream::Pending final : public PendingRequest {
 class TcpUpstream::Handle final : public TcpConnection {
  public:
   explicit Handle(TcpUpstream& upstream) : upstream_(upstream) {}
-  ~Handle() override {
-    if (!finishing_) upstream_.abandon();
-  }
+  ~Handle() override { upstream_.abandon(); }
   Connection& connection() override { return upstream_.connection_; }
   const HostPtr& host() const override { return upstream_.host_; }
   void count_bytes() override { upstream_.count_bytes(); }
 
  private:
-  void finish_sending() override {
-    finishing_ = true;
-    upstream_.finish_sending();
-  }
-
   TcpUpstream& upstream_;
-  bool finishing_ = false;
 };
-
-void TcpConnection::finish(std::unique_ptr<TcpConnection> connection) {
-  connection->finish_sending();
-}
 
 TcpUpstream& TcpUpstream::start(Cluster& cluster, HostPtr host) {
   int error = 0;
@@ -121,15 +109,6 @@ void TcpUpstream::abandon() {
   }
   connection_.set_handler(*this);
   connection_.close(CloseHow::NoFlush);
-}
-
-void TcpUpstream::finish_sending() {
-  if (connection_.closed()) {
-    over(connection_.close_cause());
-    return;
-  }
-  connection_.set_handler(*this);
-  connection_.close(CloseHow::FlushAndWait);
 }
 
 void TcpUpstream::detach() {

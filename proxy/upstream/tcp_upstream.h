@@ -38,7 +38,6 @@ class TcpUpstream final : public Deferrable, public ListLink, private Connection
   void on_write_low_water() override {}
 
   void abandon();  // nobody waits for it or uses it any more
-  void finish_sending();
   void stop_waiting();
   void count_bytes();
   /// Gives everything back and waits for the end of the turn.

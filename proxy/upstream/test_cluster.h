@@ -169,4 +169,20 @@ class ClusterTestBase : public ::testing::Test {
   std::shared_ptr<const HostSet> hosts;
 };
 
+/// One host: the test's server.
+class HttpPoolTestBase : public ClusterTestBase {
+ protected:
+  Cluster& one_host() { return apply({endpoint_at(server.address())}); }
+
+  /// Starts `request` and waits until the server has read it.
+  TestPeer deliver(TestRequest& request) {
+    request.start(cluster(), host());
+    run_until([&] { return request.sender != nullptr; });
+    TestPeer peer = server.accept();
+    loop.run_once(0);
+    EXPECT_EQ(peer.read_head().substr(0, 16), "GET / HTTP/1.1\r\n");
+    return peer;
+  }
+};
+
 }  // namespace remora::upstream::testing
