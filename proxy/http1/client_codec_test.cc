@@ -1,68 +1,14 @@
 // The client side: requests out, responses in, and when the connection may be used again.
-#include "proxy/http1/client_codec.h"
-
-#include <gtest/gtest.h>
-
-#include <memory>
 #include <string>
 
-#include "proxy/http1/codec_test_support.h"
+#include "proxy/http1/client_codec_test_support.h"
 
 namespace remora::http1 {
 namespace {
 
+using test::ClientCodecTest;
 using test::Message;
 using test::Recorder;
-using test::Wire;
-
-class ClientCodecTest : public ::testing::Test, public http::ClientCodecHandler {
- protected:
-  void on_codec_draining() override { ++drained_; }
-  void on_stream_ended() override {
-    ++ended_;
-    if (then_on_stream_ended_) then_on_stream_ended_();
-  }
-  void on_codec_error(std::string_view detail) override { error_ = detail; }
-
-  http::ClientCodec& codec() {
-    if (!codec_) codec_ = std::make_unique<ClientCodec>(wire_.connection(), *this, options_);
-    return *codec_;
-  }
-  void open() {
-    response_ = std::make_unique<Recorder>(wire_.loop().blocks());
-    sender_ = &codec().new_stream(*response_);
-  }
-  void send_head(std::initializer_list<std::pair<std::string_view, std::string_view>> fields,
-                 bool end) {
-    Message message(wire_.loop().blocks(), fields);
-    sender_->send_headers(message.map(), end);
-  }
-  void send(std::string_view bytes, bool end) {
-    Buffer data(wire_.loop().blocks());
-    data.append(bytes);
-    sender_->send_data(data, end);
-  }
-  void get(std::string_view method = "GET") {
-    open();
-    send_head({{":method", method}, {":path", "/"}, {":authority", "h"}}, true);
-    output();
-  }
-  bool receive(std::string_view bytes, bool end_stream = false) {
-    wire_.input().append(bytes);
-    return codec().dispatch(wire_.input(), end_stream);
-  }
-  std::string output() { return wire_.take_output(); }
-
-  Wire wire_;
-  ClientOptions options_;
-  int drained_ = 0;
-  int ended_ = 0;
-  std::string error_;
-  std::function<void()> then_on_stream_ended_;
-  std::unique_ptr<Recorder> response_;
-  http::StreamSender* sender_ = nullptr;
-  std::unique_ptr<ClientCodec> codec_;
-};
 
 constexpr char kProtocolError[] =
     "protocol error upstream_reset_before_response_started{protocol_error}";
@@ -285,51 +231,6 @@ TEST_F(ClientCodecTest, BoundsTheBytesOfInformationalResponses) {
   EXPECT_FALSE(receive(large));
   EXPECT_EQ(response_->reset, kProtocolError);
 }
-
-struct BadAnswer {
-  const char* name;
-  std::string bytes;
-};
-
-class ClientCodecBadAnswer : public ClientCodecTest,
-                             public ::testing::WithParamInterface<BadAnswer> {};
-
-TEST_P(ClientCodecBadAnswer, IsAProtocolErrorAndEndsTheConnection) {
-  get();
-  EXPECT_FALSE(receive(GetParam().bytes));
-  EXPECT_EQ(response_->reset, kProtocolError);
-  EXPECT_EQ(response_->headers, "");
-  EXPECT_NE(error_, "");
-  EXPECT_EQ(drained_, 1);
-  EXPECT_EQ(ended_, 1);
-  EXPECT_FALSE(codec().can_take_stream());
-}
-
-std::string ok_with(const std::string& lines) { return "HTTP/1.1 200 OK\r\n" + lines + "\r\n\r\n"; }
-
-INSTANTIATE_TEST_SUITE_P(
-    Responses, ClientCodecBadAnswer,
-    ::testing::Values(
-        BadAnswer{"LengthAndChunked", ok_with("Content-Length: 2\r\nTransfer-Encoding: chunked")},
-        BadAnswer{"TwoLengths", ok_with("Content-Length: 2\r\nContent-Length: 2")},
-        BadAnswer{"BadLength", ok_with("Content-Length: +2")},
-        BadAnswer{"Identity", ok_with("Transfer-Encoding: identity")},
-        BadAnswer{"GzipChunked", ok_with("Transfer-Encoding: gzip, chunked")},
-        BadAnswer{"LengthIn204", "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok"},
-        BadAnswer{"CodingIn204",
-                  "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
-        BadAnswer{"CodingIn100", "HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n\r\n"},
-        BadAnswer{"LengthIn103", "HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n"},
-        BadAnswer{
-            "UnaskedSwitch",
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nabc"},
-        BadAnswer{"Garbage", "garbage\r\n\r\n"},
-        BadAnswer{"LineFeeds", "HTTP/1.1 200 OK\ncontent-length: 2\n\nok"},
-        BadAnswer{"Folded", ok_with("x: a\r\n b")},
-        BadAnswer{"Nul", ok_with(std::string("x: a\0b", 6))},
-        BadAnswer{"SpaceBeforeColon", ok_with("x : a")},
-        BadAnswer{"HugeHead", ok_with("x: " + std::string(90000, 'x'))}),
-    [](const auto& info) { return info.param.name; });
 
 TEST_F(ClientCodecTest, ResetsAResponseThatBreaksOff) {
   struct Case {

@@ -1,76 +1,14 @@
 // The server side: requests in, responses out, in order, over one connection.
-#include "proxy/http1/server_codec.h"
-
-#include <gtest/gtest.h>
-
-#include <deque>
-#include <memory>
 #include <string>
 
-#include "proxy/http1/codec_test_support.h"
+#include "proxy/http1/server_codec_test_support.h"
 
 namespace remora::http1 {
 namespace {
 
 using test::Message;
 using test::Recorder;
-using test::Wire;
-
-class ServerCodecTest : public ::testing::Test, public http::ServerCodecHandler {
- protected:
-  http::StreamReceiver& on_new_stream(http::StreamSender& response) override {
-    sender_ = &response;
-    streams_.push_back(std::make_unique<Recorder>(wire_.loop().blocks()));
-    if (answer_at_once_) {
-      streams_.back()->then_on_headers = [this](http::HeaderMap&, bool end) {
-        if (end) answer("200");
-      };
-      streams_.back()->then_on_data = [this](bool end) {
-        if (end) answer("200");
-      };
-    }
-    return *streams_.back();
-  }
-  void on_codec_error(uint16_t status, std::string_view detail) override {
-    errors_ += std::to_string(status) + " " + std::string(detail);
-    const std::string code = std::to_string(status);
-    Message message(wire_.loop().blocks(), {{":status", code}});
-    sender_->send_headers(message.map(), true);
-  }
-
-  http::ServerCodec& codec() {
-    if (!codec_) codec_ = std::make_unique<ServerCodec>(wire_.connection(), *this, options_);
-    return *codec_;
-  }
-  bool receive(std::string_view bytes, bool end_stream = false) {
-    wire_.input().append(bytes);
-    return codec().dispatch(wire_.input(), end_stream);
-  }
-  /// What the connection does after resume_reading().
-  bool redeliver() { return codec().dispatch(wire_.input(), false); }
-
-  void answer(std::string_view status) { respond({{":status", status}}, true); }
-  void respond(std::initializer_list<std::pair<std::string_view, std::string_view>> fields,
-               bool end) {
-    Message message(wire_.loop().blocks(), fields);
-    sender_->send_headers(message.map(), end);
-  }
-  void send(std::string_view bytes, bool end) {
-    Buffer data(wire_.loop().blocks());
-    data.append(bytes);
-    sender_->send_data(data, end);
-  }
-  Recorder& stream(size_t i = 0) { return *streams_.at(i); }
-  std::string output() { return wire_.take_output(); }
-
-  Wire wire_;
-  Options options_;
-  bool answer_at_once_ = false;
-  http::StreamSender* sender_ = nullptr;
-  std::string errors_;
-  std::deque<std::unique_ptr<Recorder>> streams_;
-  std::unique_ptr<ServerCodec> codec_;
-};
+using test::ServerCodecTest;
 
 constexpr char kGet[] = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
 constexpr char kEmptyOk[] = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
@@ -306,91 +244,6 @@ TEST_F(ServerCodecTest, ClosesAfterHttp10WithoutKeepAlive) {
   answer("200");
   EXPECT_EQ(output(), "HTTP/1.0 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
 }
-
-struct Refusal {
-  const char* name;
-  std::string bytes;
-  const char* error;
-};
-
-class ServerCodecRefusal : public ServerCodecTest, public ::testing::WithParamInterface<Refusal> {};
-
-TEST_P(ServerCodecRefusal, AnswersAndServesNothingMore) {
-  EXPECT_FALSE(receive(GetParam().bytes + kGet));
-  EXPECT_EQ(errors_, GetParam().error);
-  EXPECT_EQ(streams_.size(), 1u);
-  EXPECT_FALSE(stream().ended);
-  EXPECT_NE(output().find("connection: close\r\n"), std::string::npos);
-  EXPECT_TRUE(codec().wants_close());
-  EXPECT_FALSE(receive(kGet));
-  EXPECT_EQ(streams_.size(), 1u);
-}
-
-std::string post(const std::string& lines, const std::string& body = "") {
-  return "POST / HTTP/1.1\r\nHost: h\r\n" + lines + "\r\n\r\n" + body;
-}
-std::string chunks(const std::string& body) { return post("Transfer-Encoding: chunked", body); }
-
-INSTANTIATE_TEST_SUITE_P(
-    Smuggling, ServerCodecRefusal,
-    ::testing::Values(
-        Refusal{"LengthAndChunked",
-                post("Content-Length: 3\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
-                "400 http1.content_length_and_chunked_not_allowed"},
-        Refusal{"LengthAndUnknownCoding",
-                post("Transfer-Encoding: identity\r\nContent-Length: 3", "abc"),
-                "400 http1.content_length_and_chunked_not_allowed"},
-        Refusal{"TwoLengths", post("Content-Length: 3\r\nContent-Length: 3", "abc"),
-                "400 http1.codec_error"},
-        Refusal{"UnknownCoding", post("Transfer-Encoding: xchunked"),
-                "501 http1.invalid_transfer_encoding"},
-        Refusal{"Identity", post("Transfer-Encoding: identity"),
-                "501 http1.invalid_transfer_encoding"},
-        Refusal{"ChunkedIdentity", post("Transfer-Encoding: chunked, identity"),
-                "501 http1.invalid_transfer_encoding"},
-        Refusal{"ChunkedParameter", post("Transfer-Encoding: chunked;q=1"),
-                "501 http1.invalid_transfer_encoding"},
-        Refusal{"ChunkedTwice", post("Transfer-Encoding: chunked, chunked"),
-                "501 http1.invalid_transfer_encoding"},
-        Refusal{"TwoCodings", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
-                "501 http1.invalid_transfer_encoding"},
-        Refusal{"CodingAndSpace", post("Transfer-Encoding : chunked"), "400 http1.codec_error"},
-        Refusal{"EmptyCoding", post("Transfer-Encoding:"), "501 http1.invalid_transfer_encoding"},
-        Refusal{"TwoHosts", post("Host: h"), "400 http1.codec_error"},
-        Refusal{"BadHost", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "400 http.invalid_authority"},
-        Refusal{"HostWithPath", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
-                "400 http.invalid_authority"},
-        Refusal{"BadTargetHost", "GET http://a\"b/ HTTP/1.1\r\nHost: h\r\n\r\n",
-                "400 http.invalid_authority"},
-        Refusal{"Asterisk", "GET * HTTP/1.1\r\nHost: h\r\n\r\n", "400 http1.invalid_url"},
-        Refusal{"AuthorityForm", "GET h:80 HTTP/1.1\r\nHost: h\r\n\r\n", "400 http1.codec_error"},
-        Refusal{"NoSlash", "GET a HTTP/1.1\r\nHost: h\r\n\r\n", "400 http1.codec_error"},
-        Refusal{"UnknownMethod", "FOO / HTTP/1.1\r\nHost: h\r\n\r\n", "400 http1.codec_error"},
-        Refusal{"LowerCaseMethod", "get / HTTP/1.1\r\nHost: h\r\n\r\n", "400 http1.codec_error"},
-        Refusal{"Http09", "GET /\r\n", "426 low_version"},
-        Refusal{"Http12", "GET / HTTP/1.2\r\n", "426 low_version"},
-        Refusal{"ConnectWithBody", "CONNECT h:80 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n",
-                "400 http1.body_disallowed"},
-        Refusal{"ConnectWithCoding",
-                "CONNECT h:80 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
-                "501 http1.invalid_transfer_encoding"},
-        Refusal{"ChunkSize", chunks("0x3\r\nabc\r\n0\r\n\r\n"), "400 http1.codec_error"},
-        Refusal{"ChunkTooLong", chunks("3\r\nabcd\r\n0\r\n\r\n"), "400 http1.codec_error"},
-        Refusal{"BadTrailer", chunks("0\r\nbad trailer: x\r\n\r\n"), "400 http1.codec_error"},
-        Refusal{"PseudoHeaderTrailer", chunks("0\r\n:path: /\r\n\r\n"), "400 http1.codec_error"},
-        Refusal{"TooManyHeaders", post([] {
-                  std::string s;
-                  for (int i = 0; i < 100; ++i) s += "x" + std::to_string(i) + ": y\r\n";
-                  return s + "z: 1";
-                }()),
-                "431 http1.too_many_headers"},
-        Refusal{"HeadersTooLarge", post("x: " + std::string(62000, 'y')),
-                "431 http1.headers_too_large"},
-        Refusal{"TargetTooLarge", "GET /" + std::string(70000, 'u') + " HTTP/1.1\r\n\r\n",
-                "431 http1.headers_too_large"},
-        Refusal{"TrailersTooLarge", chunks("0\r\nx: " + std::string(62000, 'y') + "\r\n\r\n"),
-                "431 http1.headers_too_large"}),
-    [](const auto& info) { return info.param.name; });
 
 TEST_F(ServerCodecTest, RefusesACodingInHttp10) {
   options_.accept_http_10 = true;
