@@ -33,6 +33,7 @@ class ClientCodec final : public http::ClientCodec, private SessionUser, private
 
  private:
   void on_work_pending() override;
+  void on_stream_failed(http::ResetReason reason) override { handler_.on_stream_failed(reason); }
   void on_stream_ended() override { handler_.on_stream_ended(); }
   void on_goaway() override { handler_.on_codec_draining(); }
   void on_max_streams(uint32_t max) override { handler_.on_max_streams(max); }

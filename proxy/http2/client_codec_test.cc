@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <deque>
 #include <optional>
+#include <utility>
 
 #include "proxy/http2/test_peer.h"
 
@@ -69,6 +71,7 @@ struct ClientCodecTest : testing::Test, ConnectionHandler, http::ClientCodecHand
   void on_write_low_water() override { codec->on_write_low_water(); }
   // http::ClientCodecHandler
   void on_codec_draining() override { ++draining; }
+  void on_stream_failed(ResetReason reason) override { failed = reason; }
   void on_stream_ended() override { ++ended; }
   void on_codec_error(std::string_view detail) override { error = detail; }
   void on_max_streams(uint32_t max) override { max_streams = max; }
@@ -103,15 +106,17 @@ struct ClientCodecTest : testing::Test, ConnectionHandler, http::ClientCodecHand
   TestPeer peer{{{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 7}}};
   int peer_fd = -1;
   std::string to_client;
+  std::deque<Response> responses;  // outlive the codec
   std::optional<Connection> connection;
   std::optional<ClientCodec> codec;
   int draining = 0, ended = 0;
   uint32_t max_streams = 0;
+  std::optional<ResetReason> failed;
   std::string error;
 };
 
 TEST_F(ClientCodecTest, CarriesStreamsSideBySide) {
-  Response one(loop), two(loop);
+  Response &one = responses.emplace_back(loop), &two = responses.emplace_back(loop);
   get(one);
   get(two);
   run_until([&] { return peer.requests[3].ended && max_streams > 0; });
@@ -128,7 +133,7 @@ TEST_F(ClientCodecTest, CarriesStreamsSideBySide) {
 }
 
 TEST_F(ClientCodecTest, WritesOfATurnLeaveTogether) {
-  Response one(loop), two(loop);
+  Response &one = responses.emplace_back(loop), &two = responses.emplace_back(loop);
   get(one);
   get(two);
   EXPECT_EQ(connection->write_buffer().size(), 0u) << "nothing before the end of the turn";
@@ -137,7 +142,7 @@ TEST_F(ClientCodecTest, WritesOfATurnLeaveTogether) {
 }
 
 TEST_F(ClientCodecTest, SlowsTheSenderToThePaceOfTheSocket) {
-  Response response(loop);
+  Response& response = responses.emplace_back(loop);
   http::HeaderMap headers(response.arena());
   headers.add(http::HeaderId::Method, "POST");
   headers.add(http::HeaderId::Path, "/");
@@ -157,7 +162,7 @@ TEST_F(ClientCodecTest, SlowsTheSenderToThePaceOfTheSocket) {
 }
 
 TEST_F(ClientCodecTest, TellsStreamsThatTheConnectionIsGone) {
-  Response response(loop);
+  Response& response = responses.emplace_back(loop);
   get(response);
   turn();
   ::close(std::exchange(peer_fd, -1));
@@ -167,7 +172,7 @@ TEST_F(ClientCodecTest, TellsStreamsThatTheConnectionIsGone) {
 }
 
 TEST_F(ClientCodecTest, TakesNoNewStreamAfterGoaway) {
-  Response response(loop);
+  Response& response = responses.emplace_back(loop);
   get(response);
   turn();
   peer.goaway(1, NGHTTP2_NO_ERROR);
@@ -177,16 +182,28 @@ TEST_F(ClientCodecTest, TakesNoNewStreamAfterGoaway) {
   run_until([&] { return response.ended; });
 }
 
+TEST_F(ClientCodecTest, TellsWhichStreamsTheServerFailed) {
+  Response &reset = responses.emplace_back(loop), &wrong = responses.emplace_back(loop);
+  get(reset);
+  get(wrong);
+  turn();
+  peer.reset(1, NGHTTP2_INTERNAL_ERROR);
+  run_until([&] { return reset.reset.has_value(); });
+  EXPECT_EQ(failed, ResetReason::RemoteReset);
+  peer.headers(3, {{":status", "200"}, {"content-length", "9"}}, true);
+  run_until([&] { return wrong.reset.has_value(); });
+  EXPECT_EQ(failed, ResetReason::ProtocolError);
+  EXPECT_EQ(ended, 2);
+}
+
 TEST_F(ClientCodecTest, ReportsAPeerThatSpeaksSomethingElseAndCloses) {
-  Response response(loop);
+  Response& response = responses.emplace_back(loop);
   get(response);
   to_client = "HTTP/1.1 400 Bad Request\r\n\r\n";
   peer.output();  // its SETTINGS get lost
   run_until([&] { return !error.empty(); });
   EXPECT_THAT(error, testing::HasSubstr("protocol"));
   EXPECT_FALSE(codec->can_take_stream());
-  connection->close(CloseHow::NoFlush);
-  EXPECT_EQ(response.reset, ResetReason::ConnectionClosed);
 }
 
 }  // namespace

@@ -43,6 +43,8 @@ class SessionUser {
  public:
   /// turn() wants to be called at the end of this loop turn.
   virtual void on_work_pending() = 0;
+  /// The peer reset or broke a stream; on_stream_ended() follows.
+  virtual void on_stream_failed(http::ResetReason reason) = 0;
   virtual void on_stream_ended() = 0;
   virtual void on_goaway() = 0;                   // no new streams from now on
   virtual void on_max_streams(uint32_t max) = 0;  // the peer's SETTINGS

@@ -44,6 +44,7 @@ struct Receiver final : http::StreamReceiver {
 
 struct User final : SessionUser {
   void on_work_pending() override {}
+  void on_stream_failed(http::ResetReason) override {}
   void on_stream_ended() override {}
   void on_goaway() override {}
   void on_max_streams(uint32_t) override {}

@@ -53,6 +53,7 @@ struct Receiver final : http::StreamReceiver {
 
 struct SessionTest : testing::Test, SessionUser {
   void on_work_pending() override { pending = true; }
+  void on_stream_failed(ResetReason) override {}
   void on_stream_ended() override { ++ended; }
   void on_goaway() override { ++goaways; }
   void on_max_streams(uint32_t max) override { max_streams = max; }

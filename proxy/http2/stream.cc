@@ -221,11 +221,14 @@ void Stream::deliver_close() {
   if (remote_ended_ && local_ended_) return;
   if (close_code_ == NGHTTP2_REFUSED_STREAM) {
     receiver.on_reset(ResetReason::RemoteRefused, "http2.remote_refuse");
-  } else if (remote_reset_) {
-    receiver.on_reset(ResetReason::RemoteReset, "http2.remote_reset");
+    return;
+  }
+  const ResetReason reason = remote_reset_ ? ResetReason::RemoteReset : ResetReason::ProtocolError;
+  if (!end_delivered_) session_.user_.on_stream_failed(reason);
+  if (remote_reset_) {
+    receiver.on_reset(reason, "http2.remote_reset");
   } else {
-    receiver.on_reset(ResetReason::ProtocolError,
-                      detail_.empty() ? "http2.violation.of.messaging.rule" : detail_);
+    receiver.on_reset(reason, detail_.empty() ? "http2.violation.of.messaging.rule" : detail_);
   }
 }
 
