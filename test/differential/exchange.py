@@ -18,7 +18,7 @@ class Exchange:
     `logs`: how many access-log lines to await."""
 
     def __init__(self, name, send, script=answer_ok, answers=1, head_only=False, hcm=None, route=None, cluster=None,
-                 upstream=True, stricter=None, status=None, differs=None, logs=None, ignore=()):
+                 upstream=True, stricter=None, status=None, forwards=False, differs=None, logs=None, ignore=()):
         self.name = name
         self.steps = [send] if isinstance(send, bytes) else send
         self.script = script
@@ -30,6 +30,7 @@ class Exchange:
         self.upstream = upstream
         self.stricter = stricter
         self.status = status
+        self.forwards = forwards  # with stricter: the request itself was fine and reaches the upstream
         self.differs = differs or {}
         self.logs = logs
         self.ignore = ignore

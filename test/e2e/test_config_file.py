@@ -13,7 +13,8 @@ ROUTE = [{"match": {"prefix": "/"}, "route": {"cluster": "app"}}]
 
 
 def bootstrap(port=1):
-    return px.static_bootstrap([px.static_listener("in", px.http_filter_chain(ROUTE))], [px.static_cluster("app", port)])
+    return copy.deepcopy(
+        px.static_bootstrap([px.static_listener("in", px.http_filter_chain(ROUTE))], [px.static_cluster("app", port)]))
 
 
 def refused(tmp_path, config, args=("--mode", "validate")):
@@ -111,7 +112,7 @@ BROKEN = [
     (bad_regex, "safe_regex"),
     (duplicate_listener, "in"),
     (duplicate_cluster, "app"),
-    (duplicate_domain, "all"),
+    (duplicate_domain, "virtual_hosts[1].domains"),
     (negative_timeout, "connect_timeout"),
     (tls_that_is_not_there_yet, "transport_socket"),
 ]

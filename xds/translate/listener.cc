@@ -71,8 +71,28 @@ absl::Status read_sockets(const Listener& from, ListenerConfig* out, const Path&
   return absl::OkStatus();
 }
 
+constexpr char kOriginalDst[] =
+    "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst";
+
+/// use_original_dst implies the listener filter, when the list does not have it already.
+absl::Status imply_original_dst(const Listener& from, Context& context, ListenerConfig* out,
+                                const Path& path) {
+  if (!from.use_original_dst().value()) return absl::OkStatus();
+  for (const auto& filter : from.listener_filters()) {
+    if (filter.typed_config().type_url() == kOriginalDst) return absl::OkStatus();
+  }
+  envoy::config::listener::v3::ListenerFilter implied;
+  implied.set_name("envoy.filters.listener.original_dst");
+  implied.mutable_typed_config()->set_type_url(kOriginalDst);
+  auto filter = listener_filter(implied, context, path.field("use_original_dst"));
+  if (!filter.ok()) return filter.status();
+  out->listener_filters.push_back(*std::move(filter));
+  return absl::OkStatus();
+}
+
 absl::Status read_listener_filters(const Listener& from, Context& context, ListenerConfig* out,
                                    const Path& path) {
+  REMORA_TRY(imply_original_dst(from, context, out, path));
   for (int i = 0; i < from.listener_filters_size(); ++i) {
     auto filter =
         listener_filter(from.listener_filters(i), context, path.at("listener_filters", i));
