@@ -9,6 +9,7 @@ import pytest
 
 from test.support import proxy as px
 from test.support.client import Client
+from test.support.peer_time import be_idle
 from test.support.upstream import Upstream
 
 LOG = ("%RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %UPSTREAM_CLUSTER% %UPSTREAM_HOST% "
@@ -137,7 +138,7 @@ def test_the_server_may_speak_first(tmp_path):
 def test_the_server_answers_after_the_client_ended_its_half(tmp_path):
     def answer_at_the_end(peer):
         peer.wait_for_close()
-        time.sleep(0.2)  # the answer must not depend on arriving together with the end
+        be_idle(0.2)  # the answer must not depend on arriving together with the end
         peer.send(b"you said: " + bytes(peer.record))
 
     with Upstream(answer_at_the_end) as upstream, Session(tmp_path, [px.static_cluster("app", upstream.port)]) as session:
@@ -161,7 +162,7 @@ def test_the_client_goes_on_after_the_server_ended_its_half(tmp_path):
             assert read_all(client) == (b"I am done", "fin")
             for _ in range(3):
                 client.sock.sendall(b"more ")
-                time.sleep(0.05)  # separate segments
+                be_idle(0.05)  # separate segments
             client.sock.shutdown(socket.SHUT_WR)
             assert done.wait(5)
         assert upstream.received() == [b"more more more "]
@@ -172,7 +173,7 @@ def test_what_a_client_sent_before_it_left_reaches_a_slow_server(tmp_path):
     got = []
 
     def slow(peer):
-        time.sleep(1.5)
+        be_idle(1.5)
         peer.wait_for_close()
         got.append(len(peer.record))
 
@@ -194,7 +195,7 @@ def test_what_a_server_sent_before_it_left_reaches_a_slow_client(tmp_path):
     with Upstream(send_and_leave) as upstream, Session(tmp_path, [px.static_cluster("app", upstream.port)]) as session:
         with session.connect(timeout=20) as client:
             client.send(b"x")
-            time.sleep(1.5)  # longer than the proxy's default patience with a closing connection
+            be_idle(1.5)  # longer than the proxy's default patience with a closing connection
             body, ended = read_all(client, 20)
             assert (len(body), ended) == (size, "fin")
 
@@ -212,7 +213,7 @@ def test_two_hundred_megabytes_to_a_slow_reader_stay_bounded_in_memory(tmp_path)
         with session.connect(timeout=60) as client:
             before = session.resident()
             client.sock.sendall(b"x")
-            time.sleep(1.0)  # everything up to the limits fills
+            be_idle(1.0)  # everything up to the limits fills
             assert session.resident() - before < 16 * MIB
             assert session.proxy.stat("tcp.t.downstream_cx_tx_bytes_buffered") < 4 * MIB
             assert session.proxy.stat("cluster.app.upstream_flow_control_paused_reading_total") >= 1
@@ -251,7 +252,7 @@ def test_a_slow_server_holds_the_client_back(tmp_path):
             sender.start()
             px.wait_for(lambda: session.proxy.stat("tcp.t.downstream_flow_control_paused_reading_total") >= 1,
                         10, "reading from the client to pause")
-            time.sleep(0.3)  # nothing more may be read meanwhile
+            be_idle(0.3)  # nothing more may be read meanwhile
             assert session.resident() - before < 16 * MIB
             paused = session.proxy.stat("tcp.t.downstream_flow_control_paused_reading_total")
             assert session.proxy.stat("tcp.t.downstream_flow_control_resumed_reading_total") == paused - 1
@@ -268,7 +269,7 @@ def test_a_reset_by_the_server_reaches_the_client(tmp_path):
     def send_and_reset(peer):
         peer.read_exactly(2)
         peer.send(b"half an ans")
-        time.sleep(0.2)  # the bytes go first
+        be_idle(0.2)  # the bytes go first
         peer.reset()
 
     with Upstream(send_and_reset) as upstream, Session(tmp_path, [px.static_cluster("app", upstream.port)]) as session:
@@ -385,7 +386,7 @@ def test_an_idle_connection_is_closed(tmp_path):
 def tick(peer):
     for _ in range(8):
         peer.send(b".")
-        time.sleep(0.1)
+        be_idle(0.1)
     peer.wait_for_close()
 
 
