@@ -40,7 +40,6 @@ bazel_tests() { # configuration, flags...
   shift
   bazel test --keep_going --noshow_progress --test_summary=terse "$@"
   local status=$?
-  bazel info bazel-testlogs "${@:1:$(($# - 1))}" >/dev/null 2>&1
   local logs
   logs=$(bazel info bazel-testlogs ${kind:+--config=$kind} 2>/dev/null)
   [ -d "$logs" ] && mkdir -p "$results/bazel-${kind:-opt}" &&

@@ -68,13 +68,14 @@ def continue_then_ok(peer):
 
 
 def fails_twice():
-    state = {"left": 2}
+    left = {}  # by the upstream's port: each proxy has an upstream of its own
 
     def script(peer):
+        port = peer.sock.getsockname()[1]
         while True:
             peer.read_request()
-            if state["left"]:
-                state["left"] -= 1
+            left[port] = left.get(port, 2) - 1
+            if left[port] >= 0:
                 peer.send(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nfail")
             else:
                 peer.send(OK)
