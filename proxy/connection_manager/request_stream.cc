@@ -58,6 +58,7 @@ void RequestStream::on_request_head(HeaderMap& headers, bool end_stream) {
       table_ != nullptr ? std::span<const std::string>(table_->input().internal_only_headers)
                         : std::span<const std::string>(),
       headers);
+  if (!config.via.empty()) headers.append(HeaderId::Via, config.via, ", ");
   apply_request_id(config, origin, worker_.random(), worker_.random(), headers);
   info().remote = origin.remote;
   info().request_id = headers.get(HeaderId::XRequestId);
@@ -149,10 +150,6 @@ void RequestStream::on_local_reply(HeaderMap& headers) {
 void RequestStream::on_response_head(HeaderMap& headers, bool end_stream) {
   const HttpConfig& config = owner_->config();
   remove_response_hop_by_hop(headers);
-  if (config.always_set_request_id_in_response && !info().request_id.empty()) {
-    headers.set(HeaderId::XRequestId, info().request_id);
-  }
-  if (!config.via.empty()) headers.append(HeaderId::Via, config.via, ", ");
   if (!headers.has(HeaderId::Date)) {
     headers.add(HeaderId::Date, arena().copy(worker_.streams().date()));
   }
@@ -161,6 +158,10 @@ void RequestStream::on_response_head(HeaderMap& headers, bool end_stream) {
        !headers.has(HeaderId::Server))) {
     headers.set(HeaderId::Server, config.server_name);
   }
+  if (config.always_set_request_id_in_response && !info().request_id.empty()) {
+    headers.set(HeaderId::XRequestId, info().request_id);
+  }
+  if (!config.via.empty()) headers.append(HeaderId::Via, config.via, ", ");
   if (!request_ended()) owner_->count(HttpStat::downstream_rq_response_before_rq_complete);
   const bool http1 = info().protocol != http::Protocol::Http2;
   if (owner_->closes_after_response() || (http1 && (malformed_ || !request_ended()))) {

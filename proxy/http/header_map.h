@@ -1,7 +1,7 @@
-// One message's headers (or trailers): a flat array of views in arrival order with an index by well-known id.
-// Views point into blocks pinned by the stream's arena, into the arena, or into static or snapshot memory; the
-// map never owns bytes. Owned by the stream; its worker's thread only.
-// CONTRACT.
+// One message's headers (or trailers): a flat array of views in arrival order with an index by
+// well-known id. Views point into blocks pinned by the stream's arena, into the arena, or into
+// static or snapshot memory; the map never owns bytes. Owned by the stream; its worker's thread
+// only. CONTRACT.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@ struct HeaderEntry {
   std::string_view name;   // lower case
   std::string_view value;  // surrounding white space removed
   HeaderId id = HeaderId::Other;
-  bool removed = false;    // skipped by everybody; kept so that indexes stay valid
+  bool removed = false;  // skipped by everybody; kept so that indexes stay valid
 };
 
 class HeaderMap {
@@ -32,7 +32,8 @@ class HeaderMap {
 
   Arena& arena() const { return *arena_; }
 
-  // --- adding: `name` (lower case) and `value` must live as long as the arena; use arena().copy() otherwise ---
+  // --- adding: `name` (lower case) and `value` must live as long as the arena; use arena().copy()
+  // otherwise ---
   void add(HeaderId id, std::string_view value) { push(id, header_name(id), value); }
   void add(std::string_view name, std::string_view value) { push(header_id_of(name), name, value); }
   /// The codec's way, when the id is known and the name's bytes are at hand.
@@ -44,7 +45,7 @@ class HeaderMap {
   void set(std::string_view name, std::string_view value);
   /// Joins to the existing value with ", " (or `separator`), or adds.
   void append(HeaderId id, std::string_view value, std::string_view separator = ",");
-  size_t remove(HeaderId id);             // how many were removed
+  size_t remove(HeaderId id);  // how many were removed
   size_t remove(std::string_view name);
   void clear();
 
@@ -56,8 +57,8 @@ class HeaderMap {
     return at ? entries_[at - 1].value : std::string_view();
   }
   const HeaderEntry* find(std::string_view name) const;  // first occurrence, any name
-  /// All values of a name joined by "," as one value (RFC 9110 section 5.3); nullopt when absent. One occurrence
-  /// costs no copy; several are joined in the arena.
+  /// All values of a name joined by "," as one value (RFC 9110 section 5.3); nullopt when absent.
+  /// One occurrence costs no copy; several are joined in the arena.
   std::optional<std::string_view> joined(std::string_view name) const;
   size_t count(HeaderId id) const;
 
@@ -84,7 +85,8 @@ class HeaderMap {
   uint16_t size_ = 0;
   uint16_t capacity_ = 0;
   uint16_t removed_ = 0;
-  std::array<uint16_t, kHeaderIds> first_{};  // 1 + index of the first live entry with that id; 0: none
+  std::array<uint16_t, kHeaderIds>
+      first_{};  // 1 + index of the first live entry with that id; 0: none
 };
 
 }  // namespace remora::http

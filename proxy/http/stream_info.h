@@ -1,6 +1,6 @@
-// The facts of one request (or one TCP session) that logs, policy and filters read. A plain struct, filled as they
-// become known; owned by the stream; its worker's thread only. Views live as long as the stream.
-// CONTRACT (additive).
+// The facts of one request (or one TCP session) that logs, policy and filters read. A plain struct,
+// filled as they become known; owned by the stream; its worker's thread only. Views live as long as
+// the stream. CONTRACT (additive).
 #pragma once
 
 #include <cstdint>
@@ -16,27 +16,27 @@ namespace remora::http {
 
 struct StreamInfo {
   const ConnectionFacts* connection = nullptr;
-  const HeaderMap* request_headers = nullptr;      // null for TCP
-  const HeaderMap* response_headers = nullptr;     // null until known
+  const HeaderMap* request_headers = nullptr;   // null for TCP
+  const HeaderMap* response_headers = nullptr;  // null until known
   const HeaderMap* response_trailers = nullptr;
   Protocol protocol = Protocol::Http11;
   bool is_http = true;
 
   WallNs start_wall_ns = 0;
-  uint64_t start_us = 0;                 // monotonic, like all below; 0 means "has not happened"
-  uint64_t request_end_us = 0;           // last byte of the request received
+  uint64_t start_us = 0;        // monotonic, like all below; 0 means "has not happened"
+  uint64_t request_end_us = 0;  // last byte of the request received
   uint64_t upstream_first_tx_us = 0;
   uint64_t upstream_last_tx_us = 0;
   uint64_t upstream_first_rx_us = 0;
   uint64_t upstream_last_rx_us = 0;
-  uint64_t response_first_us = 0;        // first byte sent downstream
+  uint64_t response_first_us = 0;  // first byte sent downstream
   uint64_t end_us = 0;
 
   uint16_t response_code = 0;
   ResponseFlags flags;
-  std::string_view response_code_details;          // "via_upstream", a Failure's details
+  std::string_view response_code_details;  // "via_upstream", a Failure's details
   std::string_view connection_termination_details;
-  uint64_t bytes_received = 0;           // body bytes
+  uint64_t bytes_received = 0;  // body bytes
   uint64_t bytes_sent = 0;
   uint64_t wire_bytes_received = 0;
   uint64_t wire_bytes_sent = 0;
@@ -44,14 +44,15 @@ struct StreamInfo {
   std::string_view route_name;
   std::string_view virtual_host_name;
   std::string_view virtual_cluster_name;
-  std::string_view upstream_cluster;     // name (alt_stat_name does not matter here)
-  const Address* upstream_host = nullptr;       // address of the host chosen; lives with the stream's snapshot
+  std::string_view upstream_cluster;  // name (alt_stat_name does not matter here)
+  const Address* upstream_host =
+      nullptr;  // address of the host chosen; lives with the stream's snapshot
   Address upstream_local;
   std::string_view upstream_transport_failure;
   std::string_view request_id;
   uint32_t attempt_count = 0;
   uint64_t upstream_connection_id = 0;
-  Address remote;                        // trusted client address (after XFF); equals connection->remote otherwise
+  Address remote;  // trusted client address (after XFF); equals connection->remote otherwise
   bool health_check = false;
 };
 

@@ -209,8 +209,11 @@ void Connection::on_write_failure() {
   }
   // An answer may wait in the socket (a server that refuses a body half-way): read it first, next
   // turn.
-  failure_ = transport_->failure_reason().empty() ? std::string(std::strerror(errno))
-                                                  : std::string(transport_->failure_reason());
+  const int error = errno;
+  const std::string_view reason = transport_->failure_reason();
+  failure_ = reason.empty() ? std::string(std::strerror(error)) : std::string(reason);
+  // After a FIN the kernel says EPIPE instead.
+  reset_by_peer_ = reason.empty() && error == ECONNRESET;
   write_broken_ = true;
   writable_ = false;
   event_->activate(FdEvent::kRead);

@@ -202,6 +202,7 @@ class Connection : public Deferrable, private EndOfTurn {
   bool delivering_ = false;    // on_data() is on the stack
   bool resumed_ = false;       // resume_reading() was called meanwhile
   bool write_broken_ = false;  // the peer takes nothing any more; what it sent may still be read
+  bool reset_by_peer_ = false;  // a write has come upon it; no read will tell it from an end
   bool detect_early_close_ = false;
   bool hangup_seen_ = false;
   bool half_close_ = true;

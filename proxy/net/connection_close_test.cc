@@ -207,6 +207,37 @@ TEST_F(ConnectionTest, AnAnswerSentBeforeThePeerStoppedReadingIsStillDelivered) 
   EXPECT_EQ(handler.closed, CloseCause::RemoteReset);
 }
 
+TEST_F(ConnectionTest, AResetThatAWriteComesUponIsNotTakenForAnEnd) {
+  open_tcp();
+  turn();
+  connection->pause_reading(kPauseByFilter);
+  set_abortive_close(peer.fd());
+  peer.close();
+  write("the rest of a large body");
+  connection->flush();
+  connection->resume_reading(kPauseByFilter);
+  turn_until_closed();
+  EXPECT_EQ(handler.ends, 0);
+  EXPECT_EQ(handler.closed, CloseCause::RemoteReset);
+}
+
+TEST_F(ConnectionTest, AnEndBeforeTheResetThatAWriteComesUponIsDelivered) {
+  open_tcp();
+  turn();
+  connection->pause_reading(kPauseByFilter);
+  peer_sends("all there is");
+  peer.close();  // answers what is written from now on with a reset
+  write("the rest of a large body");
+  connection->flush();
+  write("and the end of it");
+  connection->flush();
+  connection->resume_reading(kPauseByFilter);
+  turn_until_closed();
+  EXPECT_EQ(handler.received, "all there is");
+  EXPECT_EQ(handler.ends, 1);
+  EXPECT_EQ(handler.closed, CloseCause::RemoteReset);
+}
+
 TEST_F(ConnectionTest, DestroyingAnOpenConnectionSaysNothing) {
   open();
   write("x");

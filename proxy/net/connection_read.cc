@@ -74,7 +74,12 @@ Connection::ReadOutcome Connection::fill_read_buffer() {
     got.end = result.end_of_stream;
     got.broken = result.next == IoResult::Next::Error;
     if (got.broken) got.error = errno;
-    if (got.end || result.next != IoResult::Next::Ok) return got;
+    if (got.end && reset_by_peer_) {
+      got.end = false;
+      got.broken = true;
+      got.error = ECONNRESET;
+    }
+    if (got.end || got.broken || result.next != IoResult::Next::Ok) return got;
   }
 }
 

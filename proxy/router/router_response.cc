@@ -36,7 +36,6 @@ ResponseFlag flag_of(ResetReason reason) {
     case ResetReason::ConnectTimeout:
       return ResponseFlag::UF;
     case ResetReason::ConnectionClosed:
-    case ResetReason::IncompleteBody:
       return ResponseFlag::UC;
     case ResetReason::LocalReset:
       return ResponseFlag::LR;
@@ -46,6 +45,7 @@ ResponseFlag flag_of(ResetReason reason) {
     case ResetReason::Overflow:
       return ResponseFlag::UO;
     case ResetReason::ProtocolError:
+    case ResetReason::IncompleteBody:
       return ResponseFlag::UPE;
   }
   return ResponseFlag::UR;

@@ -81,6 +81,7 @@ class TestRequest final : public HttpPoolWaiter, public http::StreamReceiver {
     headers.add(http::HeaderId::Method, "GET");
     headers.add(http::HeaderId::Path, "/");
     headers.add(http::HeaderId::Authority, "test");
+    headers.add(http::HeaderId::Scheme, "http");
     sender->send_headers(headers, true);
   }
 

@@ -45,6 +45,16 @@ class TestPeer {
     }
     return text;
   }
+  /// What has come so far.
+  std::string read_available() {
+    std::string text;
+    char bytes[4096];
+    for (;;) {
+      const ssize_t got = ::recv(socket_.fd(), bytes, sizeof(bytes), MSG_DONTWAIT);
+      if (got <= 0) return text;
+      text.append(bytes, static_cast<size_t>(got));
+    }
+  }
   std::string read_head() { return read_until("\r\n\r\n"); }
   void write(std::string_view text) {
     EXPECT_EQ(::send(socket_.fd(), text.data(), text.size(), MSG_NOSIGNAL),

@@ -1,0 +1,199 @@
+// HTTP filters in front of the router, seen through a connection manager.
+#include "proxy/connection_manager/test_support.h"
+
+namespace remora::connection_manager {
+namespace {
+
+using http::FilterStatus;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+using testing::TestClient;
+using upstream::testing::TestPeer;
+
+class FiltersTest : public testing::HttpTest {
+ protected:
+  template <class F, class Config = int>
+  void add(Config config = {}) {
+    filters.push_back({"test", std::make_shared<http::FilterOf<F, Config>>(config)});
+  }
+};
+
+/// Refuses everything, as an authorization filter would.
+class Refusing : public http::Filter {
+ public:
+  Refusing(http::FilterStream& stream, int) : stream_(stream) {}
+  FilterStatus on_request_headers(http::HeaderMap&, bool) override {
+    static const http::Failure failure = {403, http::ResponseFlag::UAEX, "denied", "go away"};
+    return stream_.reply(failure);
+  }
+
+ private:
+  http::FilterStream& stream_;
+};
+
+/// Marks responses that pass it.
+class Marking : public http::Filter {
+ public:
+  Marking(http::FilterStream&, int) {}
+  FilterStatus on_response_headers(http::HeaderMap& headers, bool) override {
+    headers.add("x-marked", "yes");
+    return FilterStatus::Continue();
+  }
+};
+
+/// Holds requests until the test lets them go.
+class Holding : public http::Filter {
+ public:
+  Holding(http::FilterStream& stream, http::FilterStream** held) : stream_(stream), held_(held) {}
+  FilterStatus on_request_headers(http::HeaderMap&, bool) override {
+    *held_ = &stream_;
+    return FilterStatus::Pause();
+  }
+  void on_destroy() override { *held_ = nullptr; }
+
+ private:
+  http::FilterStream& stream_;
+  http::FilterStream** held_;
+};
+
+/// Wants the whole body before the request goes on.
+class Collecting : public http::Filter {
+ public:
+  Collecting(http::FilterStream&, int) {}
+  FilterStatus on_request_headers(http::HeaderMap&, bool end) override {
+    return end ? FilterStatus::Continue() : FilterStatus::Pause();
+  }
+  FilterStatus on_request_body(Buffer&, bool end) override {
+    return end ? FilterStatus::Continue() : FilterStatus::Pause();
+  }
+};
+
+TEST_F(FiltersTest, AFilterMayAnswerInsteadOfTheUpstream) {
+  add<Refusing>();
+  TestClient& client = connect();
+  client.send(kGet);
+  expect(client, "go away");
+  EXPECT_THAT(client.received(), StartsWith("HTTP/1.1 403 Forbidden\r\n"));
+  EXPECT_FALSE(server.has_waiting());
+}
+
+TEST_F(FiltersTest, AnAnswerPassesTheFiltersInFrontAndNotThoseBehind) {
+  add<Marking>();
+  add<Refusing>();
+  TestClient& first = connect();
+  first.send(kGet);
+  expect(first, "go away");
+  EXPECT_THAT(first.received(), HasSubstr("x-marked: yes\r\n"));
+  filters.clear();
+  add<Refusing>();
+  add<Marking>();
+  TestClient& second = connect();
+  second.send(kGet);
+  expect(second, "go away");
+  EXPECT_THAT(second.received(), Not(HasSubstr("x-marked")));
+}
+
+TEST_F(FiltersTest, AHeldRequestGoesOnWithItsBody) {
+  http::FilterStream* held = nullptr;
+  add<Holding>(&held);
+  TestClient& client = connect();
+  client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody");
+  run_until([&] { return held != nullptr; });
+  settle();
+  EXPECT_FALSE(server.has_waiting());
+  held->resume(http::Direction::Request);
+  run_until([&] { return server.has_waiting(); });
+  TestPeer peer = server.accept();
+  settle();
+  peer.read_until("body");
+  peer.answer("ok");
+  expect(client, "ok");
+}
+
+TEST_F(FiltersTest, AHeldRequestMayStillBeRefused) {
+  http::FilterStream* held = nullptr;
+  add<Holding>(&held);
+  TestClient& client = connect();
+  client.send(kGet);
+  run_until([&] { return held != nullptr; });
+  held->reply({401, http::kNoFlag, "late", "no"});
+  expect(client, "\r\n\r\nno");
+  EXPECT_EQ(held, nullptr) << "the filter was told that the stream is over";
+}
+
+TEST_F(FiltersTest, AClientThatLeavesWhileItsRequestIsHeldEndsTheStream) {
+  http::FilterStream* held = nullptr;
+  add<Holding>(&held);
+  TestClient& client = connect();
+  client.send(kGet);
+  run_until([&] { return held != nullptr; });
+  client.leave();
+  run_until([&] { return held == nullptr; });
+}
+
+TEST_F(FiltersTest, ABodyThatIsCollectedArrivesWhole) {
+  add<Collecting>();
+  TestClient& client = connect();
+  client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbo");
+  settle();
+  EXPECT_FALSE(server.has_waiting());
+  TestPeer peer = request(client, "dy");
+  peer.read_until("body");
+  peer.answer("ok");
+  expect(client, "ok");
+}
+
+TEST_F(FiltersTest, ABodyTooLargeToCollectIs413) {
+  add<Collecting>();
+  TestClient& client = connect();
+  client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000000\r\n\r\n");
+  const std::string piece(64 * 1024, 'x');
+  for (int i = 0; i < 40 && !client.got("\r\n\r\n"); ++i) {
+    client.send(piece);
+    settle();
+  }
+  expect(client, "Payload Too Large");
+  EXPECT_THAT(client.received(), StartsWith("HTTP/1.1 413"));
+}
+
+// ------------------------------------------------------------------------------------------------------
+// upgrades
+
+TEST_F(FiltersTest, AnUpgradeThatIsConfiguredBecomesATunnel) {
+  http.upgrades = http.http1.upgrade_types = {"websocket"};
+  TestClient& client = connect();
+  TestPeer peer = request(
+      client,
+      "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\nearly");
+  const std::string sent = peer.read_head();
+  EXPECT_THAT(sent, HasSubstr("upgrade: websocket\r\n"));
+  EXPECT_FALSE(upstream::testing::wait_readable(peer.fd(), 0))
+      << "nothing is forwarded before the answer";
+  peer.write(
+      "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nhello");
+  expect(client, "hello");
+  EXPECT_THAT(client.received(), StartsWith("HTTP/1.1 101 Switching Protocols\r\n"));
+  settle();
+  peer.read_until("early");
+  client.send("ping");
+  settle();
+  peer.read_until("ping");
+  peer.write("pong");
+  expect(client, "pong");
+  peer.close();
+  run_until([&] { return client.ended(); });
+}
+
+TEST_F(FiltersTest, AnUpgradeThatIsNotConfiguredIsAPlainRequest) {
+  TestClient& client = connect();
+  TestPeer peer = request(
+      client, "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n");
+  EXPECT_THAT(peer.read_head(), Not(HasSubstr("upgrade:")));
+  peer.answer("plain");
+  expect(client, "plain");
+  EXPECT_FALSE(client.ended());
+}
+
+}  // namespace
+}  // namespace remora::connection_manager

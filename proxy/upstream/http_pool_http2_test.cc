@@ -1,0 +1,144 @@
+// Pools of HTTP/2 connections: many requests share one, up to what the server allows.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "proxy/http2/test_peer.h"
+#include "proxy/upstream/http_pool.h"
+#include "proxy/upstream/test_cluster.h"
+
+namespace remora::upstream {
+namespace {
+
+using stats::ClusterStat;
+using testing::endpoint_at;
+using testing::TestPeer;
+using testing::TestRequest;
+
+class HttpPoolHttp2Test : public testing::ClusterTestBase {
+ protected:
+  HttpPoolHttp2Test() { config.protocol = HttpProtocol::Http2; }
+
+  void accept(uint32_t max_streams = 100) {
+    session_ = std::make_unique<http2::TestPeer>(std::vector<nghttp2_settings_entry>{
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, max_streams}});
+    peer_ = server.accept();
+    exchange_frames();
+  }
+  /// Lets both ends say what they have to say.
+  void exchange_frames() {
+    for (int i = 0; i < 5; ++i) {
+      loop.run_once(1);
+      const std::string sent = peer_.read_available();
+      if (!sent.empty()) {
+        ASSERT_GE(session_->receive(sent), 0);
+      }
+      const std::string output = session_->output();
+      if (!output.empty()) peer_.write(output);
+    }
+  }
+  void answer(int32_t stream, const std::string& status = "200") {
+    session_->headers(stream, {{":status", status}}, true);
+    exchange_frames();
+  }
+
+  std::unique_ptr<http2::TestPeer> session_;
+  TestPeer peer_;
+};
+
+TEST_F(HttpPoolHttp2Test, RequestsShareOneConnection) {
+  apply({endpoint_at(server.address())});
+  TestRequest a(loop), b(loop);
+  a.start(cluster(), host());
+  b.start(cluster(), host());
+  accept();
+  EXPECT_FALSE(server.has_waiting()) << "the second waited for the first's connection";
+  TestRequest c(loop);
+  c.start(cluster(), host());
+  EXPECT_TRUE(c.immediate);
+  exchange_frames();
+  EXPECT_EQ(session_->requests.size(), 3u);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_active), 3u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_http2_total), 1u);
+  answer(5);
+  EXPECT_TRUE(c.ended);
+  EXPECT_FALSE(a.done());
+  answer(1);
+  answer(3);
+  EXPECT_TRUE(a.ended && b.ended);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_active), 0u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 1u);
+  EXPECT_EQ(host()->counters.rq_active, 0u);
+}
+
+TEST_F(HttpPoolHttp2Test, RequestsBeyondWhatTheServerAllowsGetAnotherConnection) {
+  apply({endpoint_at(server.address())});
+  TestRequest a(loop), b(loop);
+  a.start(cluster(), host());
+  accept(1);
+  ASSERT_NE(a.sender, nullptr);
+  b.start(cluster(), host());
+  EXPECT_FALSE(b.immediate);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_total), 2u);
+}
+
+TEST_F(HttpPoolHttp2Test, AServerThatSaysGoAwayFinishesWhatItHasAndGetsNothingNew) {
+  apply({endpoint_at(server.address())});
+  TestRequest a(loop), b(loop);
+  a.start(cluster(), host());
+  accept();
+  session_->goaway(1, NGHTTP2_NO_ERROR);
+  exchange_frames();
+  b.start(cluster(), host());
+  EXPECT_FALSE(b.immediate);
+  answer(1);
+  EXPECT_TRUE(a.ended);
+  EXPECT_TRUE(peer_.ended());
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_close_notify), 1u);
+}
+
+TEST_F(HttpPoolHttp2Test, ALostConnectionResetsAllItsRequests) {
+  apply({endpoint_at(server.address())});
+  TestRequest a(loop), b(loop);
+  a.start(cluster(), host());
+  b.start(cluster(), host());
+  accept();
+  peer_.abort();
+  run_until([&] { return a.done() && b.done(); });
+  EXPECT_EQ(a.reset_reason, http::ResetReason::ConnectionClosed);
+  EXPECT_EQ(b.reset_reason, http::ResetReason::ConnectionClosed);
+  settle();
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_destroy_with_active_rq), 1u);
+  EXPECT_EQ(in_use(Resource::Requests), 0u);
+}
+
+TEST_F(HttpPoolHttp2Test, NonsenseClosesTheConnection) {
+  apply({endpoint_at(server.address())});
+  TestRequest a(loop);
+  a.start(cluster(), host());
+  accept();
+  peer_.write("HTTP/1.1 400 Bad Request\r\n\r\n");
+  run_until([&] { return a.done(); });
+  settle();
+  EXPECT_TRUE(a.reset_reason.has_value());
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_protocol_error), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 0u);
+}
+
+TEST_F(HttpPoolHttp2Test, AbandoningARequestLeavesTheConnectionToTheOthers) {
+  apply({endpoint_at(server.address())});
+  TestRequest a(loop), b(loop);
+  a.start(cluster(), host());
+  b.start(cluster(), host());
+  accept();
+  a.abandon();
+  exchange_frames();
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_active), 1u);
+  answer(3);
+  EXPECT_TRUE(b.ended);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 1u);
+}
+
+}  // namespace
+}  // namespace remora::upstream
