@@ -295,6 +295,25 @@ def test_a_client_that_resets_ends_the_upstream_connection(tmp_path):
         session.stat("cluster.app.upstream_cx_active", 0)
 
 
+def test_a_client_that_resets_while_bytes_are_on_their_way_to_it_is_not_taken_for_one_that_ended(tmp_path):
+    seen = []
+
+    def pour(peer):
+        try:
+            while True:
+                peer.send(bytes(65536))
+        except OSError as error:
+            seen.append(type(error))
+
+    with Upstream(pour) as upstream, Session(tmp_path, [px.static_cluster("app", upstream.port)]) as session:
+        client = session.connect()
+        time.sleep(0.3)  # everything on the way fills
+        reset(client)
+        px.wait_for(lambda: seen, 5, "the upstream to notice")
+        assert seen == [ConnectionResetError]
+        session.stat("cluster.app.upstream_cx_active", 0)
+
+
 # --- no upstream ---
 
 
