@@ -43,6 +43,17 @@ TEST_F(GrpcFrameTest, ReadsWhatItWritesInPiecesOfAnySize) {
   }
 }
 
+TEST_F(GrpcFrameTest, ReadsAMessageOfMoreThanAHundredMegabytes) {
+  append_grpc_message(message(std::string(110 * 1024 * 1024, 'x')), wire);
+  GrpcDecoder decoder(512 * 1024 * 1024);
+  DiscoveryRequest got;
+  ASSERT_EQ(decoder.next(wire), GrpcDecoder::Next::Message);
+  ASSERT_TRUE(decoder.parse(wire, &got));
+  EXPECT_EQ(got.type_url().size(), 110u * 1024 * 1024);
+  EXPECT_TRUE(wire.empty());
+  EXPECT_EQ(pool.blocks_in_use(), 0u);
+}
+
 TEST_F(GrpcFrameTest, RefusesALargeMessageByItsPrefix) {
   wire.append(std::string_view("\0\x40\0\0\0", 5));
   GrpcDecoder decoder(1 << 20);
