@@ -19,7 +19,6 @@ MIB = 1024 * 1024
 
 class Session:
     """A proxy with one TCP listener "in" before cluster "app", and its access log."""
-
     def __init__(self, directory, clusters, **more):
         self.log_path = str(directory / "access.log")
         filters = px.tcp_filter_chain("app", "t", access_log=[px.file_access_log(self.log_path, LOG)], **more)
@@ -30,10 +29,8 @@ class Session:
             px.REMORA, px.static_bootstrap([listener], clusters),
             args=["--file-flush-interval-msec", "50"], directory=str(directory))
         self.port = self.proxy.port("in")
-
     def connect(self, **more):
         return Client(self.port, **more)
-
     def stat(self, name, value):
         """Waits until the statistic has that value."""
         px.wait_for(lambda: self.proxy.stat(name) == value, 5.0, f"{name} to be {value}, is {self.proxy.stat(name)}")
@@ -178,10 +175,10 @@ def test_what_a_client_sent_before_it_left_reaches_a_slow_server(tmp_path):
         got.append(len(peer.record))
 
     with Upstream(slow) as upstream, Session(tmp_path, [px.static_cluster("app", upstream.port)]) as session:
-        client = session.connect(timeout=20)
+        client = session.connect(timeout=60)
         client.sock.sendall(bytes(size))
         client.close()
-        px.wait_for(lambda: got, 20, "the server to have read everything")
+        px.wait_for(lambda: got, 60, "the server to have read everything")
         assert got == [size]
 
 
@@ -193,10 +190,10 @@ def test_what_a_server_sent_before_it_left_reaches_a_slow_client(tmp_path):
         peer.send(bytes(size))
 
     with Upstream(send_and_leave) as upstream, Session(tmp_path, [px.static_cluster("app", upstream.port)]) as session:
-        with session.connect(timeout=20) as client:
+        with session.connect(timeout=60) as client:
             client.send(b"x")
             be_idle(1.5)  # longer than the proxy's default patience with a closing connection
-            body, ended = read_all(client, 20)
+            body, ended = read_all(client, 60)
             assert (len(body), ended) == (size, "fin")
 
 
@@ -307,7 +304,7 @@ def test_a_client_that_resets_while_bytes_are_on_their_way_to_it_is_not_taken_fo
 
     with Upstream(pour) as upstream, Session(tmp_path, [px.static_cluster("app", upstream.port)]) as session:
         client = session.connect()
-        time.sleep(0.3)  # everything on the way fills
+        be_idle(0.3)  # everything on the way fills
         reset(client)
         px.wait_for(lambda: seen, 5, "the upstream to notice")
         assert seen == [ConnectionResetError]
