@@ -178,7 +178,8 @@ struct LogFormat::Node {
   enum class Kind : uint8_t { Fixed, Command, String, Object, List } kind = Kind::Fixed;
   std::string fixed;
   Pieces pieces;
-  std::vector<std::pair<std::string, Node>> fields;  // the names are in quotes, with ':'
+  struct Field;
+  std::vector<Field> fields;
   std::vector<Node> items;
 
   static absl::StatusOr<Node> compile(const JsonTemplate& json);
@@ -187,6 +188,11 @@ struct LogFormat::Node {
   /// False, and nothing appended, if the value is to be left out.
   bool append(const http::StreamInfo& info, Missing missing, std::string& out) const;
   bool append_command(const http::StreamInfo& info, Missing missing, std::string& out) const;
+};
+
+struct LogFormat::Node::Field {
+  std::string name;  // in quotes, with ':'
+  Node value;
 };
 
 absl::StatusOr<LogFormat::Node> LogFormat::Node::compile_string(const std::string& text) {
@@ -231,7 +237,7 @@ absl::StatusOr<LogFormat::Node> LogFormat::Node::compile(const JsonTemplate& jso
       }
       std::string quoted = "\"";
       append_escaped(name, quoted);
-      node.fields.emplace_back(quoted + "\":", *std::move(compiled));
+      node.fields.push_back({quoted + "\":", *std::move(compiled)});
     }
   } else {
     node.kind = Kind::List;
