@@ -16,7 +16,6 @@ namespace remora::connection_manager {
 
 using http::HeaderId;
 using http::HeaderMap;
-using stats::HttpHistogram;
 using stats::HttpStat;
 
 RequestStream::RequestStream(WorkerContext& worker)
@@ -147,7 +146,7 @@ void RequestStream::on_local_reply(HeaderMap& headers) {
   }
 }
 
-void RequestStream::on_response_head(HeaderMap& headers, bool end_stream) {
+void RequestStream::on_response_head(HeaderMap& headers, bool /*end_stream*/) {
   const HttpConfig& config = owner_->config();
   remove_response_hop_by_hop(headers);
   if (!headers.has(HeaderId::Date)) {

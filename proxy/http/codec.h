@@ -40,7 +40,7 @@ class StreamReceiver {
   virtual Arena& arena() = 0;
 
   /// 1xx other than 101; responses only. 100-continue comes here too.
-  virtual void on_informational(HeaderMap& headers) {}
+  virtual void on_informational(HeaderMap& /*headers*/) {}
   /// `headers` lives until the stream ends. Pseudo-headers are in the map: requests :method :path
   /// :authority :scheme (HTTP/1 has Host turned into :authority), responses :status.
   /// Connection-level fields of HTTP/1 (connection, keep-alive, transfer-encoding, ...) are still

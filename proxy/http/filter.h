@@ -107,20 +107,22 @@ class FilterStream {
 class Filter {
  public:
   virtual ~Filter() = default;
-  virtual FilterStatus on_request_headers(HeaderMap& headers, bool end_stream) {
+  virtual FilterStatus on_request_headers(HeaderMap& /*headers*/, bool /*end_stream*/) {
     return FilterStatus::Continue();
   }
-  virtual FilterStatus on_request_body(Buffer& data, bool end_stream) {
+  virtual FilterStatus on_request_body(Buffer& /*data*/, bool /*end_stream*/) {
     return FilterStatus::Continue();
   }
-  virtual FilterStatus on_request_trailers(HeaderMap& trailers) { return FilterStatus::Continue(); }
-  virtual FilterStatus on_response_headers(HeaderMap& headers, bool end_stream) {
+  virtual FilterStatus on_request_trailers(HeaderMap& /*trailers*/) {
     return FilterStatus::Continue();
   }
-  virtual FilterStatus on_response_body(Buffer& data, bool end_stream) {
+  virtual FilterStatus on_response_headers(HeaderMap& /*headers*/, bool /*end_stream*/) {
     return FilterStatus::Continue();
   }
-  virtual FilterStatus on_response_trailers(HeaderMap& trailers) {
+  virtual FilterStatus on_response_body(Buffer& /*data*/, bool /*end_stream*/) {
+    return FilterStatus::Continue();
+  }
+  virtual FilterStatus on_response_trailers(HeaderMap& /*trailers*/) {
     return FilterStatus::Continue();
   }
   /// The stream is over (completed, reset, or answered by somebody else); release what is in

@@ -46,8 +46,8 @@ class NetworkFilter {
   /// In chain order, once the transport is ready (or at accept for server-first protocols over plain TCP).
   virtual Status on_new_connection() { return Status::Continue; }
   /// Bytes from the client. The last filter of a chain consumes them; the others look and pass on.
-  virtual Status on_data(Buffer& data, bool end_stream) { return Status::Continue; }
-  virtual void on_closed(CloseCause cause) {}
+  virtual Status on_data(Buffer& /*data*/, bool /*end_stream*/) { return Status::Continue; }
+  virtual void on_closed(CloseCause /*cause*/) {}
   /// The last filter of a chain only: bytes went out to the client. Must not close the connection at
   /// once (NoFlush, Abort).
   virtual void on_written(size_t bytes) {}
@@ -88,7 +88,7 @@ class ListenerFilter {
   virtual ~ListenerFilter() = default;
   virtual Status on_accept(ListenerFilterContext& context) = 0;
   /// Bytes waiting in the socket (MSG_PEEK), from the first on; at most max_peek_bytes() of them.
-  virtual Status on_peek(ListenerFilterContext& context, std::string_view bytes) { return Status::Done; }
+  virtual Status on_peek(ListenerFilterContext& /*context*/, std::string_view /*bytes*/) { return Status::Done; }
   virtual size_t max_peek_bytes() const { return 0; }
 };
 
@@ -97,7 +97,7 @@ class ListenerFilterFactory {
   virtual ~ListenerFilterFactory() = default;
   virtual std::unique_ptr<ListenerFilter> make() const = 0;
   /// filter_disabled predicate (always false when none is configured).
-  virtual bool disabled_for(const ConnectionFacts& facts) const { return false; }
+  virtual bool disabled_for(const ConnectionFacts& /*facts*/) const { return false; }
 };
 
 }  // namespace remora

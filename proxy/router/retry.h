@@ -38,6 +38,7 @@ uint32_t parse_retry_grpc_on(std::string_view words);
 /// What is left of the permission to try again, for one request.
 class RetryPlan {
  public:
+  RetryPlan() = default;  // no permission
   /// From the policy of the route (or its virtual host; may be null) and the x-envoy-retry-*
   /// headers, which are removed. The headers of untrusted clients are gone by now.
   RetryPlan(const RetryPolicy* policy, http::HeaderMap& request);
@@ -60,11 +61,11 @@ class RetryPlan {
  private:
   bool has_status(uint16_t status) const;
 
-  const RetryPolicy* policy_;
+  const RetryPolicy* policy_ = nullptr;
   uint32_t on_ = 0;
   uint32_t remaining_ = 0;
-  uint64_t back_off_ms_;
-  uint64_t max_back_off_ms_;
+  uint64_t back_off_ms_ = 0;
+  uint64_t max_back_off_ms_ = 0;
   std::string_view extra_statuses_;  // x-envoy-retriable-status-codes
 };
 

@@ -127,7 +127,7 @@ void Router::prepare_request(HeaderMap& headers) {
   timeouts_ = timeouts_of(*action_, policy, config_.respect_expected_rq_timeout, headers);
   set_attempt_headers();
   edit_request(decision, headers, config_.envoy_headers);
-  plan_.emplace(policy, headers);
+  plan_ = RetryPlan(policy, headers);
 }
 
 /// What tells the upstream which attempt this is and how long it has.
@@ -173,7 +173,7 @@ upstream::HostPtr Router::pick_host() {
         stream_.request_headers().find(cluster.original_dst_http_header);
     if (header != nullptr) context.override_host_header = header->value;
   }
-  const RetryPolicy* policy = plan_->policy();
+  const RetryPolicy* policy = plan_.policy();
   if (policy != nullptr && policy->previous_hosts && !tried_.empty()) {
     context.avoid = tried_.data();
     context.avoid_count = tried_.size();
@@ -216,14 +216,14 @@ FilterStatus Router::on_request_trailers(HeaderMap& trailers) {
 
 /// A body that does not fit cannot be sent twice.
 void Router::keep_for_replay(Buffer& data) {
-  if (!plan_->armed() || response_started_) return;
+  if (!plan_.armed() || response_started_) return;
   const bool fits = replay_.size() + data.size() <= stream_.buffer_limit();
   const bool waiting_to_retry = attempt_ == nullptr;
   if (fits || waiting_to_retry) share(data, replay_);
   if (!fits && waiting_to_retry && !std::exchange(body_paused_, true)) stream_.pause_request_body();
   if (fits || waiting_to_retry) return;
   cluster_->stats().inc(ClusterStat::retry_or_shadow_abandoned);
-  plan_->give_up();
+  plan_.give_up();
   replay_.clear();
 }
 
@@ -266,7 +266,7 @@ Router::Again Router::decide_retry(bool wanted) {
   release_retry();
   if (!wanted) return Again::No;
   upstream::Cluster::Stats& counts = cluster_->stats();
-  if (plan_->remaining() == 0) {
+  if (plan_.remaining() == 0) {
     counts.inc(ClusterStat::upstream_rq_retry_limit_exceeded);
     stream_.info().flags.set(http::ResponseFlag::URX);
     return Again::No;
@@ -278,14 +278,14 @@ Router::Again Router::decide_retry(bool wanted) {
     stream_.info().flags.set(http::ResponseFlag::UO);
     return Again::No;
   }
-  plan_->spend();
+  plan_.spend();
   retry_taken_ = true;
   retried_ = true;
   counts.inc(ClusterStat::upstream_rq_retry);
   counts.inc(ClusterStat::upstream_rq_retry_backoff_exponential);
   attempt_ = nullptr;
   per_try_timer_.disarm();
-  back_off_timer_.arm(plan_->next_back_off_ms(stream_.worker().random()));
+  back_off_timer_.arm(plan_.next_back_off_ms(stream_.worker().random()));
   return Again::Yes;
 }
 

@@ -95,7 +95,7 @@ class Router final : public http::Filter, private Attempt::Owner {
   stats::Slab<stats::RouterSchema>& stats_;
   upstream::ClusterPin cluster_;
   const ClusterAction* action_ = nullptr;
-  std::optional<RetryPlan> plan_;
+  RetryPlan plan_;
   Timeouts timeouts_;
   Attempt* attempt_ = nullptr;   // the one in flight; null while waiting to retry
   Attempt* attempts_ = nullptr;  // all, newest first

@@ -82,7 +82,7 @@ void Router::on_attempt_headers(Attempt& attempt, HeaderMap& headers, bool end_s
   (status >= kFirstError ? counters.rq_error : counters.rq_success)
       .fetch_add(1, std::memory_order_relaxed);
 
-  if (decide_retry(plan_->wants_retry(headers)) == Again::Yes) {
+  if (decide_retry(plan_.wants_retry(headers)) == Again::Yes) {
     count_retried_code(status);
     if (end_stream && request_ended_) {
       attempt.complete();
@@ -91,7 +91,7 @@ void Router::on_attempt_headers(Attempt& attempt, HeaderMap& headers, bool end_s
     }
     return;
   }
-  plan_->give_up();
+  plan_.give_up();
   replay_.clear();
   response_started_ = true;
   info.response_code_details = "via_upstream";
@@ -172,7 +172,7 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     stream_.reset(ResetReason::LocalReset);
     return;
   }
-  if (decide_retry(plan_->wants_retry(reason, attempt.opened())) == Again::Yes) return;
+  if (decide_retry(plan_.wants_retry(reason, attempt.opened())) == Again::Yes) return;
   answer_reset(reason, detail);
 }
 
@@ -204,7 +204,7 @@ void Router::on_per_try_timeout() {
   cluster_->stats().inc(ClusterStat::upstream_rq_per_try_timeout);
   stream_.info().flags.set(ResponseFlag::UT);
   Attempt* attempt = attempt_;
-  if (decide_retry(plan_->wants_retry_after_timeout()) == Again::Yes) {
+  if (decide_retry(plan_.wants_retry_after_timeout()) == Again::Yes) {
     attempt->host()->counters.rq_timeout.fetch_add(1, std::memory_order_relaxed);
     attempt->abandon();
     return;
