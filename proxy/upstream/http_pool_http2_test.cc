@@ -83,6 +83,22 @@ TEST_F(HttpPoolHttp2Test, RequestsBeyondWhatTheServerAllowsGetAnotherConnection)
   EXPECT_EQ(stat(ClusterStat::upstream_cx_total), 2u);
 }
 
+TEST_F(HttpPoolHttp2Test, AServerThatSaysGoAwayFinishesWhatItHasAndGetsNothingNew) {
+  apply({endpoint_at(server.address())});
+  TestRequest a(loop), b(loop);
+  a.start(cluster(), host());
+  accept();
+  session_->goaway(1, NGHTTP2_NO_ERROR);
+  exchange_frames();
+  b.start(cluster(), host());
+  EXPECT_FALSE(b.immediate);
+  answer(1);
+  run_until([&] { return a.done(); });
+  EXPECT_TRUE(a.ended);
+  run_until([&] { return peer_.ended(); });
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_close_notify), 1u);
+}
+
 TEST_F(HttpPoolHttp2Test, ALostConnectionResetsAllItsRequests) {
   apply({endpoint_at(server.address())});
   TestRequest a(loop), b(loop);

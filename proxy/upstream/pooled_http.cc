@@ -208,6 +208,10 @@ void PooledHttp::on_written(size_t bytes) {
 // --- the codec ---
 
 void PooledHttp::on_codec_draining() {
+  const bool goaway = codec_->protocol() == http::Protocol::Http2;
+  if (goaway && !draining_ && !codec_failed_ && !connection_.closing()) {
+    pool_.cluster().stats().inc(ClusterStat::upstream_cx_close_notify);
+  }
   draining_ = true;
   if (!dispatching_) connection_.loop().at_end_of_turn(*this);
 }

@@ -99,7 +99,9 @@ class TestServer {
   bool has_waiting() const { return wait_readable(socket_.fd(), 0); }
   TestPeer accept() {
     EXPECT_TRUE(wait_readable(socket_.fd(), kPatienceMs)) << "nobody connects";
-    return TestPeer(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC));
+    const int fd = ::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+    set_no_delay(fd);  // small writes leave at once, acknowledged or not
+    return TestPeer(fd);
   }
   /// Nobody listens there any more: connects are refused.
   void stop() { socket_.close(); }
