@@ -123,6 +123,10 @@ class Compiler {
       out_.stats.tags.push_back({name, stats::StatsConfig::TagRule::Kind::Fixed, value});
     }
     if (from().has_stats_flush_interval()) {
+      const auto& interval = from().stats_flush_interval();
+      if ((interval.seconds() == 0 && interval.nanos() < 1'000'000) || interval.seconds() >= 300) {
+        return root_.field("stats_flush_interval").error("must be from 0.001s to below 300s");
+      }
       REMORA_TRY_ASSIGN(out_.stats_flush_interval_ms,
                         positive_milliseconds(from().stats_flush_interval(),
                                               root_.field("stats_flush_interval")));
@@ -289,6 +293,7 @@ absl::StatusOr<BootstrapConfig> load_bootstrap(const BootstrapInput& input) {
 
 absl::StatusOr<StaticResources> static_resources(const BootstrapConfig& config, Context& context) {
   StaticResources out;
+  context.ads_configured = config.ads.has_value();
   const Path root;
   const Path statics = root.field("static_resources");
   const auto& from = config.proto.static_resources();

@@ -86,7 +86,8 @@ static_resources:
     ignore_global_conn_limit: true
     bypass_overload_manager: true
     filter_chains: [{filters: [{name: t, typed_config: {
-      '@type': type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy}}]}]
+      '@type': type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy,
+      stat_prefix: agent, cluster: xds-grpc}}]}]
 overload_manager:
   resource_monitors:
   - name: envoy.resource_monitors.global_downstream_max_connections
@@ -196,7 +197,7 @@ TEST_F(BootstrapTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
        "static_resources.clusters[1]: duplicate cluster 'app'"},
       {"static_resources: {listeners: [{name: in}]}",
        "listener 'in': static_resources.listeners[0].address: is required"},
-      {"stats_flush_interval: 0s", "stats_flush_interval: must be greater than 0s"},
+      {"stats_flush_interval: 0s", "stats_flush_interval: must be from"},
   };
   for (const Refusal& c : refused) {
     EXPECT_THAT(refusal(c.yaml), HasSubstr(std::string(c.reason)));

@@ -22,11 +22,21 @@ namespace proto = envoy::config::cluster::v3;
 namespace lb = envoy::extensions::load_balancing_policies;
 using Cluster = proto::Cluster;
 
+// Answers shorter-lived than this would keep the resolver busy with nothing else.
+absl::StatusOr<uint64_t> refresh_interval(const google::protobuf::Duration& duration,
+                                          const Path& path) {
+  if (duration.seconds() == 0 && duration.nanos() <= 1'000'000) {
+    return path.error("must be greater than 0.001s");
+  }
+  return positive_milliseconds(duration, path);
+}
+
 constexpr uint64_t kDefaultFailureFactor = 10;  // longest wait, in base intervals
 
 // ------------------------------------------------------------------------------------------------
 // discovery
-absl::Status set_eds(const Cluster& cluster, upstream::ClusterConfig* out, const Path& path) {
+absl::Status set_eds(const Cluster& cluster, const Context& context, upstream::ClusterConfig* out,
+                     const Path& path) {
   if (!cluster.has_eds_cluster_config() || !cluster.eds_cluster_config().has_eds_config()) {
     return path.field("eds_cluster_config.eds_config").error("is required for type EDS");
   }
@@ -34,10 +44,12 @@ absl::Status set_eds(const Cluster& cluster, upstream::ClusterConfig* out, const
     return path.field("load_assignment").error("is not for type EDS");
   }
   const Path here = path.field("eds_cluster_config");
+  const Path at_source = here.field("eds_config");
   out->discovery = upstream::Discovery::Eds;
   out->eds_service_name = cluster.eds_cluster_config().service_name();
   REMORA_TRY_ASSIGN(out->eds_source, config_source(cluster.eds_cluster_config().eds_config(),
                                                    here.field("eds_config")));
+  REMORA_TRY(context.check_source(out->eds_source, at_source));
   return absl::OkStatus();
 }
 
@@ -70,8 +82,7 @@ absl::Status set_refresh_rates(const Cluster& cluster, upstream::ClusterConfig* 
                                const Path& path) {
   const Path at_rate = path.field("dns_refresh_rate");
   if (cluster.has_dns_refresh_rate()) {
-    REMORA_TRY_ASSIGN(out->dns_refresh_ms,
-                      positive_milliseconds(cluster.dns_refresh_rate(), at_rate));
+    REMORA_TRY_ASSIGN(out->dns_refresh_ms, refresh_interval(cluster.dns_refresh_rate(), at_rate));
   }
   out->dns_failure_base_ms = out->dns_failure_max_ms = out->dns_refresh_ms;
   if (cluster.has_dns_failure_refresh_rate()) {
@@ -79,11 +90,11 @@ absl::Status set_refresh_rates(const Cluster& cluster, upstream::ClusterConfig* 
     const auto& rate = cluster.dns_failure_refresh_rate();
     if (!rate.has_base_interval()) return here.field("base_interval").error("is required");
     REMORA_TRY_ASSIGN(out->dns_failure_base_ms,
-                      positive_milliseconds(rate.base_interval(), here.field("base_interval")));
+                      refresh_interval(rate.base_interval(), here.field("base_interval")));
     out->dns_failure_max_ms = out->dns_failure_base_ms * kDefaultFailureFactor;
     if (rate.has_max_interval()) {
       REMORA_TRY_ASSIGN(out->dns_failure_max_ms,
-                        positive_milliseconds(rate.max_interval(), here.field("max_interval")));
+                        refresh_interval(rate.max_interval(), here.field("max_interval")));
     }
     if (out->dns_failure_max_ms < out->dns_failure_base_ms) {
       return here.error("base_interval must not be greater than max_interval");
@@ -121,7 +132,10 @@ absl::Status set_dns(const Cluster& cluster, Context& context, upstream::Cluster
   const Path at = path.field("load_assignment");
   const bool logical = cluster.type() == Cluster::LOGICAL_DNS;
   out->discovery = logical ? upstream::Discovery::LogicalDns : upstream::Discovery::StrictDns;
-  if (!cluster.has_load_assignment()) return at.error("is required for DNS");
+  if (!cluster.has_load_assignment() && !logical) {
+    out->discovery = upstream::Discovery::Static;  // no names to look up: no hosts, for ever
+    return absl::OkStatus();
+  }
   REMORA_TRY_ASSIGN(out->assignment, load_assignment(cluster.load_assignment(),
                                                      EndpointNames::Resolved, context, at));
   if (logical && (out->assignment.localities.size() != 1 ||
@@ -156,16 +170,16 @@ absl::Status set_original_dst(const Cluster& cluster, upstream::ClusterConfig* o
     out->original_dst_port_override =
         static_cast<uint16_t>(config.upstream_port_override().value());
   }
-  if (cluster.has_cleanup_interval()) {
-    REMORA_TRY_ASSIGN(
-        out->cleanup_interval_ms,
-        positive_milliseconds(cluster.cleanup_interval(), path.field("cleanup_interval")));
-  }
   return absl::OkStatus();
 }
 
 absl::Status set_discovery(const Cluster& cluster, Context& context, upstream::ClusterConfig* out,
                            const Path& path) {
+  if (cluster.has_cleanup_interval()) {
+    REMORA_TRY_ASSIGN(
+        out->cleanup_interval_ms,
+        positive_milliseconds(cluster.cleanup_interval(), path.field("cleanup_interval")));
+  }
   if (cluster.cluster_discovery_type_case() == Cluster::CLUSTER_DISCOVERY_TYPE_NOT_SET) {
     return set_static(cluster, context, out, path);
   }
@@ -173,7 +187,7 @@ absl::Status set_discovery(const Cluster& cluster, Context& context, upstream::C
     case Cluster::STATIC:
       return set_static(cluster, context, out, path);
     case Cluster::EDS:
-      return set_eds(cluster, out, path);
+      return set_eds(cluster, context, out, path);
     case Cluster::STRICT_DNS:
     case Cluster::LOGICAL_DNS:
       return set_dns(cluster, context, out, path);

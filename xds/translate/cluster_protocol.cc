@@ -77,8 +77,8 @@ absl::Status set_typed_options(const HttpOptions& options, Context& context,
       const Path here = path.field("use_downstream_protocol_config");
       out->use_downstream_protocol = true;
       const auto& config = options.use_downstream_protocol_config();
-      REMORA_TRY(
-          set_http1(config.http_protocol_options(), context, out, here.field("http_protocol_options")));
+      REMORA_TRY(set_http1(config.http_protocol_options(), context, out,
+                           here.field("http_protocol_options")));
       return set_http2(config.http2_protocol_options(), context, out,
                        here.field("http2_protocol_options"));
     }
@@ -95,8 +95,8 @@ absl::Status set_legacy_options(const proto::Cluster& cluster, Context& context,
                                 upstream::ClusterConfig* out, const Path& path) {
   REMORA_TRY(set_common(cluster.common_http_protocol_options(), context, out,
                         path.field("common_http_protocol_options")));
-  REMORA_TRY(
-      set_http1(cluster.http_protocol_options(), context, out, path.field("http_protocol_options")));
+  REMORA_TRY(set_http1(cluster.http_protocol_options(), context, out,
+                       path.field("http_protocol_options")));
   if (!cluster.has_http2_protocol_options()) return absl::OkStatus();
   if (cluster.has_http_protocol_options()) {
     return path.error("http_protocol_options and http2_protocol_options exclude each other");

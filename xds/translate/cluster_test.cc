@@ -103,6 +103,16 @@ load_assignment:
   EXPECT_EQ(config->dns_servers.at(0).to_string(), "127.0.0.1:53");
 }
 
+TEST_F(ClusterTest, DnsClusterWithoutNamesHasNoHosts) {
+  EXPECT_EQ(compile("{name: a, type: STRICT_DNS}")->discovery, Discovery::Static);
+}
+
+TEST_F(ClusterTest, EndpointsFromAdsNeedAds) {
+  context.ads_configured = false;
+  EXPECT_THAT(refusal("{name: a, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}"),
+              HasSubstr("eds_cluster_config.eds_config.ads: needs dynamic_resources.ads_config"));
+}
+
 TEST_F(ClusterTest, OriginalDstClusterBindsAndCleansUp) {
   auto config = compile(
       "{name: inbound|8080||, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, cleanup_interval: "
@@ -201,7 +211,9 @@ TEST_F(ClusterTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
       {"{name: a, type: EDS, eds_cluster_config: {eds_config: {api_config_source: {api_type: REST, "
        "transport_api_version: V3}}}}",
        "api_config_source.api_type: only GRPC"},
-      {"{name: a, type: STRICT_DNS}", "load_assignment: is required"},
+      {"{name: a, type: STRICT_DNS, dns_refresh_rate: 0.001s, load_assignment: {cluster_name: a}}",
+       "dns_refresh_rate: must be greater than 0.001s"},
+      {"{name: a, cleanup_interval: 0s}", "cleanup_interval: must be greater than 0s"},
       {"{name: a, type: LOGICAL_DNS, load_assignment: {cluster_name: a}}", "single locality"},
       {"{name: a, type: ORIGINAL_DST}", "lb_policy: must be CLUSTER_PROVIDED"},
       {"{name: a, lb_policy: CLUSTER_PROVIDED}", "lb_policy: CLUSTER_PROVIDED is for"},

@@ -3,6 +3,8 @@
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 
+#include <algorithm>
+
 #include "api/request_id_uuid.pb.h"
 #include "proxy/stats/names.h"
 #include "xds/translate/access_log.h"
@@ -51,7 +53,7 @@ absl::Status read_routes(const Manager& from, Context& context, HttpConfig* out,
       out->rds_name = from.rds().route_config_name();
       REMORA_TRY_ASSIGN(out->rds_source,
                         config_source(from.rds().config_source(), here.field("config_source")));
-      return absl::OkStatus();
+      return context.check_source(out->rds_source, here.field("config_source"));
     }
     case Manager::ROUTE_SPECIFIER_NOT_SET:
       return path.error("has no route specifier that is supported");
@@ -127,6 +129,9 @@ absl::Status read_upgrades(const Manager& from, Context& context, HttpConfig* ou
       REMORA_TRY(context.not_honoured(at, absl::StrCat(type, " is not supported"), false));
       continue;
     }
+    if (std::ranges::find(out->upgrades, type) != out->upgrades.end()) {
+      return at.error(absl::StrCat("'", type, "' is there twice"));
+    }
     out->upgrades.push_back(type);
   }
   out->http1.upgrade_types = out->upgrades;
@@ -158,6 +163,19 @@ absl::Status read_timeouts(const Manager& from, HttpConfig* out, const Path& pat
   return absl::OkStatus();
 }
 
+// Without a provider, which the API does not have, nothing is traced whatever is said here.
+absl::Status check_tracing(const Manager::Tracing& from, const Path& path) {
+  const std::pair<std::string_view, double> shares[] = {
+      {"client_sampling", from.client_sampling().value()},
+      {"random_sampling", from.random_sampling().value()},
+      {"overall_sampling", from.overall_sampling().value()},
+  };
+  for (const auto& [name, percent] : shares) {
+    if (!(percent >= 0 && percent <= 100)) return path.field(name).error("must be from 0 to 100");
+  }
+  return absl::OkStatus();
+}
+
 // Whom to believe, and what to tell about the client.
 absl::Status read_forwarding(const Manager& from, Context& context, HttpConfig* out,
                              const Path& path) {
@@ -184,7 +202,7 @@ absl::Status read_request_id(const Manager& from, HttpConfig* out, const Path& p
   if (from.has_generate_request_id()) out->generate_request_id = from.generate_request_id().value();
   out->preserve_external_request_id = from.preserve_external_request_id();
   out->always_set_request_id_in_response = from.always_set_request_id_in_response();
-  if (!from.has_request_id_extension()) return absl::OkStatus();
+  if (!from.request_id_extension().has_typed_config()) return absl::OkStatus();
   // Its options are about traces, and there is no tracer.
   const Path here = path.field("request_id_extension");
   return unpack_as<Uuid>(from.request_id_extension().typed_config(), here.field("typed_config"))
@@ -250,7 +268,7 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> http_connection_manager(const 
   REMORA_TRY(read_request_id(from, out.get(), path));
   REMORA_TRY(read_paths_and_hosts(from, out.get(), path));
   REMORA_TRY(read_server_header(from, out.get(), path));
-  // Tracing: without a provider, which the API does not have, nothing is traced whatever it says.
+  REMORA_TRY(check_tracing(from.tracing(), path.field("tracing")));
   REMORA_TRY_ASSIGN(out->access_logs, access_logs(from.access_log(), "access_log", context, path));
   REMORA_TRY_ASSIGN(
       out->filters,

@@ -174,6 +174,10 @@ TEST_F(ConnectionManagerTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
       {"access_log: [{typed_config: {'@type': "
        "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}]",
        "access_log[0].typed_config: "},
+      {"upgrade_configs: [{upgrade_type: websocket}, {upgrade_type: WebSocket}]",
+       "upgrade_configs[1].upgrade_type: 'websocket' is there twice"},
+      {"tracing: {client_sampling: {value: 101}}",
+       "tracing.client_sampling: must be from 0 to 100"},
       {"upgrade_configs: [{}]", "upgrade_configs[0].upgrade_type: is required"},
       {"internal_address_config: {cidr_ranges: [{address_prefix: x}]}",
        "internal_address_config.cidr_ranges[0]: "},

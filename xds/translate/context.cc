@@ -39,6 +39,11 @@ absl::Status report_unknown(const UnknownFieldPolicy& policy,
   return absl::OkStatus();
 }
 
+absl::Status Context::check_source(const ConfigSource& source, const Path& path) const {
+  if (source.kind != ConfigSource::Kind::Ads || ads_configured) return absl::OkStatus();
+  return path.field("ads").error("needs dynamic_resources.ads_config");
+}
+
 absl::Status Context::not_honoured(const Path& where, std::string_view what, bool decisive) {
   return report_unknown(policy, on_unknown, resource, where, what, decisive);
 }

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "proxy/http/filter_registry.h"
+#include "proxy/net/config_source.h"
 #include "xds/translate/path.h"
 
 namespace remora::stats {
@@ -69,7 +70,10 @@ struct Context {
   std::string listener_stat_name = {};
   /// Whether a cluster is there now, for routes that are to be validated; none: not asked.
   std::function<bool(const std::string&)> has_cluster = {};
+  bool ads_configured = true;  // otherwise resources that come from ADS never come: refused
 
+  /// Refuses a source that the process does not have.
+  absl::Status check_source(const ConfigSource& source, const Path& path) const;
   absl::Status not_honoured(const Path& where, std::string_view what, bool decisive);
   /// The same for every field of `message` that is set and not in `honoured`.
   absl::Status only_honoured(const google::protobuf::Message& message,

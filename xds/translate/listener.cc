@@ -126,9 +126,7 @@ absl::Status read_chains(const Listener& from, Context& context, ListenerConfig*
   if (from.has_default_filter_chain()) {
     const Path here = path.field("default_filter_chain");
     REMORA_TRY_ASSIGN(out->default_chain, filter_chain(from.default_filter_chain(), context, here));
-    if (!out->default_chain->match.empty()) {
-      return here.field("filter_chain_match").error("must be empty for the default chain");
-    }
+    // Its filter_chain_match says nothing: it serves what no other chain does.
   }
   return absl::OkStatus();
 }

@@ -200,9 +200,6 @@ TEST_F(ListenerTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
       {"{name: a, #ADDRESS, filter_chains: [{#FILTERS}], listener_filters: [{#ORIGINAL, "
        "filter_disabled: {}}]}",
        "listener_filters[0].filter_disabled: has no rule"},
-      {"{name: a, #ADDRESS, default_filter_chain: {#FILTERS, filter_chain_match: "
-       "{destination_port: 1}}}",
-       "default_filter_chain.filter_chain_match: must be empty"},
       {"{name: a, address: {pipe: {path: /x, mode: 1023}}, filter_chains: [{#FILTERS}]}",
        "address.pipe.mode: is above 0777"},
       {"{name: a, #ADDRESS, filter_chains: [{#FILTERS}], "

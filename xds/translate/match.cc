@@ -40,9 +40,8 @@ absl::Status set_header_string(StringKind kind, const std::string& text, router:
   return set_text(kind, text, false, &out->string, path);
 }
 
-absl::Status set_range(const envoy::type::v3::Int64Range& range, router::HeaderMatch* out,
-                       const Path& path) {
-  if (range.start() > range.end()) return path.error("ends before it starts");
+// A range that ends before it starts matches nothing.
+absl::Status set_range(const envoy::type::v3::Int64Range& range, router::HeaderMatch* out) {
   out->kind = router::HeaderMatch::Kind::Range;
   out->range_start = range.start();
   out->range_end = range.end();
@@ -76,7 +75,7 @@ absl::Status set_header_specifier(const route::HeaderMatcher& proto, const Conte
       return set_regex(proto.safe_regex_match(), context, &out->string,
                        path.field("safe_regex_match"));
     case route::HeaderMatcher::kRangeMatch:
-      return set_range(proto.range_match(), out, path.field("range_match"));
+      return set_range(proto.range_match(), out);
     case route::HeaderMatcher::kPresentMatch:
       out->present = proto.present_match();
       return absl::OkStatus();
@@ -141,6 +140,7 @@ absl::StatusOr<router::StringMatch> string_match(const matcher::StringMatcher& p
           set_text(StringKind::Contains, proto.contains(), fold, &out, path.field("contains")));
       break;
     case matcher::StringMatcher::kSafeRegex:
+      if (fold) return path.field("ignore_case").error("has no effect on safe_regex");
       REMORA_TRY(set_regex(proto.safe_regex(), context, &out, path.field("safe_regex")));
       break;
     case matcher::StringMatcher::MATCH_PATTERN_NOT_SET:

@@ -110,6 +110,9 @@ absl::Status read_weighted(const route::WeightedCluster& proto, router::ClusterA
   if (out->total_weight > std::numeric_limits<uint32_t>::max()) {
     return path.error("the sum of weights is above the maximum of a uint32");
   }
+  if (proto.has_total_weight() && proto.total_weight().value() != out->total_weight) {
+    return path.field("total_weight").error("is not the sum of weights");
+  }
   return absl::OkStatus();
 }
 

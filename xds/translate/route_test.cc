@@ -219,6 +219,9 @@ TEST_F(RouteTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
        "route.weighted_clusters: the sum of weights must be greater than 0"},
       {"{match: {prefix: /}, route: {weighted_clusters: {clusters: [{weight: 1}]}}}",
        "weighted_clusters.clusters[0].name: is required"},
+      {"{match: {prefix: /}, route: {weighted_clusters: {total_weight: 2, clusters: [{name: a, "
+       "weight: 1}]}}}",
+       "weighted_clusters.total_weight: is not the sum"},
       {"{match: {prefix: /}, route: {cluster: c, timeout: -1s}}",
        "route.timeout: must not be negative"},
       {"{match: {prefix: /}, route: {cluster: c, prefix_rewrite: /a, regex_rewrite: {pattern: "

@@ -16,6 +16,7 @@ absl::StatusOr<std::shared_ptr<const TransportFactory>> transport_socket(
     if (proto.name().empty()) return raw_transport_factory();
     return at.error("is required");
   }
+  if (proto.name().empty()) return path.field("name").error("is required");
   TypedBytes config;
   REMORA_TRY_ASSIGN(config, unwrap(proto.typed_config(), at));
   if (config.type != RawBuffer::descriptor()->full_name()) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 
@@ -76,6 +77,15 @@ absl::Status read_grpc_service(const core::GrpcService& proto, const Path& path,
   return absl::OkStatus();
 }
 
+// A file that is not there yet would be waited for in vain when its name is mistyped.
+absl::Status check_exists(const std::string& name, const Path& path) {
+  if (name.empty()) return path.error("is required");
+  std::error_code ignored;
+  if (std::filesystem::exists(name, ignored)) return absl::OkStatus();
+  return path.error(
+      absl::StrCat("must refer to an existing path in the system: '", name, "' does not exist"));
+}
+
 absl::StatusOr<std::string> read_file(const std::string& name, const Path& path, size_t max_bytes) {
   std::ifstream in(name, std::ios::binary);
   if (!in) return path.error(absl::StrCat("cannot read file ", name));
@@ -141,6 +151,7 @@ absl::StatusOr<Address> address(const core::Address& proto, const Path& path) {
 
 absl::StatusOr<CidrRange> cidr_range(const core::CidrRange& proto, const Path& path) {
   if (proto.address_prefix().empty()) return path.field("address_prefix").error("is required");
+  if (proto.prefix_len().value() > 128) return path.field("prefix_len").error("is above 128");
   auto range = CidrRange::make(proto.address_prefix(), proto.prefix_len().value());
   if (!range.ok()) return path.error(std::string(range.status().message()));
   return range;
@@ -219,12 +230,12 @@ absl::StatusOr<ConfigSource> config_source(const core::ConfigSource& proto, cons
       out.kind = ConfigSource::Kind::Path;
       out.path = proto.path_config_source().path();
       out.watched_directory = proto.path_config_source().watched_directory().path();
-      if (out.path.empty()) return path.field("path_config_source.path").error("is required");
+      REMORA_TRY(check_exists(out.path, path.field("path_config_source.path")));
       break;
     case core::ConfigSource::kPath:
       out.kind = ConfigSource::Kind::Path;
       out.path = proto.path();
-      if (out.path.empty()) return path.field("path").error("is required");
+      REMORA_TRY(check_exists(out.path, path.field("path")));
       break;
     case core::ConfigSource::CONFIG_SOURCE_SPECIFIER_NOT_SET:
       return path.error("says no source that is supported");

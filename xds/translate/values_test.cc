@@ -34,11 +34,13 @@ TEST_F(ValuesTest, ConfigSourcesOfEveryKind) {
   const auto source = [](std::string_view yaml) {
     return config_source(from_yaml<core::ConfigSource>(yaml), Path("s"));
   };
-  auto file = source("{path_config_source: {path: /a, watched_directory: {path: /b}}}");
+  auto file = source("{path_config_source: {path: /, watched_directory: {path: /b}}}");
   ASSERT_TRUE(file.ok());
   EXPECT_EQ(file->kind, ConfigSource::Kind::Path);
   EXPECT_EQ(file->watched_directory, "/b");
   EXPECT_EQ(file->initial_fetch_timeout_ms, 15'000u);
+  EXPECT_THAT(std::string(source("{path: /nonesuch}").status().message()),
+              HasSubstr("s.path: must refer to an existing path"));
   auto grpc = source(
       "{api_config_source: {api_type: GRPC, transport_api_version: V3, grpc_services: "
       "[{envoy_grpc: {cluster_name: c, authority: a}, initial_metadata: [{key: k, value: v}]}]}}");
