@@ -284,6 +284,27 @@ class Pruner {
   const UnknownSink& sink_;
 };
 
+// Without overlong forms, surrogates and what lies beyond U+10FFFF.
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4 || text.size() - i < length) return false;
+    uint32_t point = length == 1 ? lead : lead & (0x7fu >> length);
+    for (size_t k = 1; k < length; ++k) {
+      const auto next = static_cast<unsigned char>(text[i + k]);
+      if ((next & 0xc0) != 0x80) return false;
+      point = point << 6 | (next & 0x3fu);
+    }
+    constexpr uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (point < kSmallest[length] || (point >= 0xd800 && point < 0xe000) || point > 0x10ffff) {
+      return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
 // Protobuf says "(a.b): what", or "(a) b: what", when it knows where.
 absl::Status misfit(const Path& path, std::string_view said) {
   const size_t end = said.find(')');
@@ -302,6 +323,7 @@ Syntax syntax_of(std::string_view file_name) {
 }
 
 absl::StatusOr<pb::Value> parse_tree(std::string_view text, Syntax syntax) {
+  if (!is_utf8(text)) return absl::InvalidArgumentError("is not UTF-8");
   return syntax == Syntax::Json ? parse_json(text) : parse_yaml(text);
 }
 

@@ -44,6 +44,14 @@ TEST_F(YamlJsonTest, ReadsJson) {
   EXPECT_EQ(bootstrap.node().metadata().fields().at("n").number_value(), 1.5);
 }
 
+TEST_F(YamlJsonTest, TextIsUtf8) {
+  EXPECT_TRUE(read("node: {id: '\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\x9f'}").ok());
+  for (const char* bad :
+       {"\xff", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"}) {
+    EXPECT_EQ(read("node: {id: '" + std::string(bad) + "'}").message(), "is not UTF-8");
+  }
+}
+
 TEST_F(YamlJsonTest, EmptyTextIsAnEmptyMessage) {
   EXPECT_TRUE(read("").ok());
   EXPECT_TRUE(read("# nothing\n").ok());
