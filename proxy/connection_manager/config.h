@@ -68,8 +68,6 @@ struct HttpConfig {
   bool strip_trailing_host_dot = false;
   bool proxy_100_continue = false;
   bool stream_error_on_invalid_http_message = false;
-  bool reject_headers_with_underscores = false;
-  bool drop_headers_with_underscores = false;
   uint64_t stream_idle_timeout_ms = 300'000;  // 0: none
   uint64_t request_timeout_ms = 0;
   uint64_t request_headers_timeout_ms = 0;
@@ -79,7 +77,6 @@ struct HttpConfig {
   uint64_t max_connection_duration_ms = 0;
   uint64_t max_stream_duration_ms = 0;
   uint32_t max_requests_per_connection = 0;  // 0: no bound
-  std::vector<std::string> upgrades;         // lower case; "websocket"
 };
 
 }  // namespace remora::connection_manager

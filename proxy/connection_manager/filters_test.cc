@@ -161,7 +161,7 @@ TEST_F(FiltersTest, ABodyTooLargeToCollectIs413) {
 // upgrades
 
 TEST_F(FiltersTest, AnUpgradeThatIsConfiguredBecomesATunnel) {
-  http.upgrades = http.http1.upgrade_types = {"websocket"};
+  http.http1.upgrade_types = {"websocket"};
   TestClient& client = connect();
   TestPeer peer = request(
       client,

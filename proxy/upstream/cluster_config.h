@@ -50,7 +50,6 @@ struct LoadAssignment {
   std::string cluster_name;
   std::vector<LocalityEndpoints> localities;
   uint32_t overprovisioning_percent = 140;
-  uint64_t stale_after_ms = 0;
   uint64_t content_hash = 0;
 };
 
@@ -112,7 +111,6 @@ struct ClusterConfig {
   std::vector<SocketOption> socket_options;
   std::shared_ptr<const TransportFactory> transport;  // raw until TLS exists
   bool close_connections_on_host_health_failure = false;
-  bool ignore_health_on_host_removal = false;
   const CircuitBreakerThresholds& thresholds(Priority priority) const {
     return priority == Priority::High ? high_thresholds : default_thresholds;
   }

@@ -6,7 +6,7 @@ import socket
 
 from test.support import proxy as px
 from test.support.client import Client
-from test.support.upstream import Upstream, answer_ok
+from test.support.upstream import ClosedPort, Upstream, answer_ok
 
 LOG_FORMAT = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %BYTES_RECEIVED% %BYTES_SENT%\n"
 
@@ -36,17 +36,12 @@ class Exchange:
         self.ignore = ignore
 
 
-def closed_port():
-    """A loopback port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
-
-
 class Side:
     """One proxy with a listener, a cluster, an upstream and an access log per exchange."""
 
     def __init__(self, binary, exchanges, directory):
         self.upstreams = {}
+        self.closed_ports = []
         self.directory = directory
         listeners, clusters = [], []
         for e in exchanges:
@@ -54,7 +49,8 @@ class Side:
                 self.upstreams[e.name] = Upstream(e.script)
                 port = self.upstreams[e.name].port
             else:
-                port = closed_port()
+                self.closed_ports.append(ClosedPort())
+                port = self.closed_ports[-1].port
             clusters.append(px.static_cluster(e.name, port, **e.cluster))
             routes = [
                 {
@@ -85,6 +81,8 @@ class Side:
         self.proxy.stop()
         for upstream in self.upstreams.values():
             upstream.close()
+        for held in self.closed_ports:
+            held.close()
 
     def run(self, exchange):
         """What the client, the upstream and the access log saw, with what may vary taken out."""

@@ -10,7 +10,7 @@ import pytest
 from test.support import proxy as px
 from test.support.client import Client
 from test.support.peer_time import be_idle
-from test.support.upstream import Upstream
+from test.support.upstream import ClosedPort, Upstream
 
 LOG = ("%RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %UPSTREAM_CLUSTER% %UPSTREAM_HOST% "
        "%UPSTREAM_TRANSPORT_FAILURE_REASON%\n")
@@ -70,11 +70,6 @@ def echo(peer):
 
 def quiet(peer):
     peer.wait_for_close()
-
-
-def closed_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def read_all(client, timeout=5.0):
@@ -315,20 +310,20 @@ def test_a_client_that_resets_while_bytes_are_on_their_way_to_it_is_not_taken_fo
 
 
 def test_a_refused_upstream_closes_the_client(tmp_path):
-    port = closed_port()
-    with Session(tmp_path, [px.static_cluster("app", port)]) as session:
+    with ClosedPort() as closed, Session(tmp_path, [px.static_cluster("app", closed.port)]) as session:
         with session.connect() as client:
             assert client.read_end(5) in ("fin", "reset")
         session.stat("cluster.app.upstream_cx_connect_fail", 1)
         session.stat("cluster.app.upstream_cx_connect_attempts_exceeded", 1)
         session.stat("tcp.t.downstream_cx_total", 1)
         flags, _, _, cluster, host, reason = session.logged()[0].split(" ", 5)
-        assert (sorted(flags.split(",")), cluster, host) == (["UF", "URX"], "app", f"127.0.0.1:{port}")
+        assert (sorted(flags.split(",")), cluster, host) == (["UF", "URX"], "app", f"127.0.0.1:{closed.port}")
         assert reason.replace("_", " ") == "delayed connect error: Connection refused"
 
 
 def test_attempts_are_limited(tmp_path):
-    with Session(tmp_path, [px.static_cluster("app", closed_port())], max_connect_attempts=3) as session:
+    with ClosedPort() as closed, Session(
+            tmp_path, [px.static_cluster("app", closed.port)], max_connect_attempts=3) as session:
         with session.connect() as client:
             assert client.read_end(5) in ("fin", "reset")
         session.stat("cluster.app.upstream_cx_connect_fail", 3)
@@ -336,8 +331,8 @@ def test_attempts_are_limited(tmp_path):
 
 
 def test_another_attempt_goes_to_another_host(tmp_path):
-    with Upstream(echo) as upstream:
-        clusters = [px.static_cluster("app", closed_port(), upstream.port)]
+    with Upstream(echo) as upstream, ClosedPort() as closed:
+        clusters = [px.static_cluster("app", closed.port, upstream.port)]
         with Session(tmp_path, clusters, max_connect_attempts=2) as session:
             for _ in range(4):
                 with session.connect() as client:

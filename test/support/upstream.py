@@ -162,3 +162,21 @@ class Upstream:
 
     def __exit__(self, *unused):
         self.close()
+
+
+class ClosedPort:
+    """A port that refuses connections: bound and not listening, so that nobody else is given it meanwhile."""
+
+    def __init__(self):
+        self.sock = socket.socket()
+        self.sock.bind(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+
+    def close(self):
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()

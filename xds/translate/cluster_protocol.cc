@@ -198,7 +198,7 @@ absl::Status set_connections(const proto::Cluster& cluster, Context& context,
   }
   out->close_connections_on_host_health_failure =
       cluster.close_connections_on_host_health_failure();
-  out->ignore_health_on_host_removal = cluster.ignore_health_on_host_removal();
+  // ignore_health_on_host_removal: without active health checks removed hosts go at once anyway.
   return set_transport(cluster, out, path);
 }
 

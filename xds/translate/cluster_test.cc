@@ -267,7 +267,7 @@ TEST_F(ClusterTest, WhatIgnoringIsAskedForIsNotReported) {
 TEST_F(ClusterTest, AssignmentKeepsLocalitiesWeightsAndHealth) {
   auto compiled = assignment(from_yaml<ClusterLoadAssignment>(R"yaml(
 cluster_name: a
-policy: {overprovisioning_factor: 200, endpoint_stale_after: 10s}
+policy: {overprovisioning_factor: 200}
 endpoints:
 - locality: {region: r, zone: z, sub_zone: s}
   load_balancing_weight: 3
@@ -283,7 +283,6 @@ endpoints:
                              context);
   ASSERT_TRUE(compiled.ok()) << compiled.status();
   EXPECT_EQ(compiled->overprovisioning_percent, 200u);
-  EXPECT_EQ(compiled->stale_after_ms, 10'000u);
   const auto& locality = compiled->localities.at(0);
   EXPECT_EQ(locality.locality.zone, "z");
   EXPECT_EQ(locality.weight, 3u);

@@ -61,7 +61,8 @@ absl::Status read_routes(const Manager& from, Context& context, HttpConfig* out,
   return absl::OkStatus();
 }
 
-absl::Status read_common_options(const Manager& from, HttpConfig* out, const Path& path) {
+absl::Status read_common_options(const Manager& from, Context& context, HttpConfig* out,
+                                 const Path& path) {
   const core::HttpProtocolOptions& options = from.common_http_protocol_options();
   if (options.has_idle_timeout()) {
     REMORA_TRY_ASSIGN(out->idle_timeout_ms,
@@ -85,9 +86,11 @@ absl::Status read_common_options(const Manager& from, HttpConfig* out, const Pat
   if (options.has_max_requests_per_connection()) {
     out->max_requests_per_connection = options.max_requests_per_connection().value();
   }
-  const auto action = options.headers_with_underscores_action();
-  out->reject_headers_with_underscores = action == core::HttpProtocolOptions::REJECT_REQUEST;
-  out->drop_headers_with_underscores = action == core::HttpProtocolOptions::DROP_HEADER;
+  // Letting through what was to be refused would not do.
+  if (options.headers_with_underscores_action() != core::HttpProtocolOptions::ALLOW) {
+    return context.not_honoured(path.field("headers_with_underscores_action"), "is not supported",
+                                true);
+  }
   return absl::OkStatus();
 }
 
@@ -129,12 +132,11 @@ absl::Status read_upgrades(const Manager& from, Context& context, HttpConfig* ou
       REMORA_TRY(context.not_honoured(at, absl::StrCat(type, " is not supported"), false));
       continue;
     }
-    if (std::ranges::find(out->upgrades, type) != out->upgrades.end()) {
+    if (std::ranges::find(out->http1.upgrade_types, type) != out->http1.upgrade_types.end()) {
       return at.error(absl::StrCat("'", type, "' is there twice"));
     }
-    out->upgrades.push_back(type);
+    out->http1.upgrade_types.push_back(type);
   }
-  out->http1.upgrade_types = out->upgrades;
   return absl::OkStatus();
 }
 
@@ -258,7 +260,8 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> http_connection_manager(const 
   auto out = std::make_shared<HttpConfig>();
   out->stat_prefix = from.stat_prefix();
   REMORA_TRY(read_codec(from, out.get(), path));
-  REMORA_TRY(read_common_options(from, out.get(), path.field("common_http_protocol_options")));
+  REMORA_TRY(
+      read_common_options(from, context, out.get(), path.field("common_http_protocol_options")));
   REMORA_TRY(read_http1(from, out.get(), path));
   REMORA_TRY(context.only_honoured(from.http2_protocol_options(), {},
                                    path.field("http2_protocol_options")));

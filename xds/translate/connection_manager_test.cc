@@ -72,7 +72,7 @@ strip_trailing_host_dot: true, proxy_100_continue: true, stream_error_on_invalid
 stream_idle_timeout: 0s, request_timeout: 1s, request_headers_timeout: 2s, drain_timeout: 3s,
 delayed_close_timeout: 4s, max_request_headers_kb: 96,
 common_http_protocol_options: {idle_timeout: 5s, max_connection_duration: 6s, max_stream_duration: 7s,
-  max_headers_count: 8, max_requests_per_connection: 9, headers_with_underscores_action: DROP_HEADER},
+  max_headers_count: 8, max_requests_per_connection: 9},
 http_protocol_options: {accept_http_10: true, default_host_for_http_10: h, enable_trailers: true},
 upgrade_configs: [{upgrade_type: WebSocket}, {upgrade_type: x, enabled: false}],
 forward_client_cert_details: APPEND_FORWARD, set_current_client_cert_details: {subject: true, dns: true, uri: true},
@@ -101,11 +101,9 @@ request_id_extension: {typed_config: {'@type': type.googleapis.com/envoy.extensi
   EXPECT_EQ(config->max_connection_duration_ms, 6000u);
   EXPECT_EQ(config->max_stream_duration_ms, 7000u);
   EXPECT_EQ(config->max_requests_per_connection, 9u);
-  EXPECT_TRUE(config->drop_headers_with_underscores);
   EXPECT_EQ(config->http1.limits.max_bytes, 96u * 1024);
   EXPECT_EQ(config->http1.limits.max_fields, 8u);
   EXPECT_TRUE(config->http1.accept_http_10 && config->http1.enable_trailers);
-  EXPECT_THAT(config->upgrades, ElementsAre("websocket"));
   EXPECT_THAT(config->http1.upgrade_types, ElementsAre("websocket"));
 }
 
@@ -166,6 +164,8 @@ TEST_F(ConnectionManagerTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
       {"rds: {route_config_name: a}", "rds.config_source: says no source"},
       {"max_request_headers_kb: 9000", "max_request_headers_kb: "},
       {"common_http_protocol_options: {max_headers_count: 0}", "max_headers_count: "},
+      {"common_http_protocol_options: {headers_with_underscores_action: REJECT_REQUEST}",
+       "common_http_protocol_options.headers_with_underscores_action: is not supported"},
       {"request_timeout: -1s", "request_timeout: must not be negative"},
       {"strip_any_host_port: true, strip_matching_host_port: true", "exclude each other"},
       {"forward_client_cert_details: ALWAYS_FORWARD_ONLY", "forward_client_cert_details: "},
