@@ -33,7 +33,7 @@ class TestClient final : private ConnectionHandler, private NetworkFilterContext
     facts_.remote = facts_.direct_remote = *Address::from_ip("10.1.1.1", 40000);
     facts_.local = facts_.direct_local = *Address::from_ip("10.2.2.2", 8080);
     connection_ = std::make_unique<Connection>(
-        worker.loop(), Socket(fds[1]), raw_transport_factory()->make(fds[1]), ConnectionLimits{});
+        worker.loop(), Socket(fds[1]), raw_transport_factory()->make(fds[1], {}), ConnectionLimits{});
     connection_->set_handler(*this);
     filter_ = factory.make(*this);
     connection_->begin();

@@ -54,6 +54,15 @@ struct StreamInfo {
   uint64_t upstream_connection_id = 0;
   Address remote;  // trusted client address (after XFF); equals connection->remote otherwise
   bool health_check = false;
+  /// Left by filters on this stream; what the connection's filters left is in `connection`.
+  Metadata dynamic_metadata;
+  FilterState filter_state;
+
+  /// Of the stream, or else of its connection.
+  const std::string* find_filter_state(std::string_view name) const {
+    const std::string* own = filter_state.find(name);
+    return own != nullptr || connection == nullptr ? own : connection->filter_state.find(name);
+  }
 };
 
 }  // namespace remora::http

@@ -36,7 +36,7 @@ class Wire : private ConnectionHandler {
   explicit Wire(EventLoop* shared)
       : own_loop_(shared != nullptr ? nullptr : std::make_unique<EventLoop>()),
         loop_(shared != nullptr ? *shared : *own_loop_),
-        connection_(loop_, Socket(), raw_transport_factory()->make(-1), ConnectionLimits()),
+        connection_(loop_, Socket(), raw_transport_factory()->make(-1, {}), ConnectionLimits()),
         input_(loop_.blocks()) {
     connection_.set_handler(*this);
   }

@@ -62,7 +62,7 @@ class StreamEnd : public http::StreamReceiver {
 class Server : private ConnectionHandler, private http::ServerCodecHandler {
  public:
   Server(EventLoop& loop, int fd)
-      : connection_(loop, Socket(fd), raw_transport_factory()->make(fd), ConnectionLimits()),
+      : connection_(loop, Socket(fd), raw_transport_factory()->make(fd, {}), ConnectionLimits()),
         stream_(loop.blocks()),
         answer_(loop.blocks()),
         codec_(connection_, *this, options_) {
@@ -122,7 +122,7 @@ class Server : private ConnectionHandler, private http::ServerCodecHandler {
 class Client : private ConnectionHandler, private http::ClientCodecHandler {
  public:
   Client(EventLoop& loop, int fd)
-      : connection_(loop, Socket(fd), raw_transport_factory()->make(fd), ConnectionLimits()),
+      : connection_(loop, Socket(fd), raw_transport_factory()->make(fd, {}), ConnectionLimits()),
         stream_(loop.blocks()),
         codec_(connection_, *this, {}) {
     connection_.set_handler(*this);

@@ -47,7 +47,7 @@ struct ClientCodecTest : testing::Test, ConnectionHandler, http::ClientCodecHand
     int fds[2];
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     peer_fd = fds[1];
-    connection.emplace(loop, Socket(fds[0]), raw_transport_factory()->make(fds[0]),
+    connection.emplace(loop, Socket(fds[0]), raw_transport_factory()->make(fds[0], {}),
                        ConnectionLimits());
     connection->set_handler(*this);
     connection->begin();

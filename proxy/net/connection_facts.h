@@ -4,13 +4,23 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/filter_state.h"
+#include "proxy/base/metadata.h"
 #include "proxy/net/address.h"
+#include "proxy/net/tls_facts.h"
 
 namespace remora {
+
+/// Of a ClientHello, as tls_inspector saw it; empty: not asked for.
+struct TlsFingerprints {
+  std::string ja3;  // MD5, hexadecimal
+  std::string ja4;
+};
 
 struct ConnectionFacts {
   Address local;                  // destination: original one after original_dst restored it
@@ -26,6 +36,10 @@ struct ConnectionFacts {
   uint64_t connection_id = 0;
   WallNs accepted_at_ns = 0;
   std::string_view transport_failure;          // downstream TLS failure
+  const TlsFacts* tls = nullptr;               // once the handshake is over; null over plain bytes
+  std::unique_ptr<TlsFingerprints> fingerprints;  // when tls_inspector was asked for them
+  Metadata metadata;                           // left by listener and network filters
+  FilterState filter_state;                    // likewise
 };
 
 }  // namespace remora

@@ -82,7 +82,7 @@ class ConnectionTest : public testing::Test {
   void adopt(Socket socket, ConnectionLimits limits) {
     const int fd = socket.fd();
     connection = std::make_unique<Connection>(loop, std::move(socket),
-                                              raw_transport_factory()->make(fd), limits);
+                                              raw_transport_factory()->make(fd, {}), limits);
     connection->set_handler(handler);
     handler.when_closed = [this] { loop.defer_delete(std::move(connection)); };
   }

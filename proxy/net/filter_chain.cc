@@ -7,15 +7,15 @@
 
 namespace remora {
 
-static_assert(sizeof(DownstreamConnection) > 900 && sizeof(DownstreamConnection) <= 1088);
+static_assert(sizeof(DownstreamConnection) > 900 && sizeof(DownstreamConnection) <= 1120);
 
 namespace {
 
 Connection make_connection(EventLoop& loop, const ListenerConfig& config,
-                           const FilterChainConfig& chain, Socket socket) {
+                           const FilterChainConfig& chain, Socket socket, uint32_t worker) {
   ConnectionLimits limits;
   limits.buffer_bytes = config.per_connection_buffer_limit;
-  auto transport = chain.transport->make(socket.fd());
+  auto transport = chain.transport->make(socket.fd(), {.worker = worker});
   return Connection(loop, std::move(socket), std::move(transport), limits);
 }
 
@@ -30,7 +30,8 @@ DownstreamConnection::DownstreamConnection(Listener& listener, Snapshot<Listener
       facts_(std::move(facts)),
       slot_(std::move(slot)),
       connection_(
-          make_connection(listener.environment().loop, *config_.get(), chain, std::move(socket))) {
+          make_connection(listener.environment().loop, *config_.get(), chain, std::move(socket),
+                          listener.environment().worker_index)) {
   facts_.filter_chain_name = chain_.name;
   facts_.listener_name = config_->name;
   connection_.set_handler(*this);
@@ -56,6 +57,7 @@ void DownstreamConnection::begin() {
 
 void DownstreamConnection::on_connected() {
   transport_timer_.reset();
+  facts_.tls = connection_.transport().tls();
   run_filters(0);
 }
 

@@ -115,7 +115,7 @@ class RawTransport final : public Transport {
 
 class RawTransportFactory final : public TransportFactory {
  public:
-  std::unique_ptr<Transport> make(int fd) const override {
+  std::unique_ptr<Transport> make(int fd, const TransportOptions&) const override {
     return std::make_unique<RawTransport>(fd);
   }
   bool secure() const override { return false; }

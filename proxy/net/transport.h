@@ -8,10 +8,15 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proxy/base/buffer.h"
+#include "proxy/net/config_source.h"
+#include "proxy/net/tls_facts.h"
 
 namespace remora {
+
+struct ConnectionFacts;
 
 struct IoResult {
   enum class Next : uint8_t {
@@ -47,6 +52,20 @@ class Transport {
   virtual std::string_view negotiated_protocol() const = 0;  // ALPN; empty for none
   virtual std::string_view failure_reason() const = 0;       // empty while nothing failed
   virtual bool secure() const = 0;
+  /// What TLS has agreed on, once ready(); null for plain bytes. Lives as long as the transport.
+  virtual const TlsFacts* tls() const { return nullptr; }
+};
+
+/// What one connection adds to its factory's configuration. Views need live only during make().
+struct TransportOptions {
+  /// Index of the calling thread (WorkerContext::index()): secrets that rotate are kept once per thread.
+  uint32_t worker = 0;
+  /// Upstream: SNI instead of the configured one (auto_host_sni); empty: as configured.
+  std::string_view server_name = {};
+  /// Upstream: a DNS or IP name that the peer's certificate must have besides (auto_sni_san_validation); empty: none.
+  std::string_view required_san = {};
+  /// Upstream: what made the proxy connect, for a PROXY protocol header; null: the proxy itself.
+  const ConnectionFacts* downstream = nullptr;
 };
 
 /// Makes the transports of one listener filter chain or one cluster; immutable, shared by workers.
@@ -54,8 +73,10 @@ class TransportFactory {
  public:
   virtual ~TransportFactory() = default;
   /// `fd` stays owned by the connection.
-  virtual std::unique_ptr<Transport> make(int fd) const = 0;
+  virtual std::unique_ptr<Transport> make(int fd, const TransportOptions& options) const = 0;
   virtual bool secure() const = 0;
+  /// Secrets that SDS brings: the listener or cluster warms until they have come.
+  virtual std::vector<ResourceRef> secrets() const { return {}; }
 };
 
 std::shared_ptr<const TransportFactory> raw_transport_factory();

@@ -17,13 +17,6 @@ bool equal(std::string_view a, std::string_view b, bool case_sensitive) {
   return case_sensitive ? a == b : absl::EqualsIgnoreCase(absl_view(a), absl_view(b));
 }
 
-bool contains(std::string_view value, std::string_view part, bool case_sensitive) {
-  if (case_sensitive) return value.find(part) != std::string_view::npos;
-  auto same = [](char a, char b) { return absl::ascii_tolower(a) == absl::ascii_tolower(b); };
-  return std::search(value.begin(), value.end(), part.begin(), part.end(), same) != value.end() ||
-         part.empty();
-}
-
 bool path_matches(const RouteMatch& match, std::string_view path) {
   const std::string& wanted = match.path;
   switch (match.kind) {
@@ -43,23 +36,6 @@ bool path_matches(const RouteMatch& match, std::string_view path) {
 }
 
 }  // namespace
-
-bool StringMatch::matches(std::string_view value) const {
-  switch (kind) {
-    case Kind::Exact:
-      return equal(value, text, !ignore_case);
-    case Kind::Prefix:
-      return equal(value.substr(0, text.size()), text, !ignore_case);
-    case Kind::Suffix:
-      return value.size() >= text.size() &&
-             equal(value.substr(value.size() - text.size()), text, !ignore_case);
-    case Kind::Contains:
-      return contains(value, text, !ignore_case);
-    case Kind::Regex:
-      return re2::RE2::FullMatch(piece(value), *regex);
-  }
-  return false;
-}
 
 bool HeaderMatch::matches(const http::HeaderMap& headers) const {
   std::optional<std::string_view> value = headers.joined(name);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "proxy/base/string_map.h"
+#include "proxy/base/string_match.h"
 #include "proxy/http/header_map.h"
 
 namespace re2 {
@@ -25,14 +26,7 @@ namespace remora::router {
 
 // ------------------------------------------------------------------------------------------------
 // matching
-struct StringMatch {
-  enum class Kind : uint8_t { Exact, Prefix, Suffix, Contains, Regex };
-  Kind kind = Kind::Exact;
-  std::string text;  // lower-cased when ignore_case
-  bool ignore_case = false;
-  std::shared_ptr<const re2::RE2> regex;  // full match
-  bool matches(std::string_view value) const;
-};
+using remora::StringMatch;
 
 struct HeaderMatch {
   enum class Kind : uint8_t { Present, String, Range };

@@ -165,7 +165,8 @@ Socket Cluster::open_socket(const Host& host, int* error) const {
 Connection Cluster::make_connection(Socket socket) {
   const int fd = socket.fd();
   const ConnectionLimits limits = {config_->per_connection_buffer_limit};
-  return Connection(loop(), std::move(socket), transport_->make(fd), limits);
+  auto transport = transport_->make(fd, {.worker = worker_.index()});
+  return Connection(loop(), std::move(socket), std::move(transport), limits);
 }
 
 void Cluster::prepare(Connection& connection, const Host& host) {

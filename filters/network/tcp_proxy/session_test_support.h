@@ -51,7 +51,7 @@ class Session final : private ConnectionHandler, private NetworkFilterContext {
  private:
   static std::unique_ptr<Connection> make(EventLoop& loop, Socket socket,
                                           const ConnectionLimits& limits) {
-    auto transport = raw_transport_factory()->make(socket.fd());
+    auto transport = raw_transport_factory()->make(socket.fd(), {});
     return std::make_unique<Connection>(loop, std::move(socket), std::move(transport), limits);
   }
   void run() {

@@ -146,7 +146,7 @@ void AdminListener::on_ready(uint8_t) {
   Address peer;
   Socket socket = accept_one(socket_.fd(), &peer);
   if (!socket) return;
-  auto transport = raw_transport_factory()->make(socket.fd());
+  auto transport = raw_transport_factory()->make(socket.fd(), {});
   auto session = std::make_unique<Session>(*this, std::move(socket), std::move(transport));
   Session& begun = *session;
   sessions_.emplace(&begun, std::move(session));
