@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Installs what is needed, builds, and runs every test: unit tests (optimized, then under AddressSanitizer and
-# UndefinedBehaviorSanitizer, and what several workers share under ThreadSanitizer), fuzz targets over their corpora and
-# for a while beyond, and the tests through the real binary. Ends with "N passed, N failed, N skipped".
+# Installs what is needed, builds, and runs every test. Ends with "N passed, N failed".
 #
-#   tools/test.sh                            unit and e2e
-#   tools/test.sh unit asan tsan fuzz e2e    what is named: asan, tsan and fuzz build the tree once more each
+#   tools/test.sh                     what CI runs: unit, race, e2e
+#   tools/test.sh unit race e2e opt fuzz   what is named:
+#     unit  unit tests and the fuzz targets' corpora under AddressSanitizer and UndefinedBehaviorSanitizer
+#     race  the binary with several workers, and what threads share, under ThreadSanitizer
+#     e2e   tests through the optimized binary: end to end, against Envoy, the demo mesh
+#     opt   the unit tests as the product is compiled
+#     fuzz  every fuzz target for FUZZ_SECONDS (20) each
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 parts=("$@")
-[ ${#parts[@]} -eq 0 ] && parts=(unit e2e)
+[ ${#parts[@]} -eq 0 ] && parts=(unit race e2e)
 wants() { local p; for p in "${parts[@]}"; do [ "$p" = "$1" ] && return 0; done; return 1; }
 
 tools/setup/install.sh || { echo "0 passed, 1 failed"; exit 1; }
@@ -47,21 +50,30 @@ bazel_tests() { # configuration, flags...
   return $status
 }
 
+sources=(//proxy/... //xds/... //filters/...)
 if wants unit || wants e2e; then
-  step "build" bazel build --noshow_progress //proxy:remora //tools/control_plane
-fi
-if wants unit; then step "unit tests" bazel_tests "" //...; fi
-if wants asan; then step "unit tests, address and undefined" bazel_tests asan --config=asan -- //proxy/... //xds/... //filters/...; fi
-if wants tsan; then
-  step "shared state, thread" bazel_tests tsan --config=tsan --test_tag_filters=threads --build_tests_only -- //proxy/... //xds/...
-fi
-if wants fuzz; then step "fuzz" test/support/run_fuzz.sh "$fuzz_seconds" "$results"; fi
-if wants e2e; then
-  export REMORA_BIN="$PWD/.bazel-bin/proxy/remora"
   step "peers" test/support/fetch_peers.sh "$base/peers"
   [ -x "$base/peers/envoy" ] && export ENVOY_BIN="$base/peers/envoy"
   [ -d "$base/peers/protos" ] && export REMORA_OFFICIAL_PROTOS="$base/peers/protos"
-  step "end to end" /usr/bin/python3 -m pytest -p no:cacheprovider -q -rs --tb=short --junitxml="$results/pytest.xml" test
+fi
+if wants e2e; then step "build" bazel build --noshow_progress //proxy:remora //tools/control_plane; fi
+if wants unit; then
+  step "unit tests, address and undefined" bazel_tests asan --config=asan -- "${sources[@]}"
+  step "unit tests of tools" bazel_tests "" --test_env=REMORA_OFFICIAL_PROTOS -- //tools/... //test/... //api/...
+fi
+if wants opt; then step "unit tests, optimized" bazel_tests "" -- "${sources[@]}"; fi
+if wants race; then
+  step "shared state, thread" bazel_tests tsan --config=tsan --test_tag_filters=threads --build_tests_only -- "${sources[@]}"
+  step "build, thread" bazel build --noshow_progress --config=tsan //proxy:remora
+  step "several workers, thread" env REMORA_BIN="$PWD/.bazel-tsan-bin/proxy/remora" REMORA_WORKERS=4 \
+    TSAN_OPTIONS="halt_on_error=1:suppressions=$PWD/test/support/tsan.supp" \
+    /usr/bin/python3 -m pytest -p no:cacheprovider -q --tb=short --junitxml="$results/pytest-race.xml" \
+    test/e2e/test_xds.py test/e2e/test_life.py test/e2e/test_admin.py test/e2e/test_addresses.py
+fi
+if wants fuzz; then step "fuzz" test/support/run_fuzz.sh "$fuzz_seconds" "$results"; fi
+if wants e2e; then
+  step "end to end" env REMORA_BIN="$PWD/.bazel-bin/proxy/remora" \
+    /usr/bin/python3 -m pytest -p no:cacheprovider -q -rs --tb=short --junitxml="$results/pytest.xml" test
 fi
 
 /usr/bin/python3 test/support/count_results.py "$results" "$failed_steps"

@@ -5,6 +5,7 @@
 
 #include "proxy/connection_manager/request_stream.h"
 #include "proxy/http1/server_codec.h"
+#include "proxy/stats/names.h"
 #include "proxy/upstream/worker_context.h"
 
 namespace remora::connection_manager {
@@ -259,8 +260,9 @@ std::unique_ptr<NetworkFilter> ConnectionManagerFactory::make(NetworkFilterConte
 }
 
 std::vector<ResourceRef> ConnectionManagerFactory::route_configs() const {
-  if (shared_.config->rds_name.empty()) return {};
-  return {{shared_.config->rds_name, shared_.config->rds_source}};
+  const HttpConfig& config = *shared_.config;
+  if (config.rds_name.empty()) return {};
+  return {{config.rds_name, config.rds_source, stats::rds_prefix(config.stat_prefix, config.rds_name)}};
 }
 
 }  // namespace remora::connection_manager

@@ -26,6 +26,7 @@ struct ConfigSource {
 struct ResourceRef {
   std::string name;
   ConfigSource source;
+  std::string stats_prefix = {};  // of the subscription's metrics ("http.PREFIX.rds.NAME"); empty: none
 };
 
 }  // namespace remora

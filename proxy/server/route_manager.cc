@@ -3,6 +3,8 @@
 #include <set>
 
 #include "proxy/base/log.h"
+#include "proxy/stats/store.h"
+#include "xds/subscription_stats.h"
 #include "xds/translate/route.h"
 
 namespace remora::server {
@@ -14,6 +16,13 @@ class RouteManager::Watch final : public xds::ResourceConsumer {
     options.type_url = xds::kRouteType;
     options.names = {name_};
     options.initial_fetch_timeout_ms = ref.source.initial_fetch_timeout_ms;
+    if (!ref.stats_prefix.empty()) {
+      stats::Store& store = manager_.context_.stats;
+      stats_ = std::make_unique<xds::SubscriptionStats>(
+          store.group<stats::SubscriptionSchema>(ref.stats_prefix), store.main_index());
+      reloads_ = store.group<stats::ReloadSchema>(ref.stats_prefix);
+      options.observer = stats_.get();
+    }
     subscription_ = manager_.sources_.of(ref.source).subscribe(options, *this);
   }
 
@@ -50,6 +59,10 @@ class RouteManager::Watch final : public xds::ResourceConsumer {
     entry.table = *std::move(table);
     entry.proto = std::move(proto);
     entry.updated_at = wall_now_ns();
+    if (reloads_ != nullptr) {
+      reloads_->inc(stats::ReloadMainStat::config_reload);
+      reloads_->set(stats::ReloadMainStat::config_reload_time_ms, entry.updated_at / 1'000'000);
+    }
     manager_.publisher_.post_all([&](size_t) -> ConfigUpdate { return SetRoutes{entry.table}; });
     LOG_DEBUG(router, "route configuration '{}' updated", name_);
     return absl::OkStatus();
@@ -63,6 +76,8 @@ class RouteManager::Watch final : public xds::ResourceConsumer {
 
   RouteManager& manager_;
   std::string name_;
+  std::unique_ptr<xds::SubscriptionStats> stats_;
+  std::shared_ptr<stats::Group<stats::ReloadSchema>> reloads_;
   std::unique_ptr<xds::Subscription> subscription_;
 };
 

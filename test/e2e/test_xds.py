@@ -73,6 +73,16 @@ def test_serves_what_it_was_told_and_asked_in_order(mesh):
     assert not ads.nacks()
 
 
+def test_route_configurations_have_metrics_of_their_own(mesh):
+    ads, proxy, _ = mesh
+    assert body(proxy) == b"one"
+    ads.set("route", routes("app", timeout="3s"))
+    wait_for(lambda: proxy.stat("http.in.rds.main.config_reload") == 2, what="the second configuration")
+    stats = proxy.stats("^http.in.rds.main")
+    assert stats["http.in.rds.main.update_success"] == 2
+    assert stats["http.in.rds.main.update_rejected"] == 0
+
+
 def test_new_endpoints_take_traffic_and_old_connections_stay(mesh):
     ads, proxy, upstream = mesh
     with Upstream(ok(b"two")) as second, Client(proxy.port("in")) as client:
@@ -93,7 +103,7 @@ def test_an_endpoint_update_keeps_warm_connections_to_hosts_that_stay(mesh):
         wait_for(lambda: proxy.stat("cluster.app.membership_total") == 2, what="two endpoints")
         for _ in range(8):
             assert body(proxy) == b"one"
-        assert len(upstream.received()) == before, "the warm connection was reused"
+        assert len(upstream.received()) <= max(before, px.WORKERS), "a worker's warm connection was reused"
 
 
 def test_a_route_update_does_not_touch_connections(mesh):

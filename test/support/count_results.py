@@ -40,7 +40,9 @@ def main():
         print(f"FAILED {name}")
     if failed_steps and not failed:
         failed = failed_steps
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    if skipped:
+        print(f"{skipped} skipped")
+    print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)
 
 

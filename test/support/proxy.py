@@ -13,6 +13,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 REMORA = os.environ.get("REMORA_BIN", os.path.join(ROOT, ".bazel-bin", "proxy", "remora"))
+WORKERS = int(os.environ.get("REMORA_WORKERS", "1"))
 ENVOY = os.environ.get("ENVOY_BIN", "")
 
 
@@ -49,7 +50,7 @@ class Proxy:
         self.log_path = os.path.join(self.directory, "stderr.log")
         command = [binary, "-c", self.config_path, "--admin-address-path", self.admin_path]
         if not any(a.startswith("--concurrency") for a in args):
-            command += ["--concurrency", "1"]
+            command += ["--concurrency", str(WORKERS)]
         if self.is_envoy:
             command += ["--use-dynamic-base-id"]
         command += list(args)
@@ -144,6 +145,10 @@ class Proxy:
                 self.process.kill()
                 self.process.wait()
         self.log.close()
+        # A crash, or what a sanitizer has found, counts even when the test itself was content.
+        died = self.process.returncode
+        if not self.is_envoy and died not in (0, 1, -signal.SIGTERM, -signal.SIGKILL):
+            raise AssertionError(f"{self.binary} ended with {died}:\n{self.output()[-8000:]}")
 
     def __enter__(self):
         return self

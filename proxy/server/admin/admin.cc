@@ -83,7 +83,7 @@ std::string Admin::help() const {
 }
 
 bool is_local_admin_host(std::string_view authority) {
-  if (authority.empty()) return true;
+  if (authority.empty()) return false;
   std::string_view host = authority;
   if (host.front() == '[') {
     size_t close = host.find(']');

@@ -51,6 +51,8 @@ class Exchange final : public http::StreamReceiver {
 
  private:
   void answer() {
+    // RFC 9112 section 3.2; and who says nothing has not said that it means this machine.
+    if (request_->authority().empty()) return send(AdminResponse::text("missing Host header\n", 400), false);
     send(admin_.handle(request_->method(), request_->path(), request_->authority()), request_->method() == "HEAD");
   }
 

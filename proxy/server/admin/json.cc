@@ -48,12 +48,14 @@ void replace_unknown(Message* message) {
   }
 }
 
-}  // namespace
-
-std::string to_json(const Message& message) {
+google::protobuf::util::JsonPrintOptions print_options() {
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
   options.preserve_proto_field_names = true;
+  return options;
+}
+
+std::string print(const Message& message, const google::protobuf::util::JsonPrintOptions& options) {
   std::string out;
   if (google::protobuf::util::MessageToJsonString(message, &out, options).ok()) return out;
   std::unique_ptr<Message> printable(message.New());
@@ -63,6 +65,16 @@ std::string to_json(const Message& message) {
   auto status = google::protobuf::util::MessageToJsonString(*printable, &out, options);
   if (!status.ok()) return "{\"error\": \"" + std::string(status.message()) + "\"}\n";
   return out;
+}
+
+}  // namespace
+
+std::string to_json(const Message& message) { return print(message, print_options()); }
+
+std::string to_json_with_defaults(const Message& message) {
+  auto options = print_options();
+  options.always_print_primitive_fields = true;
+  return print(message, options);
 }
 
 void set_time(WallNs when, google::protobuf::Timestamp* out) {

@@ -64,7 +64,7 @@ AdminResponse server_info(const Options& options, const Lifecycle& lifecycle, ui
   info.set_hot_restart_version("disabled");
   fill_options(options, concurrency, info.mutable_command_line_options());
   *info.mutable_node() = node;
-  return AdminResponse::json(to_json(info));
+  return AdminResponse::json(to_json_with_defaults(info));
 }
 
 MemoryUse memory_use() {
@@ -85,7 +85,7 @@ AdminResponse memory_view() {
   memory.set_heap_size(use.heap);
   memory.set_total_physical_bytes(use.physical);
   memory.set_pageheap_free(use.heap > use.allocated ? use.heap - use.allocated : 0);
-  return AdminResponse::json(to_json(memory));
+  return AdminResponse::json(to_json_with_defaults(memory));
 }
 
 AdminResponse logging(const AdminRequest& request) {
