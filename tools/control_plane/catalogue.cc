@@ -76,6 +76,15 @@ std::optional<std::chrono::milliseconds> duration(const YAML::Node& map, const s
   throw BadCatalogue(where + "." + key + ": \"" + value + "\" is not a duration like 250ms or 5s");
 }
 
+// True unless it says otherwise.
+bool flag(const YAML::Node& map, const std::string& where, const char* key) {
+  const std::string value = text(map, where, key);
+  if (!value.empty() && value != "true" && value != "false") {
+    throw BadCatalogue(where + "." + key + ": \"" + value + "\" is neither true nor false");
+  }
+  return value != "false";
+}
+
 std::string checked_address(std::string address, const std::string& where) {
   in6_addr scratch;
   const bool valid = inet_pton(AF_INET, address.c_str(), &scratch) == 1 ||
@@ -100,7 +109,8 @@ Port parse_port(const YAML::Node& node, const std::string& where) {
 }
 
 Workload parse_workload(const YAML::Node& node, const std::string& where) {
-  allow_only(node, where, {"node", "address", "host", "zone", "region", "weight", "ready"});
+  allow_only(node, where,
+             {"node", "address", "host", "zone", "region", "weight", "ready", "sidecar"});
   Workload workload;
   workload.node = text(node, where, "node");
   workload.address = checked_address(required_text(node, where, "address"), where + ".address");
@@ -109,11 +119,8 @@ Workload parse_workload(const YAML::Node& node, const std::string& where) {
   workload.region = text(node, where, "region");
   workload.weight = number(node, where, "weight", kMaxWeight).value_or(1);
   if (workload.weight == 0) throw BadCatalogue(where + ".weight: at least 1");
-  const std::string ready = text(node, where, "ready");
-  if (!ready.empty() && ready != "true" && ready != "false") {
-    throw BadCatalogue(where + ".ready: \"" + ready + "\" is neither true nor false");
-  }
-  workload.ready = ready != "false";
+  workload.ready = flag(node, where, "ready");
+  workload.sidecar = flag(node, where, "sidecar");
   return workload;
 }
 
@@ -155,8 +162,93 @@ void for_each_item(const YAML::Node& map, const std::string& key, Parse parse) {
   for (size_t i = 0; i < list.size(); ++i) parse(list[i], key + "[" + std::to_string(i) + "]");
 }
 
+MutualTls parse_mtls(const YAML::Node& root) {
+  const std::string mode = text(root, "service", "mtls");
+  if (mode == "STRICT") return MutualTls::kStrict;
+  if (mode == "PERMISSIVE") return MutualTls::kPermissive;
+  if (mode.empty() || mode == "DISABLE") return MutualTls::kDisable;
+  throw BadCatalogue("mtls: \"" + mode + "\" is none of STRICT, PERMISSIVE and DISABLE");
+}
+
+// "NAMESPACE/ACCOUNT", as the identity that its certificates carry.
+std::string parse_principal(const std::string& principal, const std::string& where) {
+  const size_t slash = principal.find('/');
+  if (slash == 0 || slash == std::string::npos || slash + 1 == principal.size() ||
+      principal.find('/', slash + 1) != std::string::npos) {
+    throw BadCatalogue(where + ": \"" + principal + "\" is not NAMESPACE/ACCOUNT");
+  }
+  return spiffe_id(principal.substr(0, slash), principal.substr(slash + 1));
+}
+
+std::string parse_path(const std::string& path, const std::string& where) {
+  const size_t star = path.find('*');
+  if (!path.starts_with('/') || (star != std::string::npos && star + 1 != path.size())) {
+    throw BadCatalogue(where + ": \"" + path + "\" is neither a path nor a path and \"*\"");
+  }
+  return path;
+}
+
+std::string parse_method(const std::string& method, const std::string& where) {
+  if (method.empty()) throw BadCatalogue(where + ": empty");
+  return method;
+}
+
+// A list that is there but empty would match everything, which nobody means.
+template <typename Parse>
+std::vector<std::string> parse_list(const YAML::Node& map, const std::string& where,
+                                    const std::string& key, Parse parse) {
+  std::vector<std::string> values;
+  const YAML::Node list = map[key];
+  if (!list) return values;
+  const std::string here = where + "." + key;
+  if (!list.IsSequence() || list.size() == 0) throw BadCatalogue(here + ": a list is wanted");
+  for (size_t i = 0; i < list.size(); ++i) {
+    values.push_back(parse(list[i].as<std::string>(), here + "[" + std::to_string(i) + "]"));
+  }
+  return values;
+}
+
+AccessRule parse_rule(const YAML::Node& node, const std::string& where) {
+  allow_only(node, where, {"principals", "methods", "paths"});
+  if (node.size() == 0) throw BadCatalogue(where + ": principals, methods or paths are wanted");
+  return {.principals = parse_list(node, where, "principals", parse_principal),
+          .methods = parse_list(node, where, "methods", parse_method),
+          .paths = parse_list(node, where, "paths", parse_path)};
+}
+
+bool speaks_only_http(const Service& service) {
+  return std::all_of(service.ports.begin(), service.ports.end(),
+                     [](const Port& port) { return port.protocol == Protocol::kHttp; });
+}
+
+// What could not be kept is not promised.
+void check_security(const Service& service) {
+  if (service.mtls != MutualTls::kDisable && service.account.empty()) {
+    throw BadCatalogue("mtls: account: missing");
+  }
+  for (size_t i = 0; i < service.workloads.size(); ++i) {
+    if (service.mtls == MutualTls::kStrict && !service.workloads[i].sidecar) {
+      throw BadCatalogue("workloads[" + std::to_string(i) +
+                         "].sidecar: mtls is STRICT, which needs one");
+    }
+  }
+  if (!service.authorization) return;
+  for (size_t i = 0; i < service.authorization->size(); ++i) {
+    const AccessRule& rule = (*service.authorization)[i];
+    const std::string where = "authorization[" + std::to_string(i) + "]";
+    if (!rule.principals.empty() && service.mtls == MutualTls::kDisable) {
+      throw BadCatalogue(where + ".principals: mtls is DISABLE, nobody proves who they are");
+    }
+    if ((!rule.methods.empty() || !rule.paths.empty()) && !speaks_only_http(service)) {
+      throw BadCatalogue(where + ": methods and paths are of HTTP, and a port is tcp");
+    }
+  }
+}
+
 Service service_from(const YAML::Node& root) {
-  allow_only(root, "service", {"name", "namespace", "vips", "ports", "workloads", "policy"});
+  allow_only(root, "service",
+             {"name", "namespace", "vips", "ports", "workloads", "policy", "account", "mtls",
+              "authorization"});
   Service service;
   service.name = required_text(root, "service", "name");
   service.service_namespace = required_text(root, "service", "namespace");
@@ -171,6 +263,13 @@ Service service_from(const YAML::Node& root) {
   });
   if (root["policy"]) service.policy = parse_policy(root["policy"], "policy");
   if (service.ports.empty()) throw BadCatalogue("ports: at least one is wanted");
+  service.account = text(root, "service", "account");
+  service.mtls = parse_mtls(root);
+  if (root["authorization"]) service.authorization.emplace();
+  for_each_item(root, "authorization", [&](const YAML::Node& item, const std::string& where) {
+    service.authorization->push_back(parse_rule(item, where));
+  });
+  check_security(service);
   return service;
 }
 
@@ -195,6 +294,12 @@ std::vector<std::filesystem::path> service_files(const std::string& folder) {
 }
 
 }  // namespace
+
+std::string spiffe_id(std::string_view account_namespace, std::string_view account) {
+  std::string id(kTrustDomain);
+  id.append("ns/").append(account_namespace).append("/sa/").append(account);
+  return id;
+}
 
 absl::StatusOr<Service> parse_service(std::string_view yaml) {
   try {

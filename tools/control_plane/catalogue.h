@@ -20,6 +20,9 @@ namespace remora::control_plane {
 enum class Protocol { kHttp, kTcp };
 enum class Balancing { kRoundRobin, kLeastRequest };
 
+// What a service's sidecars accept: plain text only, both, or mutual TLS only. The strictest last.
+enum class MutualTls { kDisable, kPermissive, kStrict };
+
 struct Port {
   uint32_t port = 0;         // what clients call, on the service's addresses
   uint32_t target_port = 0;  // where the workload listens
@@ -34,7 +37,8 @@ struct Workload {
   std::string zone;
   std::string region;
   uint32_t weight = 1;
-  bool ready = true;  // otherwise it is configured, but gets no traffic
+  bool ready = true;    // otherwise it is configured, but gets no traffic
+  bool sidecar = true;  // otherwise it is called in plain text
 };
 
 struct CircuitBreakers {
@@ -51,6 +55,16 @@ struct Policy {
   CircuitBreakers circuit_breakers;
 };
 
+// Matches a call that fits each list; an empty list fits everything.
+struct AccessRule {
+  std::vector<std::string> principals;  // SPIFFE ids
+  std::vector<std::string> methods;
+  std::vector<std::string> paths;  // whole paths, or prefixes with a "*" at the end
+};
+
+// A call is served when one of the rules matches it: without rules none is.
+using Authorization = std::vector<AccessRule>;
+
 struct Service {
   std::string name;
   std::string service_namespace;
@@ -58,9 +72,17 @@ struct Service {
   std::vector<Port> ports;
   std::vector<Workload> workloads;
   Policy policy;
+  std::string account;  // of its workloads; empty: they can't prove who they are
+  MutualTls mtls = MutualTls::kDisable;
+  std::optional<Authorization> authorization;  // absent: every call is served
 
   std::string fqdn() const { return name + "." + service_namespace + ".svc.cluster.local"; }
 };
+
+inline constexpr std::string_view kTrustDomain = "spiffe://cluster.local/";
+
+// The identity that certificates of a service account carry.
+std::string spiffe_id(std::string_view account_namespace, std::string_view account);
 
 struct Catalogue {
   std::map<std::string, Service> services;  // by fully qualified name

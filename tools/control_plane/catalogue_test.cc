@@ -95,6 +95,72 @@ TEST(ParseService, SaysWhichKeyIsWrong) {
   EXPECT_THAT(complaint("policy: ["), HasSubstr("yaml-cpp"));
 }
 
+TEST(ParseService, ReadsWhoMayCall) {
+  const auto service = parse_service(R"(
+name: web
+namespace: shop
+ports: [{port: 80, protocol: http}]
+workloads: [{address: 10.0.0.1, sidecar: false}]
+account: web
+mtls: PERMISSIVE
+authorization:
+  - {principals: [shop/till, front/door], methods: [GET], paths: [/cart, "/api/*"]}
+  - {methods: [HEAD]}
+)");
+  ASSERT_TRUE(service.ok()) << service.status();
+  EXPECT_EQ(service->account, "web");
+  EXPECT_EQ(service->mtls, MutualTls::kPermissive);
+  EXPECT_FALSE(service->workloads[0].sidecar);
+  ASSERT_TRUE(service->authorization.has_value());
+  ASSERT_THAT(*service->authorization, SizeIs(2));
+  const AccessRule& rule = service->authorization->front();
+  EXPECT_THAT(rule.principals, ElementsAre("spiffe://cluster.local/ns/shop/sa/till",
+                                           "spiffe://cluster.local/ns/front/sa/door"));
+  EXPECT_THAT(rule.methods, ElementsAre("GET"));
+  EXPECT_THAT(rule.paths, ElementsAre("/cart", "/api/*"));
+  EXPECT_THAT(service->authorization->back().principals, IsEmpty());
+}
+
+TEST(ParseService, TellsNoRulesFromNoAuthorization) {
+  const auto open = parse_service(kMinimal);
+  ASSERT_TRUE(open.ok()) << open.status();
+  EXPECT_EQ(open->mtls, MutualTls::kDisable);
+  EXPECT_FALSE(open->authorization.has_value());
+  const auto closed = parse_service(std::string(kMinimal) + "authorization: []\n");
+  ASSERT_TRUE(closed.ok()) << closed.status();
+  ASSERT_TRUE(closed->authorization.has_value());
+  EXPECT_THAT(*closed->authorization, IsEmpty());
+}
+
+TEST(ParseService, PromisesNoSecurityThatItCouldNotKeep) {
+  const std::string strict = "account: web\nmtls: STRICT\n";
+  EXPECT_EQ(complaint(strict), "accepted");
+  EXPECT_THAT(complaint("mtls: STRICT\n"), HasSubstr("account: missing"));
+  EXPECT_THAT(complaint("mtls: strict\n"), HasSubstr("mtls: \"strict\""));
+  EXPECT_THAT(complaint(strict + "workloads: [{address: 10.0.0.1, sidecar: false}]\n"),
+              HasSubstr("workloads[0].sidecar"));
+  EXPECT_THAT(complaint("authorization: [{principals: [shop/a]}]\n"),
+              HasSubstr("authorization[0].principals: mtls is DISABLE"));
+  const std::string rules = strict + "authorization: ";
+  EXPECT_THAT(complaint(rules + "[{}]\n"), HasSubstr("authorization[0]: "));
+  EXPECT_THAT(complaint(rules + "{}\n"), HasSubstr("authorization: a list is wanted"));
+  EXPECT_THAT(complaint(rules + "[{principals: []}]\n"), HasSubstr("principals: a list"));
+  EXPECT_THAT(complaint(rules + "[{roles: [a]}]\n"), HasSubstr("unknown key \"roles\""));
+  for (const std::string principal : {"web", "/web", "shop/", "a/b/c"}) {
+    EXPECT_THAT(complaint(rules + "[{principals: [" + principal + "]}]\n"),
+                HasSubstr("is not NAMESPACE/ACCOUNT"));
+  }
+  EXPECT_THAT(complaint(rules + "[{paths: [cart]}]\n"), HasSubstr("paths[0]"));
+  EXPECT_THAT(complaint(rules + "[{paths: [\"/*/cart\"]}]\n"), HasSubstr("paths[0]"));
+}
+
+TEST(ParseService, RefusesRulesOfHttpForTcp) {
+  const auto service = parse_service(
+      "name: db\nnamespace: shop\nports: [{port: 1, protocol: tcp}]\n"
+      "authorization: [{methods: [GET]}]\n");
+  EXPECT_THAT(service.status().message(), HasSubstr("authorization[0]: methods and paths"));
+}
+
 TEST(ParseService, RefusesAServiceWithoutNameOrPorts) {
   EXPECT_THAT(parse_service("namespace: a\nports: [{port: 1, protocol: tcp}]").status().message(),
               HasSubstr("name: missing"));
