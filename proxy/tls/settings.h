@@ -27,6 +27,9 @@ struct ServerSettings : CommonSettings {
   uint64_t session_timeout_s = 7200;
   bool prefer_client_ciphers = false;
   bool full_scan_certs_on_sni_mismatch = false;
+  /// Sessions are resumed only where this is the same, however similar the certificates and trust: what tells the filter
+  /// chain from others (its listener and server names).
+  std::string session_scope;
   enum class Staple : uint8_t { Lenient, Strict, Must } ocsp_staple = Staple::Lenient;
 };
 
