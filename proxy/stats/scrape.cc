@@ -27,6 +27,9 @@ bool has_tag_inside(std::string_view name) {
          name.starts_with("sigalgs.") || name.starts_with("versions.");
 }
 
+/// Between a group's prefix and its metrics' names: a group of metrics at the root has no prefix.
+std::string_view separator(const GroupBase& group) { return group.prefix().empty() ? "" : "."; }
+
 bool digit(char c) { return c >= '0' && c <= '9'; }
 
 }  // namespace
@@ -98,7 +101,8 @@ bool Scrape::anything_selected() const {
 }
 
 bool Scrape::selected(std::string_view name) const {
-  return !selecting_ || store_.selected(fmt::format("{}.{}", group_->prefix(), name));
+  if (!selecting_) return true;
+  return store_.selected(fmt::format("{}{}{}", group_->prefix(), separator(*group_), name));
 }
 
 bool Scrape::next_selected(std::string_view name) {
@@ -246,7 +250,7 @@ void Scrape::show_scope(std::string_view scope, const CodeCounts& counts) {
 
 void Scrape::emit(Metric metric, std::string_view middle, std::string_view name) {
   if (show_ == Store::Show::Used && !metric.used) return;
-  name_.assign(group_->prefix()).append(".").append(middle).append(name);
+  name_.assign(group_->prefix()).append(separator(*group_)).append(middle).append(name);
   metric.name = name_;
   const TagRules& rules = store_.tag_rules();
   if (!rules.only_defaults()) {
@@ -260,7 +264,7 @@ void Scrape::emit(Metric metric, std::string_view middle, std::string_view name)
 
   // The same as default_tags(name_), most of it computed once per group.
   if (prefix_.base.empty()) {
-    prefix_ = default_tags(fmt::format("{}.x", group_->prefix()));
+    prefix_ = default_tags(fmt::format("{}{}x", group_->prefix(), separator(*group_)));
     prefix_.base.pop_back();
   }
   tags_.clear();

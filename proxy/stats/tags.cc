@@ -190,6 +190,20 @@ std::optional<Found> rbac_policy(std::string_view name) {
   return found ? found : match_pieces("http.*.rbac.*.policy.$.**", name);
 }
 
+/// "proxy_proto.PREFIX.stat", "proxy_proto.PREFIX.versions.v1.stat".
+std::optional<Found> proxy_protocol_prefix(std::string_view name) {
+  auto found = match_pieces("proxy_proto.$.**", name);
+  return found && found->value == "versions" ? std::nullopt : found;
+}
+std::optional<Found> proxy_protocol_version(std::string_view name) {
+  auto found = match_pieces("proxy_proto.versions.$.**", name);
+  if (!found) found = match_pieces("proxy_proto.*.versions.$.**", name);
+  if (!found || !found->value.starts_with('v')) return std::nullopt;
+  found->value.remove_prefix(1);
+  found->cut.begin -= std::string_view("versions.").size();
+  return found;
+}
+
 /// Envoy's default rules, roughly from the most specific: a pattern over pieces, or a function.
 struct DefaultRule {
   std::string_view tag;
@@ -232,6 +246,8 @@ constexpr DefaultRule kDefaultRules[] = {
     {"envoy.local_listener_ratelimit_prefix", "listener_local_ratelimit.$.**"},
     {"envoy.connection_limit_prefix", "connection_limit.$.**"},
     {"envoy.xds_resource_name", "sds.$.**"},
+    {"envoy.proxy_protocol_version", "", proxy_protocol_version},
+    {"envoy.proxy_protocol_prefix", "", proxy_protocol_prefix},
 };
 
 std::optional<Found> apply_default(const DefaultRule& rule, std::string_view name) {

@@ -25,6 +25,20 @@ TEST(DefaultTags, AClusterNameEndsAtItsFirstDotAsInEnvoy) {
       (TaggedName{"cluster.b.svc.upstream_cx_total", {{"envoy.cluster_name", "outbound|80||a"}}}));
 }
 
+TEST(DefaultTags, ProxyProtocol) {
+  const auto tags = [](std::string_view name) { return default_tags(name); };
+  EXPECT_EQ(tags("proxy_proto.not_found_allowed"),
+            (TaggedName{"proxy_proto.not_found_allowed", {}}));
+  EXPECT_EQ(tags("proxy_proto.p.not_found_allowed"),
+            (TaggedName{"proxy_proto.not_found_allowed", {{"envoy.proxy_protocol_prefix", "p"}}}));
+  EXPECT_EQ(tags("proxy_proto.versions.v1.found"),
+            (TaggedName{"proxy_proto.found", {{"envoy.proxy_protocol_version", "1"}}}));
+  EXPECT_EQ(
+      tags("proxy_proto.p.versions.v2.found"),
+      (TaggedName{"proxy_proto.found",
+                  {{"envoy.proxy_protocol_version", "2"}, {"envoy.proxy_protocol_prefix", "p"}}}));
+}
+
 TEST(DefaultTags, ListenersByAddressOrName) {
   EXPECT_EQ(
       default_tags("listener.127.0.0.1_80.downstream_cx_total"),
