@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <span>
 #include <utility>
@@ -26,13 +27,17 @@ AcceptedSocket::~AcceptedSocket() = default;
 
 EventLoop& AcceptedSocket::loop() { return listener_.environment().loop; }
 
+uint32_t AcceptedSocket::worker_index() const { return listener_.environment().worker_index; }
+
 Socket AcceptedSocket::take_socket() {
   event_.reset();  // before somebody else registers the descriptor
+  wake_at(1);
   return std::move(socket_);
 }
 
 void AcceptedSocket::run() {
   const auto& filters = config_->listener_filters;
+  peeked_ = {};
   for (; next_filter_ < filters.size(); ++next_filter_) {
     switch (run_filter(*filters[next_filter_])) {
       case Outcome::NextFilter:
@@ -41,7 +46,10 @@ void AcceptedSocket::run() {
       case Outcome::Wait:
         wait();
         return;
-      case Outcome::Reject:
+      case Outcome::Reject:  // counted by the filter
+        listener_.on_rejected(*this);
+        return;
+      case Outcome::Broken:
         listener_.stats().inc(stats::ListenerStat::downstream_listener_filter_error);
         listener_.on_rejected(*this);
         return;
@@ -60,7 +68,7 @@ void AcceptedSocket::finish() {
 }
 
 AcceptedSocket::Outcome AcceptedSocket::run_filter(const ListenerFilterFactory& factory) {
-  if (filter_ != nullptr) return peek();
+  if (filter_ != nullptr) return show();
   if (factory.disabled_for(facts_)) return Outcome::NextFilter;
   filter_ = factory.make();
   switch (filter_->on_accept(*this)) {
@@ -71,21 +79,31 @@ AcceptedSocket::Outcome AcceptedSocket::run_filter(const ListenerFilterFactory& 
     case ListenerFilter::Status::NeedData:
       break;
   }
-  return peek();
+  return show();
 }
 
-AcceptedSocket::Outcome AcceptedSocket::peek() {
-  const std::span<char> room = listener_.peek_buffer(filter_->max_peek_bytes());
-  const ssize_t got = ::recv(fd(), room.data(), room.size(), MSG_PEEK);
-  if (got == 0) return Outcome::PeerClosed;
-  if (got < 0) return errno == EAGAIN ? Outcome::Wait : Outcome::PeerClosed;
-  switch (filter_->on_peek(*this, {room.data(), static_cast<size_t>(got)})) {
-    case ListenerFilter::Status::Done:
-      return Outcome::NextFilter;
-    case ListenerFilter::Status::Reject:
-      return Outcome::Reject;
-    case ListenerFilter::Status::NeedData:
-      break;
+// --- bytes ---
+
+/// What the filter before has been shown in this turn is shown to the next one too, without asking
+/// the kernel again, unless there may be more that it wants to see.
+AcceptedSocket::Outcome AcceptedSocket::show() {
+  for (;;) {
+    const size_t most = std::max<size_t>(filter_->max_peek_bytes(), 1);
+    if (peeked_.empty() || (!peeked_all_ && peeked_.size() < most)) {
+      if (const Outcome outcome = peek(); outcome != Outcome::NextFilter) return outcome;
+    }
+    const size_t shown = std::min(most, peeked_.size());
+    switch (filter_->on_peek(*this, {peeked_.data(), shown})) {
+      case ListenerFilter::Status::Done:
+        return Outcome::NextFilter;
+      case ListenerFilter::Status::Reject:
+        return Outcome::Reject;
+      case ListenerFilter::Status::NeedData:
+        break;
+    }
+    // It may look further now, and there was more than it had been shown.
+    const bool saw_all = peeked_all_ && shown == peeked_.size();
+    if (saw_all || filter_->max_peek_bytes() <= shown) break;
   }
   if (!peer_hung_up_) return Outcome::Wait;
   // No more bytes will come. Who may go on without the filters' answer need not wait for the
@@ -93,7 +111,41 @@ AcceptedSocket::Outcome AcceptedSocket::peek() {
   return config_->continue_on_listener_filters_timeout ? Outcome::NextFilter : Outcome::PeerClosed;
 }
 
+AcceptedSocket::Outcome AcceptedSocket::peek() {
+  const std::span<char> room = listener_.peek_buffer(filter_->max_peek_bytes());
+  const ssize_t got = ::recv(fd(), room.data(), room.size(), MSG_PEEK);
+  if (got == 0) return Outcome::PeerClosed;
+  if (got < 0) return errno == EAGAIN ? Outcome::Wait : Outcome::Broken;
+  peeked_ = room.first(static_cast<size_t>(got));
+  peeked_all_ = peeked_.size() < room.size();
+  return Outcome::NextFilter;
+}
+
+bool AcceptedSocket::consume(size_t bytes) {
+  if (bytes > peeked_.size()) return false;
+  while (bytes > 0) {
+    // The very bytes that were peeked: they end up where they are already.
+    const ssize_t got = ::recv(fd(), peeked_.data(), bytes, 0);
+    if (got <= 0) return false;
+    peeked_ = peeked_.subspan(static_cast<size_t>(got));
+    bytes -= static_cast<size_t>(got);
+  }
+  return true;
+}
+
+/// The kernel says nothing of fewer bytes than this, except that the peer ended or that time is up.
+void AcceptedSocket::wake_at(size_t bytes) {
+  if (bytes == wake_at_) return;
+  wake_at_ = bytes;
+  const int low_water = static_cast<int>(bytes);
+  ::setsockopt(fd(), SOL_SOCKET, SO_RCVLOWAT, &low_water, sizeof(low_water));
+}
+
+// --- waiting ---
+
 void AcceptedSocket::wait() {
+  // Before the event when there is none yet: what has come meanwhile is told then.
+  wake_at(std::max<size_t>(filter_->wanted_bytes(), 1));
   if (event_ == nullptr) {
     event_ = std::make_unique<FdEvent>(
         loop(), fd(), FdEvent::Trigger::Edge, FdEvent::kRead | FdEvent::kHangup,

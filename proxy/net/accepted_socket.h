@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "proxy/base/intrusive_list.h"
 #include "proxy/base/snapshot.h"
@@ -39,14 +40,18 @@ class AcceptedSocket final : public Deferrable, public ListLink, private Listene
   bool handed_over() const { return handed_over_; }
 
  private:
-  enum class Outcome : uint8_t { NextFilter, Wait, Reject, PeerClosed };
+  enum class Outcome : uint8_t { NextFilter, Wait, Reject, PeerClosed, Broken };
 
   int fd() override { return socket_.fd(); }
   EventLoop& loop() override;
+  uint32_t worker_index() const override;
+  bool consume(size_t bytes) override;
 
   Outcome run_filter(const ListenerFilterFactory& factory);
+  Outcome show();
   Outcome peek();
   void wait();
+  void wake_at(size_t bytes);
   void on_ready(uint8_t ready);
   void on_timeout();
   void finish();
@@ -58,7 +63,10 @@ class AcceptedSocket final : public Deferrable, public ListLink, private Listene
   ConnectionSlot slot_;
   const bool handed_over_;
   bool peer_hung_up_ = false;
+  bool peeked_all_ = false;  // nothing more was waiting behind peeked_
   size_t next_filter_ = 0;
+  size_t wake_at_ = 1;      // SO_RCVLOWAT
+  std::span<char> peeked_;  // what waits in the socket; valid while run() is on the stack
   std::unique_ptr<ListenerFilter> filter_;  // the one that waits for bytes
   std::unique_ptr<FdEvent> event_;          // made when a filter has to wait
   Timer timer_;

@@ -73,6 +73,11 @@ class ListenerFilterContext {
   virtual int fd() = 0;
   virtual ConnectionFacts& facts() = 0;
   virtual EventLoop& loop() = 0;
+  /// Index of this thread's slabs of statistics.
+  virtual uint32_t worker_index() const = 0;
+  /// From on_peek() only, and as the last thing there: takes `bytes` that it was shown off the socket, so that nobody
+  /// sees them again. False: the socket would not give them; reject.
+  virtual bool consume(size_t bytes) = 0;
 
  protected:
   ~ListenerFilterContext() = default;
@@ -90,6 +95,9 @@ class ListenerFilter {
   /// Bytes waiting in the socket (MSG_PEEK), from the first on; at most max_peek_bytes() of them.
   virtual Status on_peek(ListenerFilterContext& /*context*/, std::string_view /*bytes*/) { return Status::Done; }
   virtual size_t max_peek_bytes() const { return 0; }
+  /// After NeedData: how many bytes have to wait before on_peek() can say more. It is not called for fewer where the
+  /// kernel can tell, so that a client which sends a byte at a time costs no more than one which does not.
+  virtual size_t wanted_bytes() const { return 1; }
 };
 
 class ListenerFilterFactory {

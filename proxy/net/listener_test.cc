@@ -192,10 +192,68 @@ TEST_F(ListenerTest, AClientThatLeavesBeforeSayingEnoughIsForgotten) {
   EXPECT_EQ(stat("l", Stat::downstream_listener_filter_remote_close), 1u);
 }
 
+TEST_F(ListenerTest, AFilterIsNotCalledForFewerBytesThanItWants) {
+  inspector.on_peek = [](ListenerFilterContext&, std::string_view bytes) {
+    return bytes.size() < 10 ? ListenerFilter::Status::NeedData : ListenerFilter::Status::Done;
+  };
+  inspector.wanted_bytes = [] { return size_t{10}; };
+  Socket client = connect(start(inspected()));
+  send(client, "1");
+  turn_until([&] { return inspector.peeked.size() == 1; });
+  for (const char* piece : {"2", "3", "4", "5", "6", "7", "8", "9"}) {
+    send(client, piece);
+    turn();
+  }
+  EXPECT_EQ(inspector.peeked.size(), 1u);
+  send(client, "X");
+  turn_until([&] { return script.log.size() == 2; });
+  EXPECT_THAT(inspector.peeked, ElementsAre("1", "123456789X"));
+  EXPECT_THAT(script.log, ElementsAre("new", "data:123456789X"));
+  send(client, "!");  // and whoever reads the connection is told of every byte again
+  turn_until([&] { return script.log.size() == 3; });
+}
+
+TEST_F(ListenerTest, AClientThatLeavesBeforeThatIsNoticed) {
+  inspector.on_peek = [](ListenerFilterContext&, std::string_view) {
+    return ListenerFilter::Status::NeedData;
+  };
+  inspector.wanted_bytes = [] { return size_t{10}; };
+  Socket client = connect(start(inspected()));
+  send(client, "1");
+  turn_until([&] { return inspector.peeked.size() == 1; });
+  client.close();
+  turn_until([&] { return stat("l", Stat::downstream_pre_cx_active) == 0; });
+  EXPECT_EQ(stat("l", Stat::downstream_listener_filter_remote_close), 1u);
+}
+
+TEST_F(ListenerTest, WhatAFilterConsumedNobodySeesAgain) {
+  inspector.on_peek = [](ListenerFilterContext& context, std::string_view bytes) {
+    if (bytes.size() < 5) return ListenerFilter::Status::NeedData;
+    return context.consume(4) ? ListenerFilter::Status::Done : ListenerFilter::Status::Reject;
+  };
+  ListenerFilterScript second;
+  auto made = inspected();
+  made->listener_filters.push_back(std::make_shared<ScriptedListenerFilterFactory>(second));
+  Socket client = connect(start(made));
+  send(client, "HEADbody");
+  turn_until([&] { return script.log.size() == 2; });
+  EXPECT_THAT(second.peeked, ElementsAre("body"));
+  EXPECT_THAT(script.log, ElementsAre("new", "data:body"));
+}
+
 TEST_F(ListenerTest, ARejectedClientIsClosed) {
   inspector.on_accept = [](ListenerFilterContext&) { return ListenerFilter::Status::Reject; };
   Socket client = connect(start(inspected()));
   turn_until([&] { return closed(client); });
+  EXPECT_EQ(stat("l", Stat::downstream_listener_filter_error), 0u) << "filters count by themselves";
+}
+
+TEST_F(ListenerTest, AConnectionThatBreaksIsCounted) {
+  Socket client = connect(start(inspected()));
+  turn_until([&] { return stat("l", Stat::downstream_pre_cx_active) == 1; });
+  set_abortive_close(client.fd());
+  client.close();
+  turn_until([&] { return stat("l", Stat::downstream_pre_cx_active) == 0; });
   EXPECT_EQ(stat("l", Stat::downstream_listener_filter_error), 1u);
 }
 

@@ -74,6 +74,7 @@ struct ListenerFilterScript {
   std::function<Status(ListenerFilterContext&)> on_accept;
   std::function<Status(ListenerFilterContext&, std::string_view)> on_peek;
   std::function<bool(const ConnectionFacts&)> disabled_for;
+  std::function<size_t()> wanted_bytes;
   std::vector<std::string> peeked;
 };
 
@@ -88,6 +89,7 @@ class ScriptedListenerFilter : public ListenerFilter {
     return script_.on_peek ? script_.on_peek(context, bytes) : Status::Done;
   }
   size_t max_peek_bytes() const override { return 1024; }
+  size_t wanted_bytes() const override { return script_.wanted_bytes ? script_.wanted_bytes() : 1; }
 
  private:
   ListenerFilterScript& script_;

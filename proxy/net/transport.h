@@ -54,6 +54,8 @@ class Transport {
   virtual bool secure() const = 0;
   /// What TLS has agreed on, once ready(); null for plain bytes. Lives as long as the transport.
   virtual const TlsFacts* tls() const { return nullptr; }
+  /// What is inside a transport that only adds something around another one (PROXY protocol); else itself.
+  virtual const Transport& innermost() const { return *this; }
 };
 
 /// What one connection adds to its factory's configuration. Views need live only during make().
@@ -77,6 +79,8 @@ class TransportFactory {
   virtual bool secure() const = 0;
   /// Secrets that SDS brings: the listener or cluster warms until they have come.
   virtual std::vector<ResourceRef> secrets() const { return {}; }
+  /// Upstream: a connection says for whom it was made (TransportOptions::downstream), so it serves nobody else.
+  virtual bool tells_downstream() const { return false; }
 };
 
 std::shared_ptr<const TransportFactory> raw_transport_factory();

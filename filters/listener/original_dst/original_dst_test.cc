@@ -44,6 +44,8 @@ class Context : public ListenerFilterContext {
   int fd() override { return fd_; }
   ConnectionFacts& facts() override { return facts_; }
   EventLoop& loop() override { return loop_; }
+  uint32_t worker_index() const override { return 0; }
+  bool consume(size_t) override { return false; }
 
  private:
   int fd_;
