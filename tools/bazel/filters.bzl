@@ -39,6 +39,16 @@ def filter_package(kind, registry_type, deps):
                 tags = ["fuzz", "manual"],
                 deps = [":" + folder],
             )
+            corpus = "corpus/" + fuzz[len(folder) + 1:-len("_fuzz.cc")]
+            if native.glob([corpus + "/**"]):
+                native.cc_test(
+                    name = fuzz[len(folder) + 1:-len(".cc")] + "_corpus_test",
+                    size = "small",
+                    srcs = [fuzz],
+                    args = [native.package_name() + "/" + corpus],
+                    data = native.glob([corpus + "/**"]),
+                    deps = [":" + folder, "//test/support:corpus_main"],
+                )
     native.genrule(
         name = "registry_gen",
         outs = ["registry.cc"],
