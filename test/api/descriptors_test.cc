@@ -20,9 +20,27 @@ namespace {
 namespace fs = std::filesystem;
 namespace pb = google::protobuf;
 
-// Fields of the current API that the reference package is too old to have; their numbers were read
-// from the descriptors inside Envoy 1.40.
-const std::set<std::string> kNewerThanReference = {"envoy.config.cluster.v3.Cluster.dns_jitter"};
+// Fields, messages and enums of the current API that the reference package is too old to have; their
+// numbers were read from the descriptors inside Envoy 1.40.
+const std::set<std::string> kNewerThanReference = {
+    "envoy.config.cluster.v3.Cluster.dns_jitter",
+    "envoy.config.core.v3.ProxyProtocolConfig.added_tlvs",
+    "envoy.config.core.v3.TlvEntry",
+    "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.KeyValuePair."
+    "ValueStringEncoding",
+    "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.KeyValuePair."
+    "value_string_encoding",
+    "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.TlvLocation",
+    "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.tlv_location",
+    "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector."
+    "close_connection_on_client_hello_parsing_errors",
+    "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector.enable_ja4_fingerprinting",
+    "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector.max_client_hello_size",
+    "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport."
+    "allow_unspecified_address",
+    "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport."
+    "tlv_as_pool_key",
+};
 
 class Errors : public pb::DescriptorPool::ErrorCollector {
  public:
@@ -130,6 +148,7 @@ class DescriptorsTest : public testing::Test {
   }
 
   void compare(const pb::EnumDescriptor& e) {
+    if (kNewerThanReference.contains(e.full_name())) return;
     const pb::EnumDescriptor* official = theirs.pool().FindEnumTypeByName(e.full_name());
     ASSERT_NE(official, nullptr) << e.full_name() << " is not an official enum";
     for (int i = 0; i < e.value_count(); ++i) {
@@ -140,7 +159,7 @@ class DescriptorsTest : public testing::Test {
   }
 
   void compare(const pb::Descriptor& m) {
-    if (m.options().map_entry()) return;
+    if (m.options().map_entry() || kNewerThanReference.contains(m.full_name())) return;
     const pb::Descriptor* official = theirs.pool().FindMessageTypeByName(m.full_name());
     ASSERT_NE(official, nullptr) << m.full_name() << " is not an official message";
     for (int i = 0; i < m.field_count(); ++i) {
