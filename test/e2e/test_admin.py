@@ -128,7 +128,7 @@ def test_help_names_every_endpoint(served):
 
 
 def test_memory_and_runtime(served):
-    assert int(as_json(served[0], "/memory")["allocated"]) > 0
+    assert int(as_json(served[0], "/memory")["total_physical_bytes"]) > 0
     assert as_json(served[0], "/runtime")["layers"] is not None
 
 
