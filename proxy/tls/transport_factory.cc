@@ -86,7 +86,7 @@ std::shared_ptr<const Factory> client_factory(ClientSettings settings,
 }
 
 bool still_trusted(const Transport& transport, uint32_t thread) {
-  const auto* ours = dynamic_cast<const TlsTransport*>(&transport);
+  const auto* ours = dynamic_cast<const TlsTransport*>(&transport.innermost());
   return ours == nullptr || ours->still_trusted(thread);
 }
 
