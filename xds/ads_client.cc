@@ -40,6 +40,7 @@ constexpr Service kServices[] = {
     {kListenerType, "envoy.service.listener.v3.ListenerDiscoveryService", "Listeners"},
     {kRouteType, "envoy.service.route.v3.RouteDiscoveryService", "Routes"},
     {kSecretType, "envoy.service.secret.v3.SecretDiscoveryService", "Secrets"},
+    {kSecretType, "envoy.service.secret.v3.SecretDiscoveryService", "Secrets"},
 };
 
 }  // namespace

@@ -1,9 +1,6 @@
 // Watching a directory and reading a file.
 #include "xds/file_source.h"
 
-#include <sys/inotify.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -19,12 +16,6 @@ namespace remora::xds {
 namespace {
 
 using envoy::service::discovery::v3::DiscoveryResponse;
-
-std::string directory_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
 
 std::string file_name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
@@ -60,50 +51,20 @@ absl::StatusOr<DiscoveryResponse> read_discovery_response(const std::string& pat
 }
 
 FileSource::FileSource(EventLoop& loop, const ConfigSource& source, std::string_view type_url)
-    : loop_(loop),
-      path_(source.path),
+    : path_(source.path),
       directory_(source.watched_directory.empty() ? directory_of(source.path)
                                                   : source.watched_directory),
       file_name_(source.watched_directory.empty() ? file_name_of(source.path) : ""),
       type_(std::string(type_url), loop.timers(), *this),
-      reading_(loop.timers(), Timer::bind<&FileSource::read, FileSource>(), this) {
-  watch_directory();
-}
-
-FileSource::~FileSource() {
-  event_.reset();
-  if (inotify_ >= 0) ::close(inotify_);
-}
+      reading_(loop.timers(), Timer::bind<&FileSource::read, FileSource>(), this),
+      watch_(loop, directory_, [this](const std::string& name) {
+        if (file_name_.empty() || file_name_ == name) reading_.arm(0);
+      }) {}
 
 std::unique_ptr<Subscription> FileSource::subscribe(const SubscribeOptions& options,
                                                     ResourceConsumer& consumer) {
   reading_.arm(0);
   return type_.subscribe(options, consumer);
-}
-
-/// Files are replaced by renaming another over them, directories of links (as Kubernetes mounts
-/// them) likewise.
-void FileSource::watch_directory() {
-  inotify_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (inotify_ < 0 || inotify_add_watch(inotify_, directory_.c_str(), IN_MOVED_TO) < 0) {
-    LOG_ERROR(config, "cannot watch {}: {}", directory_, std::strerror(errno));
-    return;
-  }
-  event_ = std::make_unique<FdEvent>(loop_, inotify_, FdEvent::Trigger::Level, FdEvent::kRead,
-                                     FdEvent::bind<&FileSource::on_inotify, FileSource>(), this);
-}
-
-void FileSource::on_inotify(uint8_t) {
-  alignas(inotify_event) char events[4096];
-  bool replaced = false;
-  for (ssize_t bytes; (bytes = ::read(inotify_, events, sizeof(events))) > 0;) {
-    for (ssize_t at = 0; at < bytes;) {
-      const auto& event = *reinterpret_cast<const inotify_event*>(events + at);
-      replaced |= file_name_.empty() || (event.len > 0 && file_name_ == event.name);
-      at += static_cast<ssize_t>(sizeof(inotify_event) + event.len);
-    }
-  }
-  if (replaced) reading_.arm(0);
 }
 
 void FileSource::read() {

@@ -9,8 +9,8 @@
 
 #include "api/discovery.pb.h"
 #include "proxy/event/event_loop.h"
-#include "proxy/event/fd_event.h"
 #include "proxy/net/config_source.h"
+#include "xds/directory_watch.h"
 #include "xds/subscription.h"
 #include "xds/watched_type.h"
 
@@ -25,7 +25,6 @@ class FileSource final : public Deferrable, public SubscriptionSource, private W
  public:
   /// `source` is of kind Path.
   FileSource(EventLoop& loop, const ConfigSource& source, std::string_view type_url);
-  ~FileSource() override;
 
   /// Of the type given to the constructor. The first reading comes from the loop.
   std::unique_ptr<Subscription> subscribe(const SubscribeOptions& options,
@@ -33,18 +32,14 @@ class FileSource final : public Deferrable, public SubscriptionSource, private W
 
  private:
   void on_interest_changed() override { reading_.arm(0); }
-  void watch_directory();
-  void on_inotify(uint8_t ready);
   void read();
 
-  EventLoop& loop_;
   const std::string path_;
   const std::string directory_;
   const std::string file_name_;  // what must be replaced in it; empty: anything
   WatchedType type_;
   Timer reading_;
-  int inotify_ = -1;
-  std::unique_ptr<FdEvent> event_;
+  const DirectoryWatch watch_;
 };
 
 }  // namespace remora::xds

@@ -56,7 +56,9 @@ void GrpcConnection::open(std::string_view cluster_name, const http2::SessionOpt
   const upstream::HostPtr host = cluster->pick_host(pick);
   if (host == nullptr) return fail_later("no healthy upstream");
   write_limit_bytes_ = cluster->config().per_connection_buffer_limit;
-  upstream::TcpAcquired acquired = cluster->acquire_tcp(host, *this);
+  upstream::ConnectionNeeds needs;
+  needs.alpn = "h2";
+  upstream::TcpAcquired acquired = cluster->acquire_tcp(host, *this, needs);
   if (acquired.pending == nullptr) {
     return fail_later(std::string(kBeforeHeaders) + std::string(reason_of(acquired.failure)));
   }

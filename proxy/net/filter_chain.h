@@ -39,6 +39,7 @@ class DownstreamConnection final : public Deferrable,
 
   const FilterChainConfig& chain() const { return chain_; }
   const ConnectionFacts& connection_facts() const { return facts_; }
+  const Transport& transport() { return connection_.transport(); }
 
   /// Tells the filters to finish politely. Once.
   void drain();

@@ -3,6 +3,8 @@
 // Document: envoy.config.listener.v3.Listener.
 #pragma once
 
+#include <absl/functional/function_ref.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -67,6 +69,11 @@ class Listener final : public Deferrable {
   /// Overload: leaves clients in the kernel's queue, and takes them again.
   void pause_accepting();
   void resume_accepting();
+
+  /// Ends connections that `condition` holds for: tells them to finish, or closes them.
+  enum class Ending : uint8_t { Politely, AtOnce };
+  using TransportCondition = absl::FunctionRef<bool(const Transport&)>;
+  void end_connections(TransportCondition condition, Ending how);
 
   /// Drops all connections at once, for the end of the worker.
   void close_all();

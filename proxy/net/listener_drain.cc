@@ -57,6 +57,17 @@ void Listener::stop_accepting() {
   doors_.clear();
 }
 
+void Listener::end_connections(TransportCondition condition, Ending how) {
+  connections_.for_each([&](DownstreamConnection& connection) {
+    if (!condition(connection.transport())) return;
+    if (how == Ending::AtOnce) {
+      connection.close(CloseHow::Flush, "peer_no_longer_trusted");
+    } else {
+      connection.drain();
+    }
+  });
+}
+
 void Listener::close_all() {
   accepted_.for_each([this](AcceptedSocket& accepted) { on_rejected(accepted); });
   connections_.for_each(

@@ -83,6 +83,14 @@ void ListenerSet::resume_accepting() {
   for (auto& [name, listener] : listeners_) listener->resume_accepting();
 }
 
+void ListenerSet::end_connections(Listener::TransportCondition condition, Listener::Ending how) {
+  for (auto& [name, listener] : listeners_) listener->end_connections(condition, how);
+  // One that gets empty leaves the list.
+  std::vector<Listener*> draining;
+  for (auto& listener : draining_) draining.push_back(listener.get());
+  for (Listener* listener : draining) listener->end_connections(condition, how);
+}
+
 void ListenerSet::close_all() {
   stop_accepting(Scope::All);
   for (auto& [name, listener] : listeners_) listener->close_all();

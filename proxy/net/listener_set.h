@@ -36,6 +36,9 @@ class ListenerSet final : public ListenerDirectory {
   void pause_accepting();
   void resume_accepting();
 
+  /// Ends connections, of removed listeners too.
+  void end_connections(Listener::TransportCondition condition, Listener::Ending how);
+
   /// Drops everything at once, for the end of the worker; run the loop for one turn afterwards.
   void close_all();
 

@@ -62,8 +62,12 @@ class Transport {
 struct TransportOptions {
   /// Index of the calling thread (WorkerContext::index()): secrets that rotate are kept once per thread.
   uint32_t worker = 0;
-  /// Upstream: SNI instead of the configured one (auto_host_sni); empty: as configured.
+  /// Upstream: SNI instead of whatever is configured (auto_sni); empty: as configured.
   std::string_view server_name = {};
+  /// Upstream: the name of the host itself, for auto_host_sni; empty: it has none.
+  std::string_view host_name = {};
+  /// Upstream: ALPN to offer when none is configured ("h2"); empty: none.
+  std::string_view alpn = {};
   /// Upstream: a DNS or IP name that the peer's certificate must have besides (auto_sni_san_validation); empty: none.
   std::string_view required_san = {};
   /// Upstream: what made the proxy connect, for a PROXY protocol header; null: the proxy itself.

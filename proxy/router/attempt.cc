@@ -19,8 +19,9 @@ http::ResetReason reason_of(upstream::PoolFailure failure) {
 }  // namespace
 
 std::optional<http::ResetReason> Attempt::start(upstream::Cluster& cluster,
-                                                upstream::Priority priority) {
-  upstream::Acquired acquired = cluster.acquire_http(host_, priority, *this);
+                                                upstream::Priority priority,
+                                                const upstream::ConnectionNeeds& needs) {
+  upstream::Acquired acquired = cluster.acquire_http(host_, priority, *this, needs);
   if (acquired.ready != nullptr) {
     on_pool_ready(*acquired.ready);
     return std::nullopt;

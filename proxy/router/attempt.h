@@ -42,7 +42,8 @@ class Attempt final : public http::StreamReceiver, public upstream::HttpPoolWait
 
   /// Asks for a connection; on_attempt_open() may come before this returns. Answers why when there
   /// is none to be had.
-  std::optional<http::ResetReason> start(upstream::Cluster& cluster, upstream::Priority priority);
+  std::optional<http::ResetReason> start(upstream::Cluster& cluster, upstream::Priority priority,
+                                         const upstream::ConnectionNeeds& needs);
   /// Ends the attempt quietly: a place in the queue is given up, an open stream reset.
   void abandon();
 

@@ -18,6 +18,7 @@ using stats::RouterStat;
 namespace {
 
 constexpr uint64_t kUsPerMs = 1000;
+constexpr std::string_view kNoName = ".";
 
 std::string_view decimal(uint64_t number, Arena& arena) {
   constexpr size_t kMaxDigits = 20;
@@ -25,6 +26,17 @@ std::string_view decimal(uint64_t number, Arena& arena) {
   char* end = std::to_chars(out, out + kMaxDigits, number).ptr;
   return {out, static_cast<size_t>(end - out)};
 }
+
+/// An authority without its port and the brackets of an IPv6 address.
+std::string_view host_name_of(std::string_view authority) {
+  if (authority.starts_with('[')) {
+    const size_t end = authority.find(']');
+    return end == std::string_view::npos ? std::string_view() : authority.substr(1, end - 1);
+  }
+  return authority.substr(0, authority.find(':'));
+}
+
+bool is_ip_literal(std::string_view name) { return Address::from_ip(name, 0).ok(); }
 
 /// Shares the bytes of `from` with `copy`; both hold them afterwards.
 void share(Buffer& from, Buffer& copy) {
@@ -85,11 +97,30 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
   cluster_ = upstream::ClusterPin(*cluster);
   stream_.info().upstream_cluster = decision.cluster;
 
+  set_needs(headers);
   prepare_request(headers);
   request_ended_ = end_stream;
   try_upstream();
   if (end_stream && !over_) on_request_complete();
   return FilterStatus::Continue();
+}
+
+/// The name that TLS to the upstream asks for and verifies, when the cluster takes it from requests:
+/// as the client sent it, before the route's edits.
+void Router::set_needs(const HeaderMap& headers) {
+  const upstream::ClusterConfig& config = cluster_->config();
+  if (!config.auto_sni && !config.auto_san_validation) return;
+  const http::HeaderEntry* other =
+      config.auto_sni_header.empty() ? nullptr : headers.find(config.auto_sni_header);
+  std::string_view name = host_name_of(
+      other != nullptr && !other->value.empty() ? other->value : headers.authority());
+  // What must be verified and has no name is verified against one that no certificate has.
+  if (name.empty()) name = kNoName;
+  const std::string_view copy = stream_.arena().copy(name);
+  needs_.key = copy;
+  // An address is no server name, but it may stand in a certificate.
+  if (config.auto_sni && name != kNoName && !is_ip_literal(name)) needs_.server_name = copy;
+  if (config.auto_san_validation) needs_.required_san = copy;
 }
 
 FilterStatus Router::refuse_unknown_cluster(const ClusterAction& action) {
@@ -159,7 +190,7 @@ void Router::try_upstream() {
   if (request_ended_ && timeouts_.per_try_ms != 0) per_try_timer_.arm(timeouts_.per_try_ms);
   const auto priority =
       action_->high_priority ? upstream::Priority::High : upstream::Priority::Default;
-  if (auto refused = attempt->start(*cluster_, priority)) on_attempt_failed(*attempt, *refused, {});
+  if (auto refused = attempt->start(*cluster_, priority, needs_)) on_attempt_failed(*attempt, *refused, {});
 }
 
 upstream::HostPtr Router::pick_host() {

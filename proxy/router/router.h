@@ -48,6 +48,7 @@ class Router final : public http::Filter, private Attempt::Owner {
   // --- the request (router.cc) ---
   http::FilterStatus answer_directly(const Route& route, http::HeaderMap& headers);
   http::FilterStatus refuse_unknown_cluster(const ClusterAction& action);
+  void set_needs(const http::HeaderMap& headers);
   void prepare_request(http::HeaderMap& headers);
   void set_attempt_headers();
   void try_upstream();
@@ -97,6 +98,7 @@ class Router final : public http::Filter, private Attempt::Owner {
   const ClusterAction* action_ = nullptr;
   RetryPlan plan_;
   Timeouts timeouts_;
+  upstream::ConnectionNeeds needs_;
   Attempt* attempt_ = nullptr;   // the one in flight; null while waiting to retry
   Attempt* attempts_ = nullptr;  // all, newest first
   absl::InlinedVector<const upstream::Host*, 2> tried_;

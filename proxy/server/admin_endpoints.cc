@@ -1,5 +1,6 @@
 #include "proxy/server/admin_endpoints.h"
 
+#include "proxy/server/admin/certs_view.h"
 #include "proxy/server/admin/clusters_view.h"
 #include "proxy/server/admin/config_dump.h"
 #include "proxy/server/admin/listeners_view.h"
@@ -50,10 +51,10 @@ void AdminEndpoints::add_views(Server& s, Admin& admin) {
   admin.add("/listeners", "print listener info", kRead, kLocal,
             [&s](const AdminRequest& request) { return listeners_view(s.listeners_, request); });
   admin.add("/config_dump", "dump current configs", kRead, kLocal, [&s](const AdminRequest& request) {
-    return config_dump({s.bootstrap_.proto, s.lifecycle_.started_wall, s.clusters_, s.listeners_, s.routes_}, request);
+    return config_dump({s.bootstrap_.proto, s.lifecycle_.started_wall, s.clusters_, s.listeners_, s.routes_, s.secrets_}, request);
   });
   admin.add("/certs", "print certs on machine", kRead, kLocal,
-            [](const AdminRequest&) { return AdminResponse::json("{\n \"certificates\": []\n}\n"); });
+            [&s](const AdminRequest&) { return certs_view(s.secrets_); });
   admin.add("/memory", "print current allocation/heap usage", kRead, kLocal,
             [](const AdminRequest&) { return memory_view(); });
   admin.add("/runtime", "print runtime values", kRead, kLocal,

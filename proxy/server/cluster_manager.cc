@@ -16,6 +16,17 @@ const std::string& eds_service_of(const upstream::ClusterConfig& config) {
   return config.eds_service_name.empty() ? config.name : config.eds_service_name;
 }
 
+std::vector<ResourceRef> secrets_of(const upstream::ClusterConfig& config) {
+  std::vector<ResourceRef> out;
+  const auto add = [&out](const TransportFactory* factory) {
+    if (factory == nullptr) return;
+    for (ResourceRef& ref : factory->secrets()) out.push_back(std::move(ref));
+  };
+  add(config.transport.get());
+  for (const upstream::TransportMatch& match : config.transport_matches) add(match.transport.get());
+  return out;
+}
+
 std::string prefix_of(const upstream::ClusterConfig& config) {
   return stats::cluster_prefix(config.alt_stat_name.empty() ? config.name : config.alt_stat_name);
 }
@@ -84,14 +95,17 @@ class ClusterManager::EdsWatch final : public xds::ResourceConsumer {
 
 ClusterManager::ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, WorkerContext& main,
                                stats::Store& stats, xds::translate::Context& context,
-                               xds::ConfigSources& sources)
+                               xds::ConfigSources& sources, SecretManager& secrets)
     : publisher_(publisher),
       main_clusters_(main_clusters),
       main_(main),
       stats_(stats),
       counts_(stats.group<stats::ClusterManagerSchema>(stats::kClusterManagerPrefix)),
       context_(context),
-      sources_(sources) {}
+      sources_(sources),
+      secrets_(secrets) {
+  secrets_.add_on_settled([this] { on_secrets_settled(); });
+}
 
 ClusterManager::~ClusterManager() = default;
 
@@ -176,6 +190,7 @@ absl::Status ClusterManager::apply(const envoy::config::cluster::v3::Cluster& pr
   cluster->updated_at = wall_now_ns();
   ManagedCluster& added = *cluster;
   warming_[added.config->name] = std::move(cluster);
+  secrets_.refresh();
   absl::Status status = start_discovery(added);
   if (!status.ok()) warming_.erase(name);
   return status;
@@ -230,7 +245,7 @@ void ClusterManager::on_eds(const std::string& service, const upstream::LoadAssi
     now_warm.push_back(name);
   }
   for (auto& [name, cluster] : active_) {
-    if (!uses(*cluster) || assignment == nullptr || warming_.count(name)) continue;
+    if (!uses(*cluster) || assignment == nullptr || replaced_soon(name)) continue;
     if (cluster->hosts != nullptr && cluster->assignment.content_hash == assignment->content_hash) {
       cluster->shared->count_update_no_rebuild();
       continue;
@@ -240,6 +255,12 @@ void ClusterManager::on_eds(const std::string& service, const upstream::LoadAssi
   }
   for (const std::string& name : now_warm) make_active(name);
   check_initialized();
+}
+
+/// Its successor warms, and not for lack of secrets: those may take long.
+bool ClusterManager::replaced_soon(const std::string& name) const {
+  const auto pending = warming_.find(name);
+  return pending != warming_.end() && secrets_.settled(secrets_of(*pending->second->config));
 }
 
 void ClusterManager::on_dns(const std::string& name, upstream::LoadAssignment assignment) {
@@ -265,14 +286,30 @@ void ClusterManager::apply_assignment(ManagedCluster& cluster, upstream::LoadAss
   auto identity = cluster.config->discovery == upstream::Discovery::LogicalDns ? upstream::HostIdentity::Logical
                                                                                 : upstream::HostIdentity::ByAddress;
   auto previous = cluster.hosts;
+  for (upstream::LocalityEndpoints& locality : assignment.localities) {
+    for (upstream::EndpointConfig& endpoint : locality.endpoints) {
+      endpoint.transport = cluster.config->transport_for(endpoint.transport_labels);
+    }
+  }
   cluster.hosts = upstream::make_host_set(assignment, previous.get(), identity);
   cluster.assignment = std::move(assignment);
   cluster.shared->on_hosts(*cluster.hosts, previous.get());
 }
 
+void ClusterManager::on_secrets_settled() {
+  std::vector<std::string> discovered;
+  for (const auto& [name, cluster] : warming_) {
+    if (cluster->discovered) discovered.push_back(name);
+  }
+  for (const std::string& name : discovered) make_active(name);
+  check_initialized();
+}
+
 void ClusterManager::make_active(const std::string& name) {
   auto pending = warming_.find(name);
   if (pending == warming_.end()) return;
+  pending->second->discovered = true;
+  if (!secrets_.settled(secrets_of(*pending->second->config))) return;
   std::unique_ptr<ManagedCluster> cluster = std::move(pending->second);
   warming_.erase(pending);
   if (cluster->hosts == nullptr) apply_assignment(*cluster, {});

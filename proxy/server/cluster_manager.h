@@ -14,6 +14,7 @@
 #include "api/cluster.pb.h"
 #include "proxy/base/clock.h"
 #include "proxy/server/publisher.h"
+#include "proxy/server/secret_manager.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/cluster_shared.h"
 #include "proxy/upstream/dns/dns_cluster.h"
@@ -36,12 +37,13 @@ struct ManagedCluster {
   std::string version;
   WallNs updated_at = 0;
   std::unique_ptr<upstream::DnsCluster> dns;
+  bool discovered = false;  // the endpoints to begin with are known
 };
 
 class ClusterManager final : public xds::ResourceConsumer {
  public:
   ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, WorkerContext& main, stats::Store& stats, xds::translate::Context& context,
-                 xds::ConfigSources& sources);
+                 xds::ConfigSources& sources, SecretManager& secrets);
   ~ClusterManager();
 
   /// A cluster of the bootstrap. Fails on a duplicate name.
@@ -76,6 +78,8 @@ class ClusterManager final : public xds::ResourceConsumer {
   void on_eds(const std::string& service, const upstream::LoadAssignment* assignment);
   void on_dns(const std::string& name, upstream::LoadAssignment assignment);
   void publish_hosts(const ManagedCluster& cluster);
+  bool replaced_soon(const std::string& name) const;
+  void on_secrets_settled();
   void make_active(const std::string& name);
   void remove(const std::string& name);
   void publish(const ManagedCluster& cluster);
@@ -90,6 +94,7 @@ class ClusterManager final : public xds::ResourceConsumer {
   std::shared_ptr<stats::Group<stats::ClusterManagerSchema>> counts_;
   xds::translate::Context& context_;
   xds::ConfigSources& sources_;
+  SecretManager& secrets_;
   std::map<std::string, std::unique_ptr<ManagedCluster>> active_;
   std::map<std::string, std::unique_ptr<ManagedCluster>> warming_;
   std::map<std::string, std::unique_ptr<EdsWatch>> eds_;  // by EDS service name

@@ -10,6 +10,7 @@
 #include "proxy/net/listener_config.h"
 #include "proxy/net/socket.h"
 #include "proxy/router/route_table.h"
+#include "proxy/tls/transport_factory.h"
 #include "proxy/upstream/cluster_config.h"
 #include "proxy/upstream/cluster_shared.h"
 #include "proxy/upstream/host_set.h"
@@ -50,10 +51,17 @@ struct Drain {
   DrainScope scope = DrainScope::All;
   bool stop_accepting = false;
 };
+/// A context for TLS connections to come; null: none are let in.
+struct SetTlsContext {
+  std::shared_ptr<tls::ContextSlots> slots;
+  tls::ContextPtr context;
+  /// Whom to trust may have changed: those who are connected prove themselves again.
+  bool verify_again = false;
+};
 /// Closes what is left and ends the thread.
 struct Shutdown {};
 
 using ConfigUpdate = std::variant<SetCluster, SetHosts, RemoveCluster, SetRoutes, RemoveRoutes, SetListener, RemoveListener,
-                                  Drain, Shutdown>;
+                                  SetTlsContext, Drain, Shutdown>;
 
 }  // namespace remora::server

@@ -29,11 +29,12 @@ Socket share(const Socket& socket) { return Socket(fcntl(socket.fd(), F_DUPFD_CL
 
 }  // namespace
 
-ListenerManager::ListenerManager(Publisher& publisher, RouteManager& routes, EventLoop& loop,
+ListenerManager::ListenerManager(Publisher& publisher, RouteManager& routes, SecretManager& secrets, EventLoop& loop,
                                  stats::Store& stats, xds::translate::Context& context,
                                  uint64_t drain_time_ms)
-    : publisher_(publisher), routes_(routes), loop_(loop), stats_(stats.group<stats::ListenerManagerSchema>(stats::kListenerManagerPrefix)), context_(context), drain_time_ms_(drain_time_ms) {
+    : publisher_(publisher), routes_(routes), secrets_(secrets), loop_(loop), stats_(stats.group<stats::ListenerManagerSchema>(stats::kListenerManagerPrefix)), context_(context), drain_time_ms_(drain_time_ms) {
   routes_.set_on_settled([this] { settle_warming(); });
+  secrets_.add_on_settled([this] { settle_warming(); });
 }
 
 ListenerManager::~ListenerManager() { routes_.set_on_settled(nullptr); }
@@ -203,7 +204,13 @@ bool ListenerManager::routes_settled(const ListenerConfig& config) const {
   return all;
 }
 
+bool ListenerManager::secrets_settled(const ListenerConfig& config) const {
+  const auto settled = [this](const FilterChainConfig& chain) { return secrets_.settled(chain.transport->secrets()); };
+  return std::ranges::all_of(config.chains, settled) && (!config.default_chain || settled(*config.default_chain));
+}
+
 void ListenerManager::want_routes() {
+  secrets_.refresh();
   std::vector<ResourceRef> wanted;
   auto collect = [&](const FilterChainConfig& chain) {
     for (const auto& filter : chain.filters) {
@@ -221,7 +228,7 @@ void ListenerManager::want_routes() {
 
 void ListenerManager::settle_warming() {
   for (auto it = warming_.begin(); it != warming_.end();) {
-    if (!routes_settled(*it->second->config)) {
+    if (!routes_settled(*it->second->config) || !secrets_settled(*it->second->config)) {
       ++it;
       continue;
     }

@@ -17,6 +17,7 @@
 #include "proxy/net/listener_config.h"
 #include "proxy/server/publisher.h"
 #include "proxy/server/route_manager.h"
+#include "proxy/server/secret_manager.h"
 #include "proxy/stats/schemas.h"
 #include "proxy/stats/store.h"
 #include "xds/subscription.h"
@@ -37,7 +38,7 @@ struct ManagedListener {
 
 class ListenerManager final : public xds::ResourceConsumer {
  public:
-  ListenerManager(Publisher& publisher, RouteManager& routes, EventLoop& loop, stats::Store& stats,
+  ListenerManager(Publisher& publisher, RouteManager& routes, SecretManager& secrets, EventLoop& loop, stats::Store& stats,
                   xds::translate::Context& context, uint64_t drain_time_ms);
   ~ListenerManager();
 
@@ -71,6 +72,7 @@ class ListenerManager final : public xds::ResourceConsumer {
   absl::Status check_address(const ListenerConfig& config) const;
   absl::Status bind(ManagedListener& listener);
   bool routes_settled(const ListenerConfig& config) const;
+  bool secrets_settled(const ListenerConfig& config) const;
   void want_routes();
   void settle_warming();
   void publish(ManagedListener& listener);
@@ -81,6 +83,7 @@ class ListenerManager final : public xds::ResourceConsumer {
 
   Publisher& publisher_;
   RouteManager& routes_;
+  SecretManager& secrets_;
   EventLoop& loop_;
   std::shared_ptr<stats::Group<stats::ListenerManagerSchema>> stats_;
   xds::translate::Context& context_;

@@ -114,9 +114,11 @@ Server::Server(const Options& options, const FilterRegistries& registries, xds::
       main_clusters_(main_context_),
       sources_(main_context_, xds::make_node(bootstrap_.proto.node(), extension_names(registries_)),
                stats_->group<stats::ControlPlaneSchema>(stats::kControlPlanePrefix)),
-      clusters_(*this, main_clusters_, main_context_, *stats_, dynamic_context_, sources_),
+      trust_check_(main_context_, main_clusters_, nullptr),
+      secrets_(*this, main_context_, trust_check_, *stats_, dynamic_context_, sources_),
+      clusters_(*this, main_clusters_, main_context_, *stats_, dynamic_context_, sources_, secrets_),
       routes_(*this, clusters_, dynamic_context_, sources_),
-      listeners_(*this, routes_, loop_, *stats_, dynamic_context_, options_.drain_time_s * 1000),
+      listeners_(*this, routes_, secrets_, loop_, *stats_, dynamic_context_, options_.drain_time_s * 1000),
       signals_(loop_, [this](int number) { on_signal(number); }),
       flush_timer_(loop_.timers(), Timer::bind<&Server::on_flush_timer, Server>(), this),
       drain_timer_(loop_.timers(), Timer::bind<&Server::check_drained, Server>(), this),
@@ -128,6 +130,8 @@ Server::Server(const Options& options, const FilterRegistries& registries, xds::
           },
           this) {
   main_context_.set_clusters(main_clusters_);
+  static_context_.tls = &secrets_;
+  dynamic_context_.tls = &secrets_;
   if (bootstrap_.ads) sources_.set_ads(*bootstrap_.ads);
   if (bootstrap_.max_active_downstream_connections) connections_.set_max(*bootstrap_.max_active_downstream_connections);
 }
@@ -151,6 +155,14 @@ void Server::make_workers() {
 }
 
 absl::Status Server::add_static_resources() {
+  static_context_.ads_configured = bootstrap_.ads.has_value();
+  const auto& secrets = bootstrap_.proto.static_resources().secrets();
+  for (int i = 0; i < secrets.size(); ++i) {
+    if (auto status = secrets_.add_static(secrets[i], static_context_); !status.ok()) {
+      const std::string place = "static_resources.secrets[" + std::to_string(i) + "]";
+      return xds::translate::prefixed(place, status);
+    }
+  }
   auto resources = xds::translate::static_resources(bootstrap_, static_context_);
   if (!resources.ok()) return resources.status();
   const auto& proto = bootstrap_.proto.static_resources();
@@ -189,6 +201,7 @@ int Server::run() {
   }
   LOG_INFO(main, "{}", version_text());
   for (auto& worker : workers_) worker->start();
+  secrets_.start();
   subscribe_clusters();
   flush_timer_.arm(bootstrap_.stats_flush_interval_ms);
   loop_.run();
@@ -276,6 +289,7 @@ void Server::drain_listeners(DrainScope scope, bool graceful, bool keep_acceptin
 
 void Server::on_flush_timer() {
   stats_->end_interval();
+  secrets_.refresh();
   flush_timer_.arm(bootstrap_.stats_flush_interval_ms);
 }
 

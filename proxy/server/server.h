@@ -20,6 +20,7 @@
 #include "proxy/server/options.h"
 #include "proxy/server/publisher.h"
 #include "proxy/server/route_manager.h"
+#include "proxy/server/secret_manager.h"
 #include "proxy/server/server_stats.h"
 #include "proxy/server/signals.h"
 #include "proxy/server/unknown_fields.h"
@@ -90,6 +91,8 @@ class Server final : private Publisher {
   std::vector<std::unique_ptr<Worker>> workers_;
 
   xds::ConfigSources sources_;
+  TrustCheck trust_check_;
+  SecretManager secrets_;
   ClusterManager clusters_;
   RouteManager routes_;
   ListenerManager listeners_;

@@ -29,6 +29,7 @@ Worker::Worker(const WorkerSettings& settings)
       streams_(context_),
       clusters_(context_),
       listeners_(environment_of(loop_, context_, settings)),
+      trust_check_(context_, clusters_, &listeners_),
       mailbox_(loop_, &Worker::on_update, this) {
   context_.set_clusters(clusters_);
   context_.set_routes(routes_);
@@ -69,6 +70,11 @@ void Worker::apply(SetRoutes&& update) { routes_.update(std::move(update.table))
 void Worker::apply(RemoveRoutes&& update) { routes_.remove(update.name); }
 void Worker::apply(SetListener&& update) { listeners_.set(std::move(update.config), std::move(update.sockets)); }
 void Worker::apply(RemoveListener&& update) { listeners_.remove(update.name); }
+
+void Worker::apply(SetTlsContext&& update) {
+  update.slots->set(context_.index(), std::move(update.context));
+  if (update.verify_again) trust_check_.start();
+}
 
 void Worker::apply(Drain&& update) {
   auto scope = update.scope == DrainScope::InboundOnly ? ListenerSet::Scope::InboundOnly : ListenerSet::Scope::All;

@@ -13,6 +13,7 @@
 #include "proxy/router/route_tables.h"
 #include "proxy/server/config_update.h"
 #include "proxy/server/options.h"
+#include "proxy/server/trust_check.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/worker_context.h"
 
@@ -47,6 +48,7 @@ class Worker {
   void apply(RemoveRoutes&& update);
   void apply(SetListener&& update);
   void apply(RemoveListener&& update);
+  void apply(SetTlsContext&& update);
   void apply(Drain&& update);
   void apply(Shutdown&& update);
 
@@ -57,6 +59,7 @@ class Worker {
   router::RouteTables routes_;
   upstream::ClusterMap clusters_;
   ListenerSet listeners_;
+  TrustCheck trust_check_;
   Mailbox<ConfigUpdate> mailbox_;
   std::thread thread_;
 };

@@ -194,10 +194,10 @@ REMORA_STATS_SCHEMA(ListenerHttp, REMORA_RESPONSE_CLASSES, REMORA_NO_STATS, REMO
 REMORA_STATS_SCHEMA(Tls, REMORA_TLS_STATS, REMORA_NO_STATS, REMORA_NO_STATS)
 
 // --- listener.ADDRESS.server_ssl_socket_factory, cluster.NAME.client_ssl_socket_factory ---
-#define REMORA_TLS_FACTORY_MAIN_STATS(X)                                                           \
-  X(Counter, downstream_context_secrets_not_ready) X(Counter, ssl_context_update_by_sds)           \
-  X(Counter, upstream_context_secrets_not_ready)
-REMORA_STATS_SCHEMA(TlsFactory, REMORA_NO_STATS, REMORA_TLS_FACTORY_MAIN_STATS, REMORA_NO_STATS)
+#define REMORA_TLS_FACTORY_STATS(X)                                                                \
+  X(Counter, downstream_context_secrets_not_ready) X(Counter, upstream_context_secrets_not_ready)
+#define REMORA_TLS_FACTORY_MAIN_STATS(X) X(Counter, ssl_context_update_by_sds)
+REMORA_STATS_SCHEMA(TlsFactory, REMORA_TLS_FACTORY_STATS, REMORA_TLS_FACTORY_MAIN_STATS, REMORA_NO_STATS)
 
 // --- listener.ADDRESS.ssl.certificate.NAME, cluster.NAME.ssl.certificate.NAME ---
 #define REMORA_TLS_CERTIFICATE_MAIN_STATS(X) X(Gauge, expiration_unix_time_seconds)

@@ -20,6 +20,10 @@ std::unique_ptr<http::ClientCodec> make_client_codec(const ClusterConfig& config
   return std::make_unique<http1::ClientCodec>(connection, handler, options);
 }
 
+std::string_view alpn_of(const ClusterConfig& config) {
+  return config.protocol == HttpProtocol::Http2 ? "h2" : "http/1.1";
+}
+
 uint32_t expected_streams(const ClusterConfig& config) {
   return config.protocol == HttpProtocol::Http2 ? config.http2_max_concurrent_streams : 1;
 }

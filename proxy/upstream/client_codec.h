@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "proxy/http/codec.h"
 #include "proxy/net/connection.h"
@@ -13,6 +14,9 @@ namespace remora::upstream {
 std::unique_ptr<http::ClientCodec> make_client_codec(const ClusterConfig& config,
                                                      Connection& connection,
                                                      http::ClientCodecHandler& handler);
+
+/// The name in ALPN of what the codec speaks.
+std::string_view alpn_of(const ClusterConfig& config);
 
 /// How many streams a new connection will have room for at once.
 uint32_t expected_streams(const ClusterConfig& config);

@@ -31,16 +31,10 @@ bool same_keepalive(const TcpKeepalive& a, const TcpKeepalive& b) {
          a.interval_s == b.interval_s;
 }
 
-// A missing factory is the plain one, and all plain ones are alike.
-bool same_transport(const TransportFactory* a, const TransportFactory* b) {
-  const bool a_plain = a == nullptr || !a->secure();
-  const bool b_plain = b == nullptr || !b->secure();
-  return a == b || (a_plain && b_plain);
-}
-
 // Whether connections made under one configuration serve under the other.
 bool same_connections(const ClusterConfig& a, const ClusterConfig& b) {
-  return same_transport(a.transport.get(), b.transport.get()) && a.protocol == b.protocol &&
+  return a.transport_hash == b.transport_hash && a.auto_sni == b.auto_sni &&
+         a.auto_san_validation == b.auto_san_validation && a.protocol == b.protocol &&
          a.bind_to == b.bind_to && a.per_connection_buffer_limit == b.per_connection_buffer_limit &&
          a.http2_max_concurrent_streams == b.http2_max_concurrent_streams &&
          a.use_downstream_protocol == b.use_downstream_protocol &&
@@ -68,7 +62,12 @@ Cluster::~Cluster() {
 
 void Cluster::set_connect_options() {
   connect_options_ = {config_->bind_to, config_->keepalive, config_->socket_options};
-  transport_ = config_->transport != nullptr ? config_->transport : raw_transport_factory();
+  const auto add = [this](const std::shared_ptr<const TransportFactory>& factory) {
+    transports_.push_back(factory != nullptr ? factory : raw_transport_factory());
+  };
+  transports_.clear();
+  add(config_->transport);
+  for (const TransportMatch& match : config_->transport_matches) add(match.transport);
 }
 
 // --- choosing a host ---
@@ -111,32 +110,61 @@ void Cluster::make_balancer() {
 
 // --- connections ---
 
-Acquired Cluster::acquire_http(const HostPtr& host, Priority priority, HttpPoolWaiter& waiter) {
+Acquired Cluster::acquire_http(const HostPtr& host, Priority priority, HttpPoolWaiter& waiter,
+                               const ConnectionNeeds& needs) {
   Acquired acquired;
   acquired.failure = PoolFailure::ClusterGone;
   if (retired_) return acquired;
-  if (HttpPool* pool = http_pool(host, priority)) return pool->acquire(host, waiter);
+  if (HttpPool* pool = http_pool(host, priority, needs)) return pool->acquire(host, waiter);
   acquired.failure = PoolFailure::Overflow;
   return acquired;
 }
 
-HttpPool* Cluster::http_pool(const HostPtr& host, Priority priority) {
+HttpPool* Cluster::http_pool(const HostPtr& host, Priority priority, const ConnectionNeeds& needs) {
   const auto index = static_cast<size_t>(priority);
   auto found = pools_.find(host->pool_key());
-  if (found != pools_.end() && found->second.by_priority[index] != nullptr) {
-    return found->second.by_priority[index].get();
+  if (found != pools_.end()) {
+    const HostPools& pools = found->second;
+    if (needs.key.empty()) {
+      if (pools.shared[index] != nullptr) return pools.shared[index].get();
+    } else if (pools.by_key != nullptr) {
+      const auto keyed = pools.by_key->find(needs.key);
+      if (keyed != pools.by_key->end() && keyed->second[index] != nullptr) {
+        return keyed->second[index].get();
+      }
+    }
   }
   if (!shared_->counts(priority).try_take(Resource::Pools,
                                           config_->thresholds(priority).max_connection_pools)) {
     stats().inc(ClusterStat::upstream_cx_pool_overflow);
     return nullptr;
   }
-  auto& pool = pools_[host->pool_key()].by_priority[index];
-  pool = std::make_unique<HttpPool>(*this, host, priority);
-  return pool.get();
+  HostPools& pools = pools_[host->pool_key()];
+  ByPriority* place = &pools.shared;
+  if (!needs.key.empty()) {
+    if (pools.by_key == nullptr) pools.by_key = std::make_unique<StringMap<ByPriority>>();
+    place = &(*pools.by_key)[needs.key];
+  }
+  (*place)[index] = std::make_unique<HttpPool>(*this, host, priority, needs);
+  return (*place)[index].get();
 }
 
-TcpAcquired Cluster::acquire_tcp(const HostPtr& host, TcpWaiter& waiter) {
+template <class Action>
+void Cluster::for_each_pool(Action action) {
+  const auto each = [&](ByPriority& pools) {
+    for (auto& pool : pools) {
+      if (pool != nullptr) action(*pool);
+    }
+  };
+  for (auto& [key, pools] : pools_) {
+    each(pools.shared);
+    if (pools.by_key == nullptr) continue;
+    for (auto& [name, keyed] : *pools.by_key) each(keyed);
+  }
+}
+
+TcpAcquired Cluster::acquire_tcp(const HostPtr& host, TcpWaiter& waiter,
+                                 const ConnectionNeeds& needs) {
   TcpAcquired acquired;
   acquired.failure = PoolFailure::ClusterGone;
   if (retired_) return acquired;
@@ -152,7 +180,7 @@ TcpAcquired Cluster::acquire_tcp(const HostPtr& host, TcpWaiter& waiter) {
     stats().inc(ClusterStat::upstream_rq_pending_overflow);
     return acquired;
   }
-  TcpUpstream& upstream = TcpUpstream::start(*this, host);
+  TcpUpstream& upstream = TcpUpstream::start(*this, host, needs);
   tcp_.push_back(upstream);
   acquired.pending = upstream.wait(waiter);
   return acquired;
@@ -162,10 +190,24 @@ Socket Cluster::open_socket(const Host& host, int* error) const {
   return connect_to(host.address(), connect_options_, error);
 }
 
-Connection Cluster::make_connection(Socket socket) {
+const TransportFactory& Cluster::transport_to(const Host& host) const {
+  // A host of before an update may name a transport that is no more: its connections are about to
+  // drain, and what this one does is no worse than what a host without labels gets.
+  return *transports_[host.transport() < transports_.size() ? host.transport() : 0];
+}
+
+Connection Cluster::make_connection(Socket socket, const Host& host,
+                                    const ConnectionNeeds& needs) {
   const int fd = socket.fd();
   const ConnectionLimits limits = {config_->per_connection_buffer_limit};
-  auto transport = transport_->make(fd, {.worker = worker_.index()});
+  TransportOptions options;
+  options.worker = worker_.index();
+  options.server_name = needs.server_name;
+  options.host_name = host.hostname();
+  options.alpn = needs.alpn;
+  options.required_san = needs.required_san;
+  options.downstream = needs.downstream;
+  auto transport = transport_to(host).make(fd, options);
   return Connection(loop(), std::move(socket), std::move(transport), limits);
 }
 
@@ -227,11 +269,21 @@ void Cluster::drain_pools_of(const Host* key) {
   if (found == pools_.end()) return;
   HostPools pools = std::move(found->second);
   pools_.erase(found);
-  for (auto& pool : pools.by_priority) {
-    if (pool == nullptr) continue;
+  std::vector<std::unique_ptr<HttpPool>> all;
+  take_pools(pools.shared, &all);
+  if (pools.by_key != nullptr) {
+    for (auto& [name, keyed] : *pools.by_key) take_pools(keyed, &all);
+  }
+  for (auto& pool : all) {
     HttpPool& draining = *pool;
     draining_pools_.push_back(std::move(pool));
     draining.drain();
+  }
+}
+
+void Cluster::take_pools(ByPriority& from, std::vector<std::unique_ptr<HttpPool>>* to) {
+  for (auto& pool : from) {
+    if (pool != nullptr) to->push_back(std::move(pool));
   }
 }
 
@@ -240,11 +292,9 @@ void Cluster::drain_all_pools() {
 }
 
 void Cluster::close_unhealthy() {
-  for (auto& [key, pools] : pools_) {
-    for (auto& pool : pools.by_priority) {
-      if (pool != nullptr && pool->host().health() == Health::Unhealthy) pool->close_connections();
-    }
-  }
+  for_each_pool([](HttpPool& pool) {
+    if (pool.host().health() == Health::Unhealthy) pool.close_connections();
+  });
   std::vector<TcpUpstream*> unhealthy;
   tcp_.for_each([&unhealthy](TcpUpstream& upstream) {
     if (upstream.host()->health() == Health::Unhealthy) unhealthy.push_back(&upstream);
@@ -252,12 +302,38 @@ void Cluster::close_unhealthy() {
   for (TcpUpstream* upstream : unhealthy) upstream->close();
 }
 
+void Cluster::end_connections(TransportCondition condition, Ending how) {
+  std::vector<HttpPool*> pools;  // one that gets empty may leave the map
+  for_each_pool([&pools](HttpPool& pool) { pools.push_back(&pool); });
+  for (auto& pool : draining_pools_) pools.push_back(pool.get());
+  for (HttpPool* pool : pools) pool->end_connections(condition, how);
+  if (how != Ending::AtOnce) return;
+  std::vector<TcpUpstream*> chosen;
+  tcp_.for_each([&](TcpUpstream& upstream) {
+    if (condition(upstream.transport())) chosen.push_back(&upstream);
+  });
+  for (TcpUpstream* upstream : chosen) upstream->close();
+}
+
 void Cluster::pool_gone(HttpPool& pool) {
   auto at = std::find_if(draining_pools_.begin(), draining_pools_.end(),
                          [&pool](const auto& draining) { return draining.get() == &pool; });
-  loop().defer_delete(std::move(*at));
-  draining_pools_.erase(at);
+  if (at != draining_pools_.end()) {
+    loop().defer_delete(std::move(*at));
+    draining_pools_.erase(at);
+  } else {
+    forget_keyed(pool);
+  }
   maybe_finished();
+}
+
+// A pool for one key has served its last connection.
+void Cluster::forget_keyed(HttpPool& pool) {
+  StringMap<ByPriority>& by_key = *pools_.find(pool.host().pool_key())->second.by_key;
+  const auto keyed = by_key.find(pool.key());
+  const auto index = static_cast<size_t>(pool.priority());
+  loop().defer_delete(std::move(keyed->second[index]));
+  if (keyed->second[0] == nullptr && keyed->second[1] == nullptr) by_key.erase(keyed);
 }
 
 // --- the end ---

@@ -5,12 +5,14 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "proxy/base/string_map.h"
 #include "proxy/net/socket.h"
 #include "proxy/stats/schemas.h"
 #include "proxy/upstream/balancer.h"
@@ -44,8 +46,10 @@ class Cluster final : public Deferrable {
 
   /// A connection for one request to `host`. When `ready`, new_stream() must be called on it before
   /// anything else is acquired.
-  Acquired acquire_http(const HostPtr& host, Priority priority, HttpPoolWaiter& waiter);
-  TcpAcquired acquire_tcp(const HostPtr& host, TcpWaiter& waiter);
+  Acquired acquire_http(const HostPtr& host, Priority priority, HttpPoolWaiter& waiter,
+                        const ConnectionNeeds& needs = {});
+  TcpAcquired acquire_tcp(const HostPtr& host, TcpWaiter& waiter,
+                          const ConnectionNeeds& needs = {});
 
   /// Circuit breaker for retries: true takes a place until release_retry().
   bool try_retry(Priority priority);
@@ -66,13 +70,16 @@ class Cluster final : public Deferrable {
   void update(std::shared_ptr<const ClusterConfig> config, std::shared_ptr<const HostSet> hosts);
   void update_hosts(std::shared_ptr<const HostSet> hosts);
   void retire();
+  /// Ends connections that `condition` holds for. Politely: pooled ones when they are idle; TCP
+  /// connections know no polite way.
+  void end_connections(TransportCondition condition, Ending how);
 
   // --- for its pools and connections ---
   EventLoop& loop() { return worker_.loop(); }
   ClusterShared& shared() { return *shared_; }
   Socket open_socket(const Host& host, int* error) const;
-  /// A connection over `socket`; prepare() names it.
-  Connection make_connection(Socket socket);
+  /// A connection to `host` over `socket`; prepare() names it.
+  Connection make_connection(Socket socket, const Host& host, const ConnectionNeeds& needs);
   void prepare(Connection& connection, const Host& host);
   void pool_gone(HttpPool& pool);
   /// Something that kept a retired cluster has gone.
@@ -87,13 +94,20 @@ class Cluster final : public Deferrable {
 
  private:
   friend class ClusterPin;
+  using ByPriority = std::array<std::unique_ptr<HttpPool>, 2>;
   struct HostPools {
-    std::unique_ptr<HttpPool> by_priority[2];
+    ByPriority shared;
+    std::unique_ptr<StringMap<ByPriority>> by_key;  // of ConnectionNeeds; made when first needed
   };
 
   void make_balancer();
   HostPtr pick_once(const PickContext& context);
-  HttpPool* http_pool(const HostPtr& host, Priority priority);
+  HttpPool* http_pool(const HostPtr& host, Priority priority, const ConnectionNeeds& needs);
+  template <class Action>
+  void for_each_pool(Action action);
+  static void take_pools(ByPriority& from, std::vector<std::unique_ptr<HttpPool>>* to);
+  void forget_keyed(HttpPool& pool);
+  const TransportFactory& transport_to(const Host& host) const;
   void set_connect_options();
   bool has_host(const Host& host) const;
   void drain_vanished();
@@ -108,7 +122,7 @@ class Cluster final : public Deferrable {
   std::shared_ptr<const HostSet> hosts_;
   Stats* stats_ = nullptr;  // made when first used
   ConnectOptions connect_options_;
-  std::shared_ptr<const TransportFactory> transport_;
+  std::vector<std::shared_ptr<const TransportFactory>> transports_;  // by Host::transport()
   // One of them, made at the first pick.
   std::unique_ptr<ListBalancer> balancer_;
   std::unique_ptr<OriginalDst> original_dst_;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxy/net/address.h"
@@ -27,6 +28,18 @@ struct Locality {
   bool operator==(const Locality&) const = default;
 };
 
+/// What an endpoint's metadata says about how to reach it (name space envoy.transport_socket_match): for each key its
+/// value as canonical text and, of a list, the text of each element.
+using TransportLabels = std::vector<std::pair<std::string, std::vector<std::string>>>;
+
+/// One of transport_socket_matches: for hosts whose labels have all of `criteria`.
+struct TransportMatch {
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> criteria;  // key, canonical text
+  std::shared_ptr<const TransportFactory> transport;
+  bool matches(const TransportLabels& labels) const;
+};
+
 /// One endpoint as configured. For DNS clusters `hostname` is to be resolved and `address` holds
 /// only the port.
 struct EndpointConfig {
@@ -36,6 +49,8 @@ struct EndpointConfig {
   Health health = Health::Healthy;  // from EDS health_status
   bool draining = false;            // EDS health_status DRAINING
   std::string metadata_key;         // canonical text of endpoint metadata: equal text, equal host
+  TransportLabels transport_labels;
+  uint32_t transport = 0;           // ClusterConfig::transport_for(transport_labels), set before hosts are made of it
 };
 
 struct LocalityEndpoints {
@@ -109,7 +124,14 @@ struct ClusterConfig {
   Address bind_to;  // upstream_bind_config.source_address
   TcpKeepalive keepalive;
   std::vector<SocketOption> socket_options;
-  std::shared_ptr<const TransportFactory> transport;  // raw until TLS exists
+  std::shared_ptr<const TransportFactory> transport;  // null: plain
+  std::vector<TransportMatch> transport_matches;      // the first that matches a host serves it
+  uint64_t transport_hash = 0;  // of what the two above were made of: equal means alike
+  bool auto_sni = false;             // HTTP: SNI is the request's host
+  bool auto_san_validation = false;  // HTTP: and the server's certificate must have that name
+  std::string auto_sni_header;       // taken from this header; empty: the request's host
+  /// Which transport reaches hosts with `labels`: 0 is `transport`, i + 1 is transport_matches[i].
+  uint32_t transport_for(const TransportLabels& labels) const;
   bool close_connections_on_host_health_failure = false;
   const CircuitBreakerThresholds& thresholds(Priority priority) const {
     return priority == Priority::High ? high_thresholds : default_thresholds;

@@ -60,4 +60,11 @@ void ClusterMap::for_each(const std::function<void(Cluster&)>& f) {
   for (auto& [name, cluster] : clusters_) f(*cluster);
 }
 
+void ClusterMap::for_each_with_retired(const std::function<void(Cluster&)>& f) {
+  for_each(f);
+  std::vector<Cluster*> retired;  // one that finishes leaves the list
+  for (auto& cluster : retired_) retired.push_back(cluster.get());
+  for (Cluster* cluster : retired) f(*cluster);
+}
+
 }  // namespace remora::upstream

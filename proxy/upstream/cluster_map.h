@@ -53,6 +53,8 @@ class ClusterMap {
   void remove(std::string_view name);
 
   void for_each(const std::function<void(Cluster&)>& f);
+  /// Those too that were removed and still finish what is in flight.
+  void for_each_with_retired(const std::function<void(Cluster&)>& f);
   size_t size() const { return clusters_.size(); }
   /// Clusters that were removed and still finish what is in flight.
   size_t retired_count() const { return retired_.size(); }

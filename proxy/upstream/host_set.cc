@@ -34,7 +34,8 @@ HostPtr find_by_hostname(const HostSet* set, std::string_view hostname) {
 
 bool same_identity(const Host& host, const EndpointConfig& endpoint, const Locality& locality) {
   return host.address() == endpoint.address && host.hostname() == endpoint.hostname &&
-         host.metadata_key() == endpoint.metadata_key && host.locality() == locality;
+         host.metadata_key() == endpoint.metadata_key && host.transport() == endpoint.transport &&
+         host.locality() == locality;
 }
 
 // The previous host brought up to date, or a new one.

@@ -44,6 +44,8 @@ class Host {
   const std::string& hostname() const { return endpoint_.hostname; }
   const Locality& locality() const { return locality_; }
   const std::string& metadata_key() const { return endpoint_.metadata_key; }
+  /// Index by ClusterConfig::transport_for() of the transport that reaches it.
+  uint32_t transport() const { return endpoint_.transport; }
   uint32_t priority() const { return priority_.load(std::memory_order_relaxed); }
   uint32_t weight() const { return weight_.load(std::memory_order_relaxed); }
   Health health() const { return health_.load(std::memory_order_relaxed); }

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "proxy/upstream/cluster.h"
 #include "proxy/upstream/pooled_http.h"
@@ -32,8 +33,13 @@ class HttpPool::Waiting final : public PendingRequest, public ListLink {
   HttpPoolWaiter& waiter_;
 };
 
-HttpPool::HttpPool(Cluster& cluster, HostPtr host, Priority priority)
-    : cluster_(cluster), host_(std::move(host)), priority_(priority) {}
+HttpPool::HttpPool(Cluster& cluster, HostPtr host, Priority priority, const ConnectionNeeds& needs)
+    : cluster_(cluster),
+      host_(std::move(host)),
+      priority_(priority),
+      key_(needs.key),
+      server_name_(needs.server_name),
+      required_san_(needs.required_san) {}
 
 HttpPool::~HttpPool() {
   gone_ = true;
@@ -188,12 +194,30 @@ void HttpPool::close_connections() {
   }
 }
 
+void HttpPool::end_connections(TransportCondition condition, Ending how) {
+  std::vector<PooledHttp*> chosen;
+  const auto choose = [&](PooledHttp& connection) {
+    if (condition(connection.connection().transport())) chosen.push_back(&connection);
+  };
+  ready_.for_each(choose);
+  busy_.for_each(choose);
+  if (how == Ending::AtOnce) connecting_.for_each(choose);
+  for (PooledHttp* connection : chosen) {
+    if (connection->connection().closing()) continue;
+    if (how == Ending::AtOnce) {
+      connection->close();
+    } else {
+      connection->drain();
+    }
+  }
+}
+
 bool HttpPool::empty() const {
   return waiting_count_ == 0 && connecting_.empty() && ready_.empty() && busy_.empty();
 }
 
 void HttpPool::maybe_gone() {
-  if (!draining_ || gone_ || !empty()) return;
+  if (gone_ || !empty() || (!draining_ && key_.empty())) return;
   gone_ = true;
   cluster_.pool_gone(*this);
 }

@@ -5,7 +5,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
+
+#include <absl/functional/function_ref.h>
 
 #include "proxy/event/event_loop.h"
 #include "proxy/http/codec.h"
@@ -25,6 +28,21 @@ enum class PoolFailure : uint8_t {
   ClusterGone,  // asked of a cluster that has been removed (a retry); those already waiting are
                 // still served
 };
+
+/// What one user needs of a connection. Views need live only during the call.
+struct ConnectionNeeds {
+  /// Users with equal keys may share connections to a host; empty: those that need nothing special.
+  std::string_view key = {};
+  std::string_view server_name = {};   // as in TransportOptions
+  std::string_view required_san = {};  // as in TransportOptions
+  std::string_view alpn = {};          // as in TransportOptions; pools say what their codec speaks
+  const ConnectionFacts* downstream = nullptr;  // as in TransportOptions; not for pools
+};
+
+/// How connections are ended: after what is in flight, or at once.
+enum class Ending : uint8_t { Politely, AtOnce };
+/// Picks connections by what they go through.
+using TransportCondition = absl::FunctionRef<bool(const Transport&)>;
 
 /// A pooled connection with a codec; lives until it is closed and its streams are over.
 class HttpConnection {
@@ -71,7 +89,8 @@ struct Acquired {
 /// a connection is ready while can_take_stream(). The most recently used connection is used first.
 class HttpPool final : public Deferrable, private EndOfTurn {
  public:
-  HttpPool(Cluster& cluster, HostPtr host, Priority priority);
+  /// With `needs` that have a key the pool is for them alone, and goes when it is empty.
+  HttpPool(Cluster& cluster, HostPtr host, Priority priority, const ConnectionNeeds& needs = {});
   ~HttpPool() override;
 
   Acquired acquire(const HostPtr& host, HttpPoolWaiter& waiter);
@@ -81,6 +100,8 @@ class HttpPool final : public Deferrable, private EndOfTurn {
   void drain();
   /// All connections close now, streams and all.
   void close_connections();
+  /// Ends those that `condition` holds for.
+  void end_connections(TransportCondition condition, Ending how);
   bool draining() const { return draining_; }
   /// No connection, and nobody waits for one.
   bool empty() const;
@@ -95,6 +116,8 @@ class HttpPool final : public Deferrable, private EndOfTurn {
   // --- for its connections ---
   Cluster& cluster() { return cluster_; }
   Priority priority() const { return priority_; }
+  const std::string& key() const { return key_; }
+  ConnectionNeeds needs() const { return {key_, server_name_, required_san_}; }
   /// No longer connecting: established or failed.
   void connecting_over(const PooledHttp& connection);
   /// Puts a connected connection where it belongs after a stream began or ended, or closes it.
@@ -117,6 +140,9 @@ class HttpPool final : public Deferrable, private EndOfTurn {
   Cluster& cluster_;
   HostPtr host_;  // the latest that was asked for: a logical host changes its address
   const Priority priority_;
+  const std::string key_;
+  const std::string server_name_;
+  const std::string required_san_;
   bool draining_ = false;
   bool gone_ = false;
   size_t waiting_count_ = 0;

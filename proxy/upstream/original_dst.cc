@@ -61,6 +61,7 @@ HostPtr OriginalDst::host_at(const Address& destination) {
   if (events_.is_own_address && events_.is_own_address(destination)) return nullptr;
   EndpointConfig endpoint;
   endpoint.address = destination;
+  endpoint.transport = config_->transport_for({});
   auto host = std::make_shared<const Host>(std::move(endpoint), Locality(), 0);
   hosts_.emplace(destination, Entry{host});
   if (!sweep_timer_.armed()) sweep_timer_.arm(config_->cleanup_interval_ms);

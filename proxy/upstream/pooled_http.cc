@@ -14,6 +14,12 @@ namespace {
 using stats::ClusterHistogram;
 using stats::ClusterStat;
 
+Connection make_connection(HttpPool& pool, const Host& host, Socket socket) {
+  ConnectionNeeds needs = pool.needs();
+  needs.alpn = alpn_of(pool.cluster().config());
+  return pool.cluster().make_connection(std::move(socket), host, needs);
+}
+
 // What servers say unasked when they close an idle connection: no breach of the protocol.
 bool is_request_timeout(const Buffer& data) {
   const std::string_view front = data.front();
@@ -25,7 +31,7 @@ bool is_request_timeout(const Buffer& data) {
 PooledHttp::PooledHttp(HttpPool& pool, HostPtr host, Socket socket, int connect_error)
     : pool_(pool),
       host_(std::move(host)),
-      connection_(pool.cluster().make_connection(std::move(socket))),
+      connection_(make_connection(pool, *host_, std::move(socket))),
       idle_timer_(connection_.loop().timers(),
                   Timer::bind<&PooledHttp::on_idle_timeout, PooledHttp>(), this),
       created_us_(connection_.loop().time().now_us),

@@ -41,16 +41,17 @@ class TcpUpstream::Handle final : public TcpConnection {
   TcpUpstream& upstream_;
 };
 
-TcpUpstream& TcpUpstream::start(Cluster& cluster, HostPtr host) {
+TcpUpstream& TcpUpstream::start(Cluster& cluster, HostPtr host, const ConnectionNeeds& needs) {
   int error = 0;
   Socket socket = cluster.open_socket(*host, &error);
-  return *new TcpUpstream(cluster, std::move(host), std::move(socket), error);
+  return *new TcpUpstream(cluster, std::move(host), std::move(socket), error, needs);
 }
 
-TcpUpstream::TcpUpstream(Cluster& cluster, HostPtr host, Socket socket, int connect_error)
+TcpUpstream::TcpUpstream(Cluster& cluster, HostPtr host, Socket socket, int connect_error,
+                         const ConnectionNeeds& needs)
     : cluster_(&cluster),
       host_(std::move(host)),
-      connection_(cluster.make_connection(std::move(socket))),
+      connection_(cluster.make_connection(std::move(socket), *host_, needs)),
       created_us_(cluster.loop().time().now_us),
       failed_at_once_(connect_error != 0 && connect_error != EINPROGRESS) {
   cluster.prepare(connection_, *host_);

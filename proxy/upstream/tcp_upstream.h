@@ -14,14 +14,16 @@ namespace remora::upstream {
 class TcpUpstream final : public Deferrable, public ListLink, private ConnectionHandler {
  public:
   /// Starts to connect. The breaker's place for the connection has been taken.
-  static TcpUpstream& start(Cluster& cluster, HostPtr host);
+  static TcpUpstream& start(Cluster& cluster, HostPtr host, const ConnectionNeeds& needs);
 
-  TcpUpstream(Cluster& cluster, HostPtr host, Socket socket, int connect_error);
+  TcpUpstream(Cluster& cluster, HostPtr host, Socket socket, int connect_error,
+              const ConnectionNeeds& needs);
   ~TcpUpstream() override;
 
   /// The queue place of who asked for this connection.
   std::unique_ptr<PendingRequest> wait(TcpWaiter& waiter);
   const HostPtr& host() const { return host_; }
+  const Transport& transport() { return connection_.transport(); }
   /// Closes it under its user, who hears on_closed().
   void close() { connection_.close(CloseHow::NoFlush); }
   /// The cluster goes first: what is still open is closed, and its counts are given back now.

@@ -1,10 +1,13 @@
 #include "xds/translate/cluster_protocol.h"
 
+#include <absl/hash/hash.h>
+#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
 
 #include "api/http_protocol_options.pb.h"
+#include "proxy/stats/names.h"
 #include "xds/translate/transport_socket.h"
 #include "xds/translate/typed_config.h"
 #include "xds/translate/values.h"
@@ -55,10 +58,23 @@ absl::Status set_http2(const core::Http2ProtocolOptions& options, Context& conte
   return absl::OkStatus();
 }
 
+absl::Status set_server_name(const core::UpstreamHttpProtocolOptions& options,
+                             upstream::ClusterConfig* out, const Path& path) {
+  out->auto_sni = options.auto_sni();
+  out->auto_san_validation = options.auto_san_validation();
+  const std::string& header = options.override_auto_sni_header();
+  if (header.empty()) return absl::OkStatus();
+  REMORA_TRY(check_header_name(header, path.field("override_auto_sni_header")));
+  out->auto_sni_header = absl::AsciiStrToLower(header);
+  return absl::OkStatus();
+}
+
 absl::Status set_typed_options(const HttpOptions& options, Context& context,
                                upstream::ClusterConfig* out, const Path& path) {
   REMORA_TRY(set_common(options.common_http_protocol_options(), context, out,
                         path.field("common_http_protocol_options")));
+  REMORA_TRY(set_server_name(options.upstream_http_protocol_options(), out,
+                             path.field("upstream_http_protocol_options")));
   switch (options.upstream_protocol_options_case()) {
     case HttpOptions::kExplicitHttpConfig: {
       const Path here = path.field("explicit_http_config");
@@ -106,18 +122,42 @@ absl::Status set_legacy_options(const proto::Cluster& cluster, Context& context,
                    path.field("http2_protocol_options"));
 }
 
-absl::Status set_transport(const proto::Cluster& cluster, upstream::ClusterConfig* out,
-                           const Path& path) {
-  REMORA_TRY_ASSIGN(out->transport,
-                    transport_socket(cluster.transport_socket(), path.field("transport_socket")));
-  // All transports are the same as long as all are plain: which one matches makes no difference.
+// Equal for clusters whose connections go through the same. Certificates that rotate do not change
+// it; a file that is named inline and has changed does.
+uint64_t transport_hash(const proto::Cluster& cluster, const upstream::ClusterConfig& compiled) {
+  uint64_t hash = content_hash(cluster.transport_socket());
+  hash = absl::HashOf(hash, compiled.transport != nullptr && compiled.transport->secure()
+                                ? compiled.transport.get()
+                                : nullptr);
   for (int i = 0; i < cluster.transport_socket_matches_size(); ++i) {
-    const auto& match = cluster.transport_socket_matches(i);
-    const Path here = path.at("transport_socket_matches", i);
-    if (match.name().empty()) return here.field("name").error("is required");
-    auto transport = transport_socket(match.transport_socket(), here.field("transport_socket"));
-    if (!transport.ok()) return transport.status();
+    const auto& transport = compiled.transport_matches[static_cast<size_t>(i)].transport;
+    hash = absl::HashOf(hash, content_hash(cluster.transport_socket_matches(i)),
+                        transport->secure() ? transport.get() : nullptr);
   }
+  return hash;
+}
+
+absl::Status set_transport(const proto::Cluster& cluster, Context& context,
+                           upstream::ClusterConfig* out, const Path& path) {
+  const std::string stat_prefix =
+      stats::cluster_prefix(out->alt_stat_name.empty() ? out->name : out->alt_stat_name);
+  const TransportUser user = {TransportUser::Side::Upstream, stat_prefix};
+  REMORA_TRY_ASSIGN(out->transport, transport_socket(cluster.transport_socket(), user, context,
+                                                     path.field("transport_socket")));
+  for (int i = 0; i < cluster.transport_socket_matches_size(); ++i) {
+    const auto& from = cluster.transport_socket_matches(i);
+    const Path here = path.at("transport_socket_matches", i);
+    upstream::TransportMatch match;
+    match.name = from.name();
+    if (match.name.empty()) return here.field("name").error("is required");
+    for (const auto& [key, value] : from.match().fields()) {
+      match.criteria.emplace_back(key, canonical_text(value));
+    }
+    REMORA_TRY_ASSIGN(match.transport, transport_socket(from.transport_socket(), user, context,
+                                                        here.field("transport_socket")));
+    out->transport_matches.push_back(std::move(match));
+  }
+  out->transport_hash = transport_hash(cluster, *out);
   return absl::OkStatus();
 }
 
@@ -199,7 +239,7 @@ absl::Status set_connections(const proto::Cluster& cluster, Context& context,
   out->close_connections_on_host_health_failure =
       cluster.close_connections_on_host_health_failure();
   // ignore_health_on_host_removal: without active health checks removed hosts go at once anyway.
-  return set_transport(cluster, out, path);
+  return set_transport(cluster, context, out, path);
 }
 
 absl::Status set_circuit_breakers(const proto::Cluster& cluster, upstream::ClusterConfig* out,

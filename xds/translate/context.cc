@@ -71,7 +71,7 @@ absl::Status Context::check_unknown(const google::protobuf::Message& message, co
   return first;
 }
 
-uint64_t content_hash(const google::protobuf::Message& message) {
+std::string canonical_text(const google::protobuf::Message& message) {
   std::string bytes;
   google::protobuf::io::StringOutputStream stream(&bytes);
   {
@@ -79,6 +79,11 @@ uint64_t content_hash(const google::protobuf::Message& message) {
     out.SetSerializationDeterministic(true);
     message.SerializeToCodedStream(&out);
   }
+  return bytes;
+}
+
+uint64_t content_hash(const google::protobuf::Message& message) {
+  const std::string bytes = canonical_text(message);
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 

@@ -25,6 +25,7 @@ class AccessLogSinks;
 namespace remora::xds::translate {
 
 class Runtime;
+class TlsRegistry;
 
 /// Who this process is, as the bootstrap and the command line say.
 struct NodeIdentity {
@@ -72,6 +73,8 @@ struct Context {
   std::function<bool(const std::string&)> has_cluster = {};
   bool ads_configured = true;  // otherwise resources that come from ADS never come: refused
 
+  TlsRegistry* tls = nullptr;  // tls_context.h; null: TLS is refused
+
   /// Refuses a source that the process does not have.
   absl::Status check_source(const ConfigSource& source, const Path& path) const;
   absl::Status not_honoured(const Path& where, std::string_view what, bool decisive);
@@ -81,6 +84,9 @@ struct Context {
   /// Goes through a whole resource for unknown fields and enum values.
   absl::Status check_unknown(const google::protobuf::Message& message, const Path& path);
 };
+
+/// A message's bytes, the same for the same content.
+std::string canonical_text(const google::protobuf::Message& message);
 
 /// Hash of a message's canonical bytes, so that an update that changes nothing is seen as such.
 uint64_t content_hash(const google::protobuf::Message& message);

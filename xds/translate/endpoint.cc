@@ -1,8 +1,6 @@
 #include "xds/translate/endpoint.h"
 
 #include <absl/strings/str_cat.h>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <limits>
 #include <map>
@@ -17,14 +15,18 @@ namespace proto = envoy::config::endpoint::v3;
 
 constexpr uint32_t kMaxPriority = 128;
 
-// The same metadata always gives the same text.
-std::string canonical(const core::Metadata& metadata) {
-  std::string out;
-  google::protobuf::io::StringOutputStream stream(&out);
-  {
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    metadata.SerializeToCodedStream(&coded);
+constexpr char kTransportLabels[] = "envoy.transport_socket_match";
+
+upstream::TransportLabels transport_labels(const core::Metadata& metadata) {
+  upstream::TransportLabels out;
+  const auto found = metadata.filter_metadata().find(kTransportLabels);
+  if (found == metadata.filter_metadata().end()) return out;
+  for (const auto& [key, value] : found->second.fields()) {
+    std::vector<std::string> texts = {canonical_text(value)};
+    for (const auto& element : value.list_value().values()) {
+      texts.push_back(canonical_text(element));
+    }
+    out.emplace_back(key, std::move(texts));
   }
   return out;
 }
@@ -82,7 +84,10 @@ absl::StatusOr<upstream::EndpointConfig> endpoint_config(const proto::LbEndpoint
     if (out.weight == 0) return path.field("load_balancing_weight").error("must be at least 1");
   }
   set_health(from.health_status(), &out);
-  if (from.has_metadata()) out.metadata_key = canonical(from.metadata());
+  if (from.has_metadata()) {
+    out.metadata_key = canonical_text(from.metadata());
+    out.transport_labels = transport_labels(from.metadata());
+  }
   return out;
 }
 

@@ -8,9 +8,11 @@
 
 #include "proxy/stats/schemas.h"
 #include "proxy/stats/store.h"
+#include "proxy/tls/transport_factory.h"
 #include "xds/translate/connection_manager.h"
 #include "xds/translate/context.h"
 #include "xds/translate/runtime.h"
+#include "xds/translate/tls_context.h"
 
 namespace remora::xds::translate {
 
@@ -50,6 +52,39 @@ inline constexpr std::string_view kOriginalDst =
     "envoy.extensions.filters.listener.original_dst.v3.OriginalDst";
 inline constexpr std::string_view kPassing =
     "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
+
+/// Makes contexts of what is inline, and factories without one for what is to come.
+class FakeTls final : public TlsRegistry {
+ public:
+  FakeTls(stats::Store& store, const Context& context) : store_(store), context_(context) {}
+  const Secret* static_secret(SecretKind kind, std::string_view name) const override {
+    for (const Secret& secret : secrets) {
+      if (secret.kind == kind && secret.name == name) return &secret;
+    }
+    return nullptr;
+  }
+  absl::StatusOr<std::shared_ptr<const TransportFactory>> factory_for(TlsPlan plan) override {
+    auto made = make_context(plan, [](const SecretRef&) { return nullptr; }, context_);
+    if (!made.ok()) return made.status();
+    auto slots = std::make_shared<tls::ContextSlots>(1);
+    slots->set(0, *made);
+    auto counters = store_.group<stats::TlsSchema>(plan.stat_prefix + ".ssl");
+    std::vector<ResourceRef> refs;
+    for (const SecretRef& ref : plan.refs()) refs.push_back({ref.name, ref.source});
+    last = plan;
+    if (plan.side == TlsPlan::Side::Server) {
+      return tls::server_factory(plan.server, slots, counters, refs);
+    }
+    return tls::client_factory(plan.client, slots, counters, refs);
+  }
+
+  std::vector<Secret> secrets;
+  TlsPlan last;
+
+ private:
+  stats::Store& store_;
+  const Context& context_;
+};
 
 struct FakeContext {
   FakeContext() {
@@ -105,7 +140,9 @@ struct FakeContext {
                   .policy = {UnknownFieldPolicy::Kind::Dynamic},
                   .on_unknown = [this](std::string text) { reported.push_back(std::move(text)); },
                   .node = node,
-                  .runtime = &runtime};
+                  .runtime = &runtime,
+                  .tls = &tls};
+  FakeTls tls{*store, context};
 };
 
 }  // namespace remora::xds::translate

@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "proxy/stats/names.h"
 #include "xds/translate/transport_socket.h"
 #include "xds/translate/typed_config.h"
 #include "xds/translate/values.h"
@@ -185,8 +186,12 @@ absl::StatusOr<FilterChainConfig> filter_chain(const proto::FilterChain& chain, 
   out.name = chain.name();
   REMORA_TRY_ASSIGN(out.match,
                     match_spec(chain.filter_chain_match(), path.field("filter_chain_match")));
+  const std::string scope = absl::StrCat(chain.name(), "/", content_hash(chain.filter_chain_match()));
+  const std::string stat_prefix = stats::listener_prefix(context.listener_stat_name);
   REMORA_TRY_ASSIGN(out.transport,
-                    transport_socket(chain.transport_socket(), path.field("transport_socket")));
+                    transport_socket(chain.transport_socket(),
+                                     {TransportUser::Side::Downstream, stat_prefix, scope}, context,
+                                     path.field("transport_socket")));
   REMORA_TRY(read_filters(chain, context, &out, path));
   if (chain.has_transport_socket_connect_timeout()) {
     REMORA_TRY_ASSIGN(out.transport_connect_timeout_ms,

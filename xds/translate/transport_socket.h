@@ -1,9 +1,11 @@
-// Transport sockets: what stands between a connection and its bytes. Main thread.
+// What connections go through before their bytes are anybody's: plain, or TLS. Document:
+// envoy.config.core.v3.TransportSocket. Main thread.
 #pragma once
 
 #include <absl/status/statusor.h>
 
 #include <memory>
+#include <string_view>
 
 #include "api/core.pb.h"
 #include "proxy/net/transport.h"
@@ -12,8 +14,16 @@
 
 namespace remora::xds::translate {
 
-/// Plain bytes. An empty message stands for them too; every other type is refused by name.
+/// Whose connections: of a listener's filter chain, or of a cluster.
+struct TransportUser {
+  enum class Side { Downstream, Upstream } side;
+  std::string_view stat_prefix;  // of the listener or cluster ("listener.ADDRESS", "cluster.NAME")
+  std::string_view scope = {};   // what tells the filter chain from others of its listener
+};
+
+/// Plain bytes when nothing is configured.
 absl::StatusOr<std::shared_ptr<const TransportFactory>> transport_socket(
-    const envoy::config::core::v3::TransportSocket& proto, const Path& path);
+    const envoy::config::core::v3::TransportSocket& proto, const TransportUser& user,
+    Context& context, const Path& path);
 
 }  // namespace remora::xds::translate

@@ -74,7 +74,9 @@ void TcpProxy::connect() {
   if (facts.local_restored) pick.original_destination = &facts.local;
   upstream::HostPtr host = cluster_->pick_host(pick);
   if (host == nullptr) return give_up(ResponseFlag::UH);
-  upstream::TcpAcquired acquired = cluster_->acquire_tcp(host, *this);
+  upstream::ConnectionNeeds needs;
+  needs.downstream = &facts;
+  upstream::TcpAcquired acquired = cluster_->acquire_tcp(host, *this, needs);
   if (acquired.pending == nullptr) return give_up(ResponseFlag::UO);
   ++attempts_;
   host_ = std::move(host);

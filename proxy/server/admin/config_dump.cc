@@ -7,6 +7,7 @@
 #include "api/endpoint.pb.h"
 #include "proxy/server/admin/json.h"
 #include "proxy/server/admin/endpoints_message.h"
+#include "proxy/server/admin/redact.h"
 
 namespace remora::server {
 namespace {
@@ -16,6 +17,7 @@ using envoy::admin::v3::ConfigDump;
 using envoy::admin::v3::EndpointsConfigDump;
 using envoy::admin::v3::ListenersConfigDump;
 using envoy::admin::v3::RoutesConfigDump;
+using envoy::admin::v3::SecretsConfigDump;
 using google::protobuf::Message;
 
 using NameFilter = std::function<bool(const std::string&)>;
@@ -92,6 +94,26 @@ RoutesConfigDump dump_routes(const RouteManager& routes, const NameFilter& wante
   return dump;
 }
 
+SecretsConfigDump dump_secrets(const SecretManager& secrets, const NameFilter& wanted) {
+  SecretsConfigDump dump;
+  for (const SecretEntry& entry : secrets.entries()) {
+    if (!wanted(entry.name)) continue;
+    if (entry.is_static) {
+      auto* out = dump.add_static_secrets();
+      out->set_name(entry.name);
+      set_time(entry.updated_at, out->mutable_last_updated());
+      out->mutable_secret()->PackFrom(entry.proto);
+      continue;
+    }
+    auto* out = entry.arrived ? dump.add_dynamic_active_secrets() : dump.add_dynamic_warming_secrets();
+    out->set_name(entry.name);
+    out->set_version_info(entry.arrived ? entry.version : "uninitialized");
+    set_time(entry.updated_at, out->mutable_last_updated());
+    out->mutable_secret()->PackFrom(entry.proto);
+  }
+  return dump;
+}
+
 EndpointsConfigDump dump_endpoints(const ClusterManager& clusters, const NameFilter& wanted) {
   EndpointsConfigDump dump;
   for (const auto& [name, cluster] : clusters.active()) {
@@ -147,7 +169,9 @@ AdminResponse config_dump(const DumpSources& sources, const AdminRequest& reques
   ListenersConfigDump listeners = dump_listeners(sources.listeners, wanted);
   RoutesConfigDump routes = dump_routes(sources.routes, wanted);
   EndpointsConfigDump endpoints;
-  std::vector<const Message*> dumps = {&bootstrap, &clusters, &listeners, &routes};
+  SecretsConfigDump secrets = dump_secrets(sources.secrets, wanted);
+  for (Message* dump : std::initializer_list<Message*>{&bootstrap, &clusters, &listeners, &routes}) redact(dump);
+  std::vector<const Message*> dumps = {&bootstrap, &clusters, &listeners, &routes, &secrets};
   if (request.has("include_eds")) {
     endpoints = dump_endpoints(sources.clusters, wanted);
     dumps.push_back(&endpoints);

@@ -9,6 +9,7 @@
 #include "proxy/server/cluster_manager.h"
 #include "proxy/server/listener_manager.h"
 #include "proxy/server/route_manager.h"
+#include "proxy/server/secret_manager.h"
 
 namespace remora::server {
 
@@ -18,6 +19,7 @@ struct DumpSources {
   const ClusterManager& clusters;
   const ListenerManager& listeners;
   const RouteManager& routes;
+  const SecretManager& secrets;
 };
 
 /// Honours ?resource=FIELD (one repeated field of a dump), ?mask=PATHS (with resource), ?include_eds, ?name_regex=.
