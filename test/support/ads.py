@@ -11,6 +11,7 @@ from test.support import api
 from test.support.proxy import wait_for
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+SECRETS = "envoy.service.secret.v3.SecretDiscoveryService"
 
 
 class AdsServer:
@@ -32,8 +33,13 @@ class AdsServer:
                 self._delta, discovery.DeltaDiscoveryRequest.FromString,
                 discovery.DeltaDiscoveryResponse.SerializeToString),
         }
+        secrets = {
+            "StreamSecrets": handlers["StreamAggregatedResources"],
+            "DeltaSecrets": handlers["DeltaAggregatedResources"],
+        }
         self.server = grpc.server(futures.ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
-        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),
+                                               grpc.method_handlers_generic_handler(SECRETS, secrets)))
         self.port = self.server.add_insecure_port(f"127.0.0.1:{port}")
         self.server.start()
 

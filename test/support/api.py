@@ -34,6 +34,7 @@ TYPES = {
     "cluster": ("type.googleapis.com/envoy.config.cluster.v3.Cluster", "cluster", "Cluster"),
     "endpoint": ("type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment", "endpoint", "ClusterLoadAssignment"),
     "listener": ("type.googleapis.com/envoy.config.listener.v3.Listener", "listener", "Listener"),
+    "secret": ("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret", "tls", "Secret"),
     "route": ("type.googleapis.com/envoy.config.route.v3.RouteConfiguration", "route", "RouteConfiguration"),
 }
 
