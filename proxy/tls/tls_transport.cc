@@ -61,8 +61,11 @@ TlsTransport::~TlsTransport() {
 
 void TlsTransport::set_client(const ClientSettings& settings, const TransportOptions& options) {
   if (state_ == State::Failed) return;
-  handshake_.server_name =
-      options.server_name.empty() ? settings.sni : std::string(options.server_name);
+  handshake_.server_name = settings.sni;
+  if (settings.auto_host_sni && !options.host_name.empty()) {
+    handshake_.server_name = options.host_name;
+  }
+  if (!options.server_name.empty()) handshake_.server_name = options.server_name;
   handshake_.required_name = options.required_san;
   handshake_.max_session_keys = settings.max_session_keys;
   const std::string& name = handshake_.server_name;
@@ -72,12 +75,21 @@ void TlsTransport::set_client(const ClientSettings& settings, const TransportOpt
                            take_last_error()));
     return;
   }
+  if (settings.alpn.empty() && !options.alpn.empty()) offer_protocol(options.alpn);
   if (settings.max_session_keys == 0) return;
   auto stored = handshake_.thread.sessions.take(handshake_.context, name);
   if (!stored) return;
   X509* peer = SSL_SESSION_get0_peer(stored->session.get());
   if (!may_resume(handshake_, peer, stored->verified, stored->valid_until_s)) return;
   SSL_set_session(ssl_.get(), stored->session.get());
+}
+
+/// What the user of the connection speaks, when the configuration says nothing.
+void TlsTransport::offer_protocol(std::string_view name) {
+  const std::string wire = absl::StrCat(std::string(1, static_cast<char>(name.size())),
+                                        absl::string_view(name.data(), name.size()));
+  SSL_set_alpn_protos(ssl_.get(), reinterpret_cast<const unsigned char*>(wire.data()),
+                      static_cast<unsigned int>(wire.size()));
 }
 
 // --- handshake ---
