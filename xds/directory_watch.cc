@@ -25,9 +25,9 @@ DirectoryWatch::DirectoryWatch(EventLoop& loop, const std::string& directory,
     LOG_ERROR(config, "cannot watch {}: {}", directory, std::strerror(errno));
     return;
   }
-  event_ = std::make_unique<FdEvent>(loop, inotify_, FdEvent::Trigger::Level, FdEvent::kRead,
-                                     FdEvent::bind<&DirectoryWatch::on_ready, DirectoryWatch>(),
-                                     this);
+  event_ =
+      std::make_unique<FdEvent>(loop, inotify_, FdEvent::Trigger::Level, FdEvent::kRead,
+                                FdEvent::bind<&DirectoryWatch::on_ready, DirectoryWatch>(), this);
 }
 
 DirectoryWatch::~DirectoryWatch() {

@@ -1,5 +1,5 @@
-// Tells when something is moved into a directory: how files are replaced, one by one or (as Kubernetes mounts them) as a
-// directory of links. Main thread.
+// Tells when something is moved into a directory: how files are replaced, one by one or (as
+// Kubernetes mounts them) as a directory of links. Main thread.
 #pragma once
 
 #include <functional>

@@ -105,15 +105,15 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
   return FilterStatus::Continue();
 }
 
-/// The name that TLS to the upstream asks for and verifies, when the cluster takes it from requests:
-/// as the client sent it, before the route's edits.
+/// The name that TLS to the upstream asks for and verifies, when the cluster takes it from
+/// requests: as the client sent it, before the route's edits.
 void Router::set_needs(const HeaderMap& headers) {
   const upstream::ClusterConfig& config = cluster_->config();
   if (!config.auto_sni && !config.auto_san_validation) return;
   const http::HeaderEntry* other =
       config.auto_sni_header.empty() ? nullptr : headers.find(config.auto_sni_header);
-  std::string_view name = host_name_of(
-      other != nullptr && !other->value.empty() ? other->value : headers.authority());
+  std::string_view name =
+      host_name_of(other != nullptr && !other->value.empty() ? other->value : headers.authority());
   // What must be verified and has no name is verified against one that no certificate has.
   if (name.empty()) name = kNoName;
   const std::string_view copy = stream_.arena().copy(name);
@@ -190,7 +190,8 @@ void Router::try_upstream() {
   if (request_ended_ && timeouts_.per_try_ms != 0) per_try_timer_.arm(timeouts_.per_try_ms);
   const auto priority =
       action_->high_priority ? upstream::Priority::High : upstream::Priority::Default;
-  if (auto refused = attempt->start(*cluster_, priority, needs_)) on_attempt_failed(*attempt, *refused, {});
+  if (auto refused = attempt->start(*cluster_, priority, needs_))
+    on_attempt_failed(*attempt, *refused, {});
 }
 
 upstream::HostPtr Router::pick_host() {

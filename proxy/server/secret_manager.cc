@@ -31,11 +31,13 @@ std::vector<ResourceRef> names_of(const TlsPlan& plan) {
 /// Counts connections that come before their secrets.
 class CountingFactory final : public TransportFactory {
  public:
-  CountingFactory(std::shared_ptr<const tls::Factory> factory, std::shared_ptr<tls::TlsFactoryStats> stats, Stat not_ready)
+  CountingFactory(std::shared_ptr<const tls::Factory> factory,
+                  std::shared_ptr<tls::TlsFactoryStats> stats, Stat not_ready)
       : factory_(std::move(factory)), stats_(std::move(stats)), not_ready_(not_ready) {}
 
   std::unique_ptr<Transport> make(int fd, const TransportOptions& options) const override {
-    if (factory_->slots()->at(options.worker) == nullptr) stats_->at(options.worker).inc(not_ready_);
+    if (factory_->slots()->at(options.worker) == nullptr)
+      stats_->at(options.worker).inc(not_ready_);
     return factory_->make(fd, options);
   }
   bool secure() const override { return true; }
@@ -70,7 +72,8 @@ class SecretManager::Watch final : public xds::ResourceConsumer {
   Watch(SecretManager& manager, SecretRef ref)
       : manager_(manager),
         ref_(std::move(ref)),
-        stats_(manager.stats_.group<stats::SubscriptionSchema>(stats::sds_prefix(ref_.name)), manager.stats_.main_index()),
+        stats_(manager.stats_.group<stats::SubscriptionSchema>(stats::sds_prefix(ref_.name)),
+               manager.stats_.main_index()),
         sds_stats_(manager.stats_.group<stats::SdsSchema>(stats::sds_prefix(ref_.name))),
         reading_(manager.main_.timers(), Timer::bind<&Watch::read_again, Watch>(), this) {}
 
@@ -99,7 +102,8 @@ class SecretManager::Watch final : public xds::ResourceConsumer {
   }
 
   void on_initial_fetch_timeout() override {
-    LOG_WARNING(secret, "secret '{}' has not come in time; connections that need it are refused", ref_.name);
+    LOG_WARNING(secret, "secret '{}' has not come in time; connections that need it are refused",
+                ref_.name);
     settle();
   }
 
@@ -129,11 +133,13 @@ class SecretManager::Watch final : public xds::ResourceConsumer {
     auto compiled = xds::translate::secret(proto, manager_.context_);
     if (!compiled.ok()) return compiled;
     if (compiled->name != ref_.name) {
-      return absl::InvalidArgumentError("name: Unexpected SDS secret (expecting " + ref_.name + "): " + compiled->name);
+      return absl::InvalidArgumentError("name: Unexpected SDS secret (expecting " + ref_.name +
+                                        "): " + compiled->name);
     }
     if (compiled->kind != ref_.kind) {
-      return absl::InvalidArgumentError("is a " + std::string(name_of(compiled->kind)) + ", and a " +
-                                        std::string(name_of(ref_.kind)) + " is needed");
+      return absl::InvalidArgumentError("is a " + std::string(name_of(compiled->kind)) +
+                                        ", and a " + std::string(name_of(ref_.kind)) +
+                                        " is needed");
     }
     return compiled;
   }
@@ -147,14 +153,15 @@ class SecretManager::Watch final : public xds::ResourceConsumer {
   void watch_files() {
     std::set<std::string> wanted;
     for (const std::string& file : secret_->files) {
-      wanted.insert(secret_->watched_directory.empty() ? xds::directory_of(file) : secret_->watched_directory);
+      wanted.insert(secret_->watched_directory.empty() ? xds::directory_of(file)
+                                                       : secret_->watched_directory);
     }
     if (wanted == watched_) return;
     watched_ = wanted;
     directories_.clear();
     for (const std::string& directory : wanted) {
-      directories_.push_back(std::make_unique<xds::DirectoryWatch>(manager_.main_.loop(), directory,
-                                                                   [this](const std::string&) { reading_.arm(0); }));
+      directories_.push_back(std::make_unique<xds::DirectoryWatch>(
+          manager_.main_.loop(), directory, [this](const std::string&) { reading_.arm(0); }));
     }
   }
 
@@ -191,8 +198,9 @@ class SecretManager::Watch final : public xds::ResourceConsumer {
   std::unique_ptr<xds::Subscription> subscription_;
 };
 
-SecretManager::SecretManager(Publisher& publisher, WorkerContext& main, TrustCheck& main_check, stats::Store& stats,
-                             xds::translate::Context& context, xds::ConfigSources& sources)
+SecretManager::SecretManager(Publisher& publisher, WorkerContext& main, TrustCheck& main_check,
+                             stats::Store& stats, xds::translate::Context& context,
+                             xds::ConfigSources& sources)
     : publisher_(publisher),
       main_(main),
       main_check_(main_check),
@@ -229,8 +237,8 @@ absl::StatusOr<std::shared_ptr<const TransportFactory>> SecretManager::factory_f
   forget_unused();
   for (const auto& user : users_) {
     const TlsPlan& known = user->plan;
-    if (known.content_hash != plan.content_hash || known.side != plan.side || known.scope != plan.scope ||
-        known.stat_prefix != plan.stat_prefix) {
+    if (known.content_hash != plan.content_hash || known.side != plan.side ||
+        known.scope != plan.scope || known.stat_prefix != plan.stat_prefix) {
       continue;
     }
     if (auto factory = user->factory.lock()) return factory;
@@ -249,13 +257,15 @@ absl::StatusOr<std::shared_ptr<const TransportFactory>> SecretManager::factory_f
   for (uint32_t thread = 0; thread < slots->threads(); ++thread) slots->set(thread, *context);
   const bool server = plan.side == TlsPlan::Side::Server;
   auto counters = stats_.group<stats::TlsSchema>(plan.stat_prefix + ".ssl");
-  user->stats = stats_.group<stats::TlsFactorySchema>(plan.stat_prefix +
-                                                      (server ? ".server_ssl_socket_factory" : ".client_ssl_socket_factory"));
-  auto inner = server ? tls::server_factory(plan.server, slots, std::move(counters), names_of(plan))
-                      : tls::client_factory(plan.client, slots, std::move(counters), names_of(plan));
-  auto factory = std::make_shared<CountingFactory>(
-      std::move(inner), user->stats,
-      server ? Stat::downstream_context_secrets_not_ready : Stat::upstream_context_secrets_not_ready);
+  user->stats = stats_.group<stats::TlsFactorySchema>(
+      plan.stat_prefix + (server ? ".server_ssl_socket_factory" : ".client_ssl_socket_factory"));
+  auto inner = server
+                   ? tls::server_factory(plan.server, slots, std::move(counters), names_of(plan))
+                   : tls::client_factory(plan.client, slots, std::move(counters), names_of(plan));
+  auto factory =
+      std::make_shared<CountingFactory>(std::move(inner), user->stats,
+                                        server ? Stat::downstream_context_secrets_not_ready
+                                               : Stat::upstream_context_secrets_not_ready);
   user->slots = slots;
   user->factory = factory;
   user->context = *std::move(context);
@@ -295,7 +305,9 @@ void SecretManager::give(User& user, tls::ContextPtr context, bool verify_again)
   user.context = context;
   count_expiry(user);
   slots->set(main_.index(), context);
-  publisher_.post_all([&](size_t) -> ConfigUpdate { return SetTlsContext{slots, context, verify_again}; });
+  publisher_.post_all([&](size_t) -> ConfigUpdate {
+    return SetTlsContext{slots, context, verify_again};
+  });
   if (verify_again) main_check_.start();
 }
 
@@ -304,8 +316,8 @@ void SecretManager::count_expiry(User& user) {
   if (user.context == nullptr) return;
   for (const tls::CertificateReport& own : tls::report(*user.context).own) {
     if (own.name.empty()) continue;
-    auto group = stats_.group<stats::TlsCertificateSchema>(user.plan.stat_prefix + ".ssl.certificate." +
-                                                           stats::sanitize(own.name));
+    auto group = stats_.group<stats::TlsCertificateSchema>(
+        user.plan.stat_prefix + ".ssl.certificate." + stats::sanitize(own.name));
     group->set(stats::TlsCertificateMainStat::expiration_unix_time_seconds,
                static_cast<uint64_t>(std::max<int64_t>(own.identity.not_after_s, 0)));
     user.expiry.push_back(std::move(group));
@@ -319,7 +331,8 @@ void SecretManager::forget_unused() {
 // --- subscriptions ---
 
 SecretManager::Watch* SecretManager::find_watch(const SecretRef& ref) const {
-  const auto found = std::ranges::find_if(watches_, [&](const auto& watch) { return watch->ref() == ref; });
+  const auto found =
+      std::ranges::find_if(watches_, [&](const auto& watch) { return watch->ref() == ref; });
   return found == watches_.end() ? nullptr : found->get();
 }
 
@@ -337,7 +350,9 @@ void SecretManager::refresh() {
   for (const SecretRef& ref : wanted) {
     if (find_watch(ref) == nullptr) watches_.push_back(std::make_unique<Watch>(*this, ref));
   }
-  std::erase_if(watches_, [&](const auto& watch) { return std::ranges::find(wanted, watch->ref()) == wanted.end(); });
+  std::erase_if(watches_, [&](const auto& watch) {
+    return std::ranges::find(wanted, watch->ref()) == wanted.end();
+  });
   if (!started_) return;
   for (const auto& watch : watches_) watch->subscribe();
 }
@@ -373,7 +388,8 @@ std::vector<SecretEntry> SecretManager::entries() const {
 std::vector<const tls::ContextReport*> SecretManager::reports() const {
   std::vector<const tls::ContextReport*> out;
   for (const auto& user : users_) {
-    if (user->context != nullptr && !user->slots.expired()) out.push_back(&tls::report(*user->context));
+    if (user->context != nullptr && !user->slots.expired())
+      out.push_back(&tls::report(*user->context));
   }
   return out;
 }

@@ -1,7 +1,10 @@
-// Every secret of the process and every TLS context that is made of them: secrets of the bootstrap and of discovery, the
-// files that they name, and what changes tell the workers. Owned by the Server; main thread only.
-// Documents: "Secret discovery service", envoy.extensions.transport_sockets.tls.v3.
+// Every secret of the process and every TLS context that is made of them: secrets of the bootstrap
+// and of discovery, the files that they name, and what changes tell the workers. Owned by the
+// Server; main thread only. Documents: "Secret discovery service",
+// envoy.extensions.transport_sockets.tls.v3.
 #pragma once
+
+#include <absl/status/status.h>
 
 #include <functional>
 #include <map>
@@ -9,8 +12,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/status/status.h>
 
 #include "api/tls.pb.h"
 #include "proxy/base/clock.h"
@@ -30,15 +31,16 @@ struct SecretEntry {
   std::string name;
   std::string version;
   WallNs updated_at = 0;
-  envoy::extensions::transport_sockets::tls::v3::Secret proto;  // what it hides is replaced by "[redacted]"
+  envoy::extensions::transport_sockets::tls::v3::Secret
+      proto;  // what it hides is replaced by "[redacted]"
   bool is_static = false;
   bool arrived = false;
 };
 
 class SecretManager final : public xds::translate::TlsRegistry {
  public:
-  SecretManager(Publisher& publisher, WorkerContext& main, TrustCheck& main_check, stats::Store& stats,
-                xds::translate::Context& context, xds::ConfigSources& sources);
+  SecretManager(Publisher& publisher, WorkerContext& main, TrustCheck& main_check,
+                stats::Store& stats, xds::translate::Context& context, xds::ConfigSources& sources);
   ~SecretManager();
 
   /// A secret of the bootstrap.
@@ -46,8 +48,10 @@ class SecretManager final : public xds::translate::TlsRegistry {
                           xds::translate::Context& context);
 
   // xds::translate::TlsRegistry
-  const xds::translate::Secret* static_secret(xds::translate::SecretKind kind, std::string_view name) const override;
-  absl::StatusOr<std::shared_ptr<const TransportFactory>> factory_for(xds::translate::TlsPlan plan) override;
+  const xds::translate::Secret* static_secret(xds::translate::SecretKind kind,
+                                              std::string_view name) const override;
+  absl::StatusOr<std::shared_ptr<const TransportFactory>> factory_for(
+      xds::translate::TlsPlan plan) override;
 
   /// From here on subscriptions are made: the clusters that secrets come from are there.
   void start();
@@ -56,7 +60,9 @@ class SecretManager final : public xds::translate::TlsRegistry {
   /// Each of them has come, or time was up.
   bool settled(const std::vector<ResourceRef>& secrets) const;
   /// Called from the loop whenever one settles.
-  void add_on_settled(std::function<void()> callback) { on_settled_.push_back(std::move(callback)); }
+  void add_on_settled(std::function<void()> callback) {
+    on_settled_.push_back(std::move(callback));
+  }
 
   /// Static ones, then those of discovery.
   std::vector<SecretEntry> entries() const;

@@ -1,6 +1,7 @@
-// Holds a thread's TLS connections against the rules of now, after those have changed: a connection lives as long as what
-// its peer has proved. Those that would be refused are told to finish, and closed when the time for that is over. Owned by
-// the Worker (and by the Server, for the main thread's upstream connections); its thread only.
+// Holds a thread's TLS connections against the rules of now, after those have changed: a connection
+// lives as long as what its peer has proved. Those that would be refused are told to finish, and
+// closed when the time for that is over. Owned by the Worker (and by the Server, for the main
+// thread's upstream connections); its thread only.
 #pragma once
 
 #include "proxy/base/timer_wheel.h"

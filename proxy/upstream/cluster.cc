@@ -196,8 +196,7 @@ const TransportFactory& Cluster::transport_to(const Host& host) const {
   return *transports_[host.transport() < transports_.size() ? host.transport() : 0];
 }
 
-Connection Cluster::make_connection(Socket socket, const Host& host,
-                                    const ConnectionNeeds& needs) {
+Connection Cluster::make_connection(Socket socket, const Host& host, const ConnectionNeeds& needs) {
   const int fd = socket.fd();
   const ConnectionLimits limits = {config_->per_connection_buffer_limit};
   TransportOptions options;

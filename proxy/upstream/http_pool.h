@@ -3,12 +3,12 @@
 // caller waiting. Thread: the worker's. CONTRACT (additive).
 #pragma once
 
+#include <absl/functional/function_ref.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include <absl/functional/function_ref.h>
 
 #include "proxy/event/event_loop.h"
 #include "proxy/http/codec.h"

@@ -95,9 +95,9 @@ def negative_timeout(c):
     c["static_resources"]["clusters"][0]["connect_timeout"] = "-1s"
 
 
-def tls_that_is_not_there_yet(c):
+def a_context_for_servers_on_a_cluster(c):
     c["static_resources"]["clusters"][0]["transport_socket"] = px.typed(
-        "envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext")
+        "envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext")
 
 
 BROKEN = [
@@ -114,7 +114,7 @@ BROKEN = [
     (duplicate_cluster, "app"),
     (duplicate_domain, "virtual_hosts[1].domains"),
     (negative_timeout, "connect_timeout"),
-    (tls_that_is_not_there_yet, "transport_socket"),
+    (a_context_for_servers_on_a_cluster, "transport_socket"),
 ]
 
 

@@ -225,9 +225,9 @@ TEST_F(ClusterTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
        "malformed IP address: a.example"},
       {"{name: a, load_assignment: {endpoints: []}}", "load_assignment.cluster_name: is required"},
       {"{name: a, transport_socket: {name: t, typed_config: {'@type': "
-       "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext}}}",
+       "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext}}}",
        "transport_socket.typed_config: unknown type "
-       "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"},
+       "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"},
       {"{name: a, filters: [{name: f, typed_config: {'@type': type.googleapis.com/a.b.C}}]}",
        "filters[0].typed_config: unknown type a.b.C"},
       {"{name: a, typed_extension_protocol_options: {x: {'@type': type.googleapis.com/a.b.C}}}",

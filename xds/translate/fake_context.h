@@ -64,7 +64,8 @@ class FakeTls final : public TlsRegistry {
     return nullptr;
   }
   absl::StatusOr<std::shared_ptr<const TransportFactory>> factory_for(TlsPlan plan) override {
-    auto made = make_context(plan, [](const SecretRef&) { return nullptr; }, context_);
+    auto made = make_context(
+        plan, [](const SecretRef&) { return nullptr; }, context_);
     if (!made.ok()) return made.status();
     auto slots = std::make_shared<tls::ContextSlots>(1);
     slots->set(0, *made);

@@ -186,7 +186,8 @@ absl::StatusOr<FilterChainConfig> filter_chain(const proto::FilterChain& chain, 
   out.name = chain.name();
   REMORA_TRY_ASSIGN(out.match,
                     match_spec(chain.filter_chain_match(), path.field("filter_chain_match")));
-  const std::string scope = absl::StrCat(chain.name(), "/", content_hash(chain.filter_chain_match()));
+  const std::string scope =
+      absl::StrCat(chain.name(), "/", content_hash(chain.filter_chain_match()));
   const std::string stat_prefix = stats::listener_prefix(context.listener_stat_name);
   REMORA_TRY_ASSIGN(out.transport,
                     transport_socket(chain.transport_socket(),

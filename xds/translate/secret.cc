@@ -114,8 +114,8 @@ absl::Status set_trust_domains(const proto::CertificateValidationContext& from,
                                tls::Validation* out, const Path& path) {
   const Path here = path.field("custom_validator_config");
   const Path at = here.field("typed_config");
-  auto spiffe =
-      unpack_as<proto::SPIFFECertValidatorConfig>(from.custom_validator_config().typed_config(), at);
+  auto spiffe = unpack_as<proto::SPIFFECertValidatorConfig>(
+      from.custom_validator_config().typed_config(), at);
   if (!spiffe.ok()) return spiffe.status();
   if (spiffe->trust_domains().empty()) return at.field("trust_domains").error("must not be empty");
   for (int i = 0; i < spiffe->trust_domains_size(); ++i) {
@@ -166,7 +166,8 @@ absl::Status check_needs_root(const proto::CertificateValidationContext& from,
   if (from.has_crl()) return path.field("crl").error("needs trusted_ca");
   if (!rules.sans.empty()) {
     return path.error(
-        "SAN-based verification of peer certificates without trusted CA is insecure and not allowed");
+        "SAN-based verification of peer certificates without trusted CA is insecure and not "
+        "allowed");
   }
   if (rules.allow_expired) {
     return path.field("allow_expired_certificate")
@@ -195,9 +196,9 @@ absl::Status compile_kind(const proto::Secret& from, Context& context, Secret* o
     }
     case proto::Secret::kSessionTicketKeys:
       out->kind = SecretKind::TicketKeys;
-      REMORA_TRY_ASSIGN(out->ticket_keys,
-                        ticket_keys(from.session_ticket_keys(), path.field("session_ticket_keys"),
-                                    &out->files));
+      REMORA_TRY_ASSIGN(
+          out->ticket_keys,
+          ticket_keys(from.session_ticket_keys(), path.field("session_ticket_keys"), &out->files));
       return absl::OkStatus();
     case proto::Secret::kGenericSecret: {
       const Path at = path.field("generic_secret");
@@ -269,7 +270,8 @@ absl::StatusOr<ValidationMessage> read_validation(const proto::CertificateValida
   if (from.has_trusted_ca()) {
     REMORA_TRY(make_inline(out.proto.mutable_trusted_ca(), path.field("trusted_ca"), files));
     // Roots that were meant and are not there must not read as "no roots are needed".
-    if (out.proto.trusted_ca().inline_bytes().empty()) return path.field("trusted_ca").error("is empty");
+    if (out.proto.trusted_ca().inline_bytes().empty())
+      return path.field("trusted_ca").error("is empty");
   }
   if (from.has_crl()) REMORA_TRY(make_inline(out.proto.mutable_crl(), path.field("crl"), files));
   if (from.has_custom_validator_config()) {
@@ -326,7 +328,8 @@ absl::StatusOr<Secret> secret(const proto::Secret& from, Context& context) {
   Secret out;
   out.name = from.name();
   REMORA_TRY(compile_kind(from, context, &out, root));
-  // A validation context alone may be a part of a combined one, so that rules without roots are no fault yet.
+  // A validation context alone may be a part of a combined one, so that rules without roots are no
+  // fault yet.
   if (out.kind == SecretKind::Validation && from.validation_context().has_trusted_ca()) {
     auto rules = validation(out.validation, out.name, context, root.field("validation_context"));
     if (!rules.ok()) return rules.status();

@@ -74,7 +74,8 @@ absl::StatusOr<const Secret*> static_secret(const SecretRef& ref, const Context&
 absl::Status set_certificates(const proto::CommonTlsContext& from, const Context& context,
                               TlsPlan* out, const Path& path) {
   for (int i = 0; i < from.tls_certificates_size(); ++i) {
-    auto one = certificate(from.tls_certificates(i), path.at("tls_certificates", static_cast<size_t>(i)));
+    auto one =
+        certificate(from.tls_certificates(i), path.at("tls_certificates", static_cast<size_t>(i)));
     if (!one.ok()) return one.status();
     out->certificates.push_back(*std::move(one));
   }
@@ -141,9 +142,8 @@ absl::Status set_validation(const proto::CommonTlsContext& from, const Context& 
       if (!combined.has_validation_context_sds_secret_config()) {
         return here.field("validation_context_sds_secret_config").error("is required");
       }
-      REMORA_TRY_ASSIGN(out->validation,
-                        read_validation(combined.default_validation_context(),
-                                        here.field("default_validation_context")));
+      REMORA_TRY_ASSIGN(out->validation, read_validation(combined.default_validation_context(),
+                                                         here.field("default_validation_context")));
       return set_validation_ref(combined.validation_context_sds_secret_config(), context, out,
                                 here.field("validation_context_sds_secret_config"));
     }
@@ -157,8 +157,8 @@ absl::Status set_ticket_keys(const proto::DownstreamTlsContext& from, const Cont
                              TlsPlan* out, const Path& path) {
   switch (from.session_ticket_keys_type_case()) {
     case proto::DownstreamTlsContext::kSessionTicketKeys:
-      REMORA_TRY_ASSIGN(out->ticket_keys, ticket_keys(from.session_ticket_keys(),
-                                                      path.field("session_ticket_keys")));
+      REMORA_TRY_ASSIGN(out->ticket_keys,
+                        ticket_keys(from.session_ticket_keys(), path.field("session_ticket_keys")));
       return absl::OkStatus();
     case proto::DownstreamTlsContext::kSessionTicketKeysSdsSecretConfig: {
       const Path here = path.field("session_ticket_keys_sds_secret_config");
@@ -187,7 +187,8 @@ absl::Status set_ticket_keys(const proto::DownstreamTlsContext& from, const Cont
 uint64_t hash_of(const google::protobuf::Message& from, const TlsPlan& plan) {
   uint64_t hash = content_hash(from);
   for (const tls::Certificate& one : plan.certificates) {
-    hash = absl::HashOf(hash, one.chain_pem, one.key_pem.view(), one.pkcs12.view(), one.ocsp_staple);
+    hash =
+        absl::HashOf(hash, one.chain_pem, one.key_pem.view(), one.pkcs12.view(), one.ocsp_staple);
   }
   return plan.validation ? absl::HashOf(hash, content_hash(plan.validation->proto)) : hash;
 }
@@ -201,7 +202,8 @@ absl::Status check_demands_something(const tls::Validation& rules) {
       !rules.certificate_sha256.empty() || !rules.spki_sha256.empty()) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError("validation_context: has nothing to verify a peer with: trusted_ca is required");
+  return absl::InvalidArgumentError(
+      "validation_context: has nothing to verify a peer with: trusted_ca is required");
 }
 
 struct Parts {
@@ -229,7 +231,8 @@ absl::StatusOr<bool> collect(const TlsPlan& plan, FindSecret find, const Context
     if (plan.validation) merged = *plan.validation;
     if (dynamic != nullptr) {
       merged.proto.MergeFrom(dynamic->validation.proto);
-      if (dynamic->validation.proto.has_trusted_ca() || merged.source.empty()) merged.source = dynamic->validation.source;
+      if (dynamic->validation.proto.has_trusted_ca() || merged.source.empty())
+        merged.source = dynamic->validation.source;
     }
     auto rules = validation(merged, dynamic != nullptr ? dynamic->name : plan.validation_name,
                             context, root.field("validation_context"));

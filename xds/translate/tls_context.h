@@ -1,5 +1,6 @@
-// The TLS of a listener's filter chain or of a cluster: settings, and the secrets that it is made of, inline or to come by
-// discovery. Documents: envoy.extensions.transport_sockets.tls.v3.{DownstreamTlsContext,UpstreamTlsContext}. Main thread.
+// The TLS of a listener's filter chain or of a cluster: settings, and the secrets that it is made
+// of, inline or to come by discovery. Documents:
+// envoy.extensions.transport_sockets.tls.v3.{DownstreamTlsContext,UpstreamTlsContext}. Main thread.
 #pragma once
 
 #include <absl/functional/function_ref.h>
@@ -21,7 +22,8 @@
 
 namespace remora::xds::translate {
 
-/// What a TLS context is made of. Secrets of static_resources are inside, those of discovery are named.
+/// What a TLS context is made of. Secrets of static_resources are inside, those of discovery are
+/// named.
 struct TlsPlan {
   enum class Side : uint8_t { Server, Client } side = Side::Server;
   tls::ServerSettings server;  // of a server
@@ -29,8 +31,8 @@ struct TlsPlan {
   std::vector<tls::Certificate> certificates;
   std::vector<SecretRef> certificate_refs;  // none when there are `certificates`
   std::optional<ValidationMessage> validation;
-  std::string validation_name;                // of a secret of static_resources
-  std::optional<SecretRef> validation_ref;    // with `validation`: merged over it
+  std::string validation_name;              // of a secret of static_resources
+  std::optional<SecretRef> validation_ref;  // with `validation`: merged over it
   tls::TicketKeys ticket_keys;
   std::optional<SecretRef> ticket_keys_ref;
   std::string scope;          // what tells it from others with the same prefix
@@ -48,7 +50,8 @@ absl::StatusOr<TlsPlan> upstream_tls(
     std::string_view stat_prefix, Context& context, const Path& path);
 
 using FindSecret = absl::FunctionRef<const Secret*(const SecretRef&)>;
-/// A context for new connections, of the secrets that `find` has; null when one of them has not come.
+/// A context for new connections, of the secrets that `find` has; null when one of them has not
+/// come.
 absl::StatusOr<tls::ContextPtr> make_context(const TlsPlan& plan, FindSecret find,
                                              const Context& context);
 
@@ -57,7 +60,8 @@ class TlsRegistry {
  public:
   /// A secret of static_resources, or null.
   virtual const Secret* static_secret(SecretKind kind, std::string_view name) const = 0;
-  /// A factory for the plan. Of two plans that are alike and both in use, the second gets the factory of the first.
+  /// A factory for the plan. Of two plans that are alike and both in use, the second gets the
+  /// factory of the first.
   virtual absl::StatusOr<std::shared_ptr<const TransportFactory>> factory_for(TlsPlan plan) = 0;
 
  protected:

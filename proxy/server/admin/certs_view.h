@@ -1,4 +1,5 @@
-// /certs: the certificates of every TLS context in use. Main thread only. Document: envoy.admin.v3.Certificates.
+// /certs: the certificates of every TLS context in use. Main thread only. Document:
+// envoy.admin.v3.Certificates.
 #pragma once
 
 #include "proxy/server/admin/admin.h"

@@ -32,7 +32,8 @@ bool visit(pb::Message* message, bool sensitive);
 
 /// Whatever Any holds is packed again only when something was taken out of it.
 bool visit_any(pb::Any* any) {
-  auto inner = xds::translate::unpack(*any, xds::translate::Path(), [](const xds::translate::Unknown&) {});
+  auto inner =
+      xds::translate::unpack(*any, xds::translate::Path(), [](const xds::translate::Unknown&) {});
   if (!inner.ok() || inner->message == nullptr || !visit(inner->message.get(), false)) return false;
   any->PackFrom(*inner->message);
   return true;
@@ -60,12 +61,14 @@ bool visit(pb::Message* message, bool sensitive) {
   reflection.ListFields(*message, &fields);
   bool changed = false;
   for (const FieldDescriptor* field : fields) {
-    const bool hidden = sensitive || std::ranges::find(kSensitive, field->full_name()) != kSensitive.end();
+    const bool hidden =
+        sensitive || std::ranges::find(kSensitive, field->full_name()) != kSensitive.end();
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
       const int count = field->is_repeated() ? reflection.FieldSize(*message, field) : 1;
       for (int i = 0; i < count; ++i) {
-        pb::Message* inner = field->is_repeated() ? reflection.MutableRepeatedMessage(message, field, i)
-                                                  : reflection.MutableMessage(message, field);
+        pb::Message* inner = field->is_repeated()
+                                 ? reflection.MutableRepeatedMessage(message, field, i)
+                                 : reflection.MutableMessage(message, field);
         changed |= visit(inner, hidden);
       }
     } else if (hidden && field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {

@@ -1,4 +1,5 @@
-// Takes private keys, passwords and other secrets out of messages before anybody is shown them. Pure functions.
+// Takes private keys, passwords and other secrets out of messages before anybody is shown them.
+// Pure functions.
 #pragma once
 
 #include <google/protobuf/message.h>
