@@ -105,10 +105,15 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
   return FilterStatus::Continue();
 }
 
-/// The name that TLS to the upstream asks for and verifies, when the cluster takes it from
+/// What tells connections for this request from others. The name that TLS to the upstream asks for and verifies, when the cluster takes it from
 /// requests: as the client sent it, before the route's edits.
 void Router::set_needs(const HeaderMap& headers) {
   const upstream::ClusterConfig& config = cluster_->config();
+  if (config.tells_downstream) {
+    needs_.downstream = stream_.info().connection;
+    needs_.key = stream_.arena().join(needs_.downstream->remote.to_string(), " ",
+                                      needs_.downstream->local.to_string());
+  }
   if (!config.auto_sni && !config.auto_san_validation) return;
   const http::HeaderEntry* other =
       config.auto_sni_header.empty() ? nullptr : headers.find(config.auto_sni_header);
@@ -117,7 +122,7 @@ void Router::set_needs(const HeaderMap& headers) {
   // What must be verified and has no name is verified against one that no certificate has.
   if (name.empty()) name = kNoName;
   const std::string_view copy = stream_.arena().copy(name);
-  needs_.key = copy;
+  needs_.key = needs_.key.empty() ? copy : stream_.arena().join(needs_.key, " ", copy);
   // An address is no server name, but it may stand in a certificate.
   if (config.auto_sni && name != kNoName && !is_ip_literal(name)) needs_.server_name = copy;
   if (config.auto_san_validation) needs_.required_san = copy;

@@ -127,6 +127,7 @@ struct ClusterConfig {
   std::shared_ptr<const TransportFactory> transport;  // null: plain
   std::vector<TransportMatch> transport_matches;      // the first that matches a host serves it
   uint64_t transport_hash = 0;  // of what the two above were made of: equal means alike
+  bool tells_downstream = false;     // one of them does: connections are for one downstream each
   bool auto_sni = false;             // HTTP: SNI is the request's host
   bool auto_san_validation = false;  // HTTP: and the server's certificate must have that name
   std::string auto_sni_header;       // taken from this header; empty: the request's host

@@ -7,12 +7,31 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/net/connection_facts.h"
+#include "proxy/net/proxy_protocol.h"
 #include "proxy/upstream/cluster.h"
 #include "proxy/upstream/pooled_http.h"
 
 namespace remora::upstream {
 
 using stats::ClusterStat;
+
+namespace {
+
+/// What outlives the downstream connection: what a transport may tell of it.
+std::unique_ptr<const ConnectionFacts> copy_of(const ConnectionFacts& facts) {
+  auto copy = std::make_unique<ConnectionFacts>();
+  copy->local = facts.local;
+  copy->direct_local = facts.direct_local;
+  copy->remote = facts.remote;
+  copy->direct_remote = facts.direct_remote;
+  if (const std::string* extensions = facts.filter_state.find(kProxyProtocolExtensions)) {
+    copy->filter_state.set(kProxyProtocolExtensions, *extensions);
+  }
+  return copy;
+}
+
+}  // namespace
 
 /// A place in the queue. Owned by who waits; `pool_` is null once it was called or the pool is no
 /// more.
@@ -39,7 +58,8 @@ HttpPool::HttpPool(Cluster& cluster, HostPtr host, Priority priority, const Conn
       priority_(priority),
       key_(needs.key),
       server_name_(needs.server_name),
-      required_san_(needs.required_san) {}
+      required_san_(needs.required_san),
+      downstream_(needs.downstream == nullptr ? nullptr : copy_of(*needs.downstream)) {}
 
 HttpPool::~HttpPool() {
   gone_ = true;

@@ -36,7 +36,7 @@ struct ConnectionNeeds {
   std::string_view server_name = {};   // as in TransportOptions
   std::string_view required_san = {};  // as in TransportOptions
   std::string_view alpn = {};          // as in TransportOptions; pools say what their codec speaks
-  const ConnectionFacts* downstream = nullptr;  // as in TransportOptions; not for pools
+  const ConnectionFacts* downstream = nullptr;  // as in TransportOptions
 };
 
 /// How connections are ended: after what is in flight, or at once.
@@ -117,7 +117,9 @@ class HttpPool final : public Deferrable, private EndOfTurn {
   Cluster& cluster() { return cluster_; }
   Priority priority() const { return priority_; }
   const std::string& key() const { return key_; }
-  ConnectionNeeds needs() const { return {key_, server_name_, required_san_}; }
+  ConnectionNeeds needs() const {
+    return {key_, server_name_, required_san_, {}, downstream_.get()};
+  }
   /// No longer connecting: established or failed.
   void connecting_over(const PooledHttp& connection);
   /// Puts a connected connection where it belongs after a stream began or ended, or closes it.
@@ -143,6 +145,7 @@ class HttpPool final : public Deferrable, private EndOfTurn {
   const std::string key_;
   const std::string server_name_;
   const std::string required_san_;
+  const std::unique_ptr<const ConnectionFacts> downstream_;  // of those that the pool is for
   bool draining_ = false;
   bool gone_ = false;
   size_t waiting_count_ = 0;

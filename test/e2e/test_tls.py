@@ -158,6 +158,34 @@ def test_the_request_names_the_server(pki):
             assert upstream.names == ["server.example", "evil.example"], "the first connection served both"
 
 
+def test_the_host_names_itself(pki):
+    with TlsUpstream(pki.server) as upstream:
+        cluster = px.static_cluster("app", upstream.port, transport_socket=upstream_tls(
+            {"validation_context": trust(pki.root)}, sni="other.example", auto_host_sni=True, auto_sni_san_validation=True))
+        endpoint = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+        endpoint["hostname"] = "server.example"
+        listener = px.static_listener("in", px.http_filter_chain([{"match": {"prefix": "/"}, "route": {"cluster": "app"}}]))
+        with px.Proxy(px.REMORA, bootstrap([listener], [cluster])) as proxy:
+            connection = http.client.HTTPConnection("127.0.0.1", proxy.port("in"), timeout=5)
+            connection.request("GET", "/")
+            assert connection.getresponse().status == 200
+            assert upstream.names == ["server.example"]
+
+
+def test_a_permissive_port_takes_mutual_tls_and_plain_text(pki, app):
+    filters = px.http_filter_chain([{"match": {"prefix": "/"}, "route": {"cluster": "app"}}])
+    listener = tls_listener(downstream(mutual(pki, CLIENT_ID), require_client_certificate=True),
+                            filter_chain_match={"transport_protocol": "tls"})
+    listener["filter_chains"].append({"filters": filters, "filter_chain_match": {"transport_protocol": "raw_buffer"}})
+    listener["listener_filters"] = [px.typed("inspector", "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")]
+    with px.Proxy(px.REMORA, bootstrap([listener], [px.static_cluster("app", app.port)])) as proxy:
+        port = proxy.port("in")
+        assert fetch(port, client_context(pki, pki.client)) == "HTTP/1.1 200 OK"
+        assert fetch(port, client_context(pki)) is None
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
+            assert ask(plain) == "HTTP/1.1 200 OK"
+
+
 def test_curl_and_openssl(pki, app):
     listener = tls_listener(downstream(mutual(pki, CLIENT_ID), require_client_certificate=True))
     with px.Proxy(px.REMORA, bootstrap([listener], [px.static_cluster("app", app.port)])) as proxy:

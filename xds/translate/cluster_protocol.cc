@@ -158,6 +158,10 @@ absl::Status set_transport(const proto::Cluster& cluster, Context& context,
     out->transport_matches.push_back(std::move(match));
   }
   out->transport_hash = transport_hash(cluster, *out);
+  out->tells_downstream = out->transport->tells_downstream() ||
+                          std::ranges::any_of(out->transport_matches, [](const auto& match) {
+                            return match.transport->tells_downstream();
+                          });
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 
 #include "api/raw_buffer.pb.h"
 #include "api/tls.pb.h"
+#include "xds/translate/proxy_protocol.h"
 #include "xds/translate/tls_context.h"
 #include "xds/translate/typed_config.h"
 #include "xds/translate/values.h"
@@ -51,6 +52,12 @@ Result transport_socket(const envoy::config::core::v3::TransportSocket& proto,
   if (user.side == Side::Upstream &&
       config.type == tlsv3::UpstreamTlsContext::descriptor()->full_name()) {
     return tls_transport<tlsv3::UpstreamTlsContext>(config, user, upstream_tls, context, at);
+  }
+  if (user.side == Side::Upstream && config.type == kProxyProtocolTransport) {
+    const auto inner = [&](const envoy::config::core::v3::TransportSocket& socket, const Path& here) {
+      return transport_socket(socket, user, context, here);
+    };
+    return proxy_protocol_transport(config.bytes, inner, at);
   }
   return at.error(absl::StrCat("unknown type ", config.type));
 }
