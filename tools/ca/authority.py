@@ -17,6 +17,8 @@ LIFE = datetime.timedelta(hours=1)
 ROOT_LIFE_DAYS = 365
 CLOCK_SKEW = datetime.timedelta(minutes=1)  # clocks of peers may be behind
 
+NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc")
+
 ROOT_CONFIG = """\
 [req]
 prompt = no
@@ -65,11 +67,6 @@ def openssl(*words):
     if done.returncode != 0:
         raise AuthorityError(f"openssl {words[0]}: {done.stderr.strip()}")
     return done.stdout
-
-
-def new_key(path):
-    openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path)
-    path.chmod(0o600)
 
 
 def spiffe_id(account):
@@ -143,8 +140,7 @@ class Authority:
         config = work / "openssl.cnf"
         config.write_text(LEAF_CONFIG.format(work=work, identity=spiffe_id(account)))
         (work / "index.txt").touch()
-        new_key(key)
-        openssl("req", "-new", "-key", key, "-subj", "/", "-out", request)
+        openssl("req", "-new", *NEW_KEY, "-keyout", key, "-subj", "/", "-out", request)
         root = self._root(self._signer())
         now = datetime.datetime.now(datetime.timezone.utc)
         openssl("ca", "-batch", "-notext", "-config", config, "-cert", root / "root.crt",
@@ -180,7 +176,7 @@ def _make_root(folder, number):
     root.mkdir(parents=True)
     config = root / "openssl.cnf"
     config.write_text(ROOT_CONFIG.format(trust_domain=TRUST_DOMAIN, number=number))
-    new_key(root / "root.key")
-    openssl("req", "-x509", "-new", "-sha256", "-key", root / "root.key", "-days", ROOT_LIFE_DAYS,
-            "-config", config, "-out", root / "root.crt")
+    openssl("req", "-x509", "-new", "-sha256", *NEW_KEY, "-keyout", root / "root.key", "-days",
+            ROOT_LIFE_DAYS, "-config", config, "-out", root / "root.crt")
+    (root / "root.key").chmod(0o600)
     config.unlink()
