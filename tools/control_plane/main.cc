@@ -15,19 +15,21 @@
 #include "spdlog/spdlog.h"
 #include "tools/control_plane/ads_service.h"
 #include "tools/control_plane/catalogue.h"
+#include "tools/control_plane/credentials.h"
 #include "tools/control_plane/folder_watch.h"
 
 namespace remora::control_plane {
 namespace {
 
 constexpr const char* kUsage =
-    "Usage: control_plane --catalogue FOLDER [--listen ADDRESS] [--ipv6]\n"
+    "Usage: control_plane --catalogue FOLDER [--listen ADDRESS] [--identity FOLDER] [--ipv6]\n"
     "\n"
     "Serves xDS (ADS, state of the world and delta) from a folder of YAML files, and follows its\n"
     "changes. See tools/control_plane/README.md for the files.\n"
     "\n"
     "  --catalogue FOLDER  one *.yaml file a service\n"
     "  --listen ADDRESS    IP:PORT, or unix:PATH (127.0.0.1:15010)\n"
+    "  --identity FOLDER   tls.crt, tls.key and ca.crt: mutual TLS; plain text without\n"
     "  --ipv6              sidecars accept on [::] too\n";
 
 constexpr std::chrono::seconds kShutdownGrace{1};
@@ -35,12 +37,21 @@ constexpr std::chrono::seconds kShutdownGrace{1};
 struct Options {
   std::string catalogue;
   std::string listen = "127.0.0.1:15010";
+  std::string identity;
   ViewOptions view;
 };
 
 [[noreturn]] void exit_with_usage(const std::string& complaint) {
   std::fprintf(stderr, "control_plane: %s\n\n%s", complaint.c_str(), kUsage);
   std::exit(2);
+}
+
+// Where the value of a flag goes; null when there is no such flag.
+std::string* value_of(std::string_view flag, Options& options) {
+  if (flag == "--catalogue") return &options.catalogue;
+  if (flag == "--listen") return &options.listen;
+  if (flag == "--identity") return &options.identity;
+  return nullptr;
 }
 
 Options parse_options(int argc, char** argv) {
@@ -55,11 +66,11 @@ Options parse_options(int argc, char** argv) {
       options.view.ipv6 = true;
       continue;
     }
-    if (flag != "--catalogue" && flag != "--listen") {
-      exit_with_usage("unknown flag " + std::string(flag));
-    }
+    std::string* value = value_of(flag, options);
+    if (value == nullptr) exit_with_usage("unknown flag " + std::string(flag));
     if (++i == argc) exit_with_usage(std::string(flag) + ": its value is missing");
-    (flag == "--listen" ? options.listen : options.catalogue) = argv[i];
+    *value = argv[i];
+    if (value->empty()) exit_with_usage(std::string(flag) + ": its value is empty");
   }
   if (options.catalogue.empty()) exit_with_usage("--catalogue is missing");
   return options;
@@ -100,7 +111,7 @@ int serve(const Options& options) {
   int port = 0;
   grpc::ServerBuilder builder;
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(options.listen, server_credentials(options.identity), &port);
   builder.RegisterService(&service);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || port == 0) {
