@@ -67,6 +67,9 @@ class Issued {
     return make(wish, nullptr);
   }
 
+  /// A root that shares nothing with the others, not even its name.
+  static Issued stranger() { return make({.common_name = "stranger", .authority = true}, nullptr); }
+
   /// A revocation list of this authority.
   std::string crl(const std::vector<const Issued*>& revoked,
                   int64_t next_update_in_s = 3600) const {

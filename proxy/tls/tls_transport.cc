@@ -81,6 +81,7 @@ void TlsTransport::set_client(const ClientSettings& settings, const TransportOpt
   if (!stored) return;
   X509* peer = SSL_SESSION_get0_peer(stored->session.get());
   if (!may_resume(handshake_, peer, stored->verified, stored->valid_until_s)) return;
+  offered_ = stored->session.get();
   SSL_set_session(ssl_.get(), stored->session.get());
 }
 
@@ -112,6 +113,7 @@ Next TlsTransport::advance_handshake() {
 void TlsTransport::complete_handshake() {
   if (SSL_session_reused(ssl_.get())) {
     if (!session_still_good()) return;
+    keep_renewed_session();
   } else if (SSL_get0_peer_certificate(ssl_.get()) == nullptr) {
     handshake_.peer = nullptr;
     handshake_.verified = false;
@@ -132,6 +134,18 @@ bool TlsTransport::session_still_good() {
       "TLS_error:|verify cert failed: the resumed session is no longer trusted:TLS_error_end");
   errno = ECONNABORTED;
   return false;
+}
+
+/// TLS 1.2: a server that resumes may seal its ticket anew, of which OpenSSL tells nobody.
+void TlsTransport::keep_renewed_session() {
+  SSL_SESSION* session = SSL_get_session(ssl_.get());
+  if (handshake_.context->server || SSL_version(ssl_.get()) >= TLS1_3_VERSION) return;
+  if (session == offered_ || SSL_SESSION_is_resumable(session) != 1) return;
+  SSL_SESSION_up_ref(session);
+  handshake_.thread.sessions.keep(
+      handshake_.context, handshake_.server_name,
+      {SessionHandle(session), handshake_.peer, handshake_.verified, handshake_.valid_until_s},
+      handshake_.max_session_keys);
 }
 
 Next TlsTransport::fail_with(std::string_view reason) {

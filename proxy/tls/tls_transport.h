@@ -70,6 +70,7 @@ class TlsTransport final : public Transport {
   IoResult::Next advance_handshake();
   void complete_handshake();
   bool session_still_good();
+  void keep_renewed_session();
   IoResult::Next on_failure(int result);
   IoResult::Next fail_with(std::string_view reason);
   bool send_close_notify();
@@ -81,6 +82,7 @@ class TlsTransport final : public Transport {
   SslHandle ssl_;
   State state_ = State::Handshaking;
   bool close_notify_sent_ = false;
+  const SSL_SESSION* offered_ = nullptr;  // client: the session to resume; only compared
   size_t retry_bytes_ =
       0;  // OpenSSL has sealed a record of so many bytes that the socket did not take whole
   Facts facts_;
