@@ -21,6 +21,9 @@ using SecretProto = envoy::extensions::transport_sockets::tls::v3::Secret;
 using Stat = stats::TlsFactorySchema::Stat;
 
 constexpr int64_t kSecondsPerDay = 86400;
+// What Envoy calls certificates that no secret has named.
+constexpr char kUnnamedCertificate[] = "unnamed_cert_e3b0c442";
+constexpr char kUnnamedRoot[] = "unnamed_ca_cert_e3b0c442";
 
 std::vector<ResourceRef> names_of(const TlsPlan& plan) {
   std::vector<ResourceRef> out;
@@ -314,14 +317,22 @@ void SecretManager::give(User& user, tls::ContextPtr context, bool verify_again)
 void SecretManager::count_expiry(User& user) {
   user.expiry.clear();
   if (user.context == nullptr) return;
-  for (const tls::CertificateReport& own : tls::report(*user.context).own) {
-    if (own.name.empty()) continue;
+  const auto show = [&](const std::string& name, int64_t expires_at_s) {
     auto group = stats_.group<stats::TlsCertificateSchema>(
-        user.plan.stat_prefix + ".ssl.certificate." + stats::sanitize(own.name));
+        user.plan.stat_prefix + ".ssl.certificate." + stats::sanitize(name));
     group->set(stats::TlsCertificateMainStat::expiration_unix_time_seconds,
-               static_cast<uint64_t>(std::max<int64_t>(own.identity.not_after_s, 0)));
+               static_cast<uint64_t>(std::max<int64_t>(expires_at_s, 0)));
     user.expiry.push_back(std::move(group));
+  };
+  const tls::ContextReport& report = tls::report(*user.context);
+  for (const tls::CertificateReport& own : report.own) {
+    show(own.name.empty() ? kUnnamedCertificate : own.name, own.identity.not_after_s);
   }
+  if (report.ca.empty()) return;
+  // Of a bundle, the root that expires first.
+  const auto first = std::ranges::min_element(
+      report.ca, {}, [](const auto& one) { return one.identity.not_after_s; });
+  show(first->name.empty() ? kUnnamedRoot : first->name, first->identity.not_after_s);
 }
 
 void SecretManager::forget_unused() {

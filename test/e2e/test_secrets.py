@@ -6,6 +6,7 @@ import os
 import ssl
 import threading
 
+import grpc
 import pytest
 
 from test.support import proxy as px
@@ -226,4 +227,45 @@ def test_rotation_under_load_fails_no_request(pki, app, tmp_path):
         for thread in threads:
             thread.join()
         assert not failed and done[0] > 0
+    ads.stop()
+
+
+def test_the_control_client_itself_speaks_mutual_tls(pki, app, tmp_path):
+    credentials = grpc.ssl_server_credentials([(pki.server.key.encode(), pki.server.certificate.encode())],
+                                              pki.root.certificate.encode(), require_client_auth=True)
+    ads = AdsServer(credentials=credentials)
+    ads.set("cluster", px.static_cluster("app", app.port))
+    ads.set("listener", px.static_listener("in", px.http_filter_chain([{"match": {"prefix": "/"}, "route": {"cluster": "app"}}])))
+    config = ads_bootstrap(ads.port)
+    config["static_resources"]["clusters"][0]["transport_socket"] = upstream_tls(
+        {"tls_certificates": [pki.client.message()],
+         "validation_context": {"trusted_ca": {"inline_string": pki.root.certificate},
+                                "match_typed_subject_alt_names": [{"san_type": "URI", "matcher": {"exact": SERVER_ID}}]}})
+    with px.Proxy(px.REMORA, config, directory=str(tmp_path)) as proxy:
+        connection = http.client.HTTPConnection("127.0.0.1", proxy.port("in"), timeout=5)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 200
+        assert proxy.stat("cluster.xds.ssl.handshake") == 1
+    ads.stop()
+
+
+def test_an_upstream_that_is_no_longer_trusted_loses_its_connections(pki, tmp_path):
+    ads = AdsServer()
+    ads.set("secret", secret("default", pki.client), roots(pki.root))
+    with TlsUpstream(pki.server) as upstream:
+        ads.set("cluster", px.static_cluster("app", upstream.port, transport_socket=upstream_tls(by_sds(None, SERVER_ID))))
+        ads.set("listener", px.static_listener("in", px.http_filter_chain([{"match": {"prefix": "/"}, "route": {"cluster": "app"}}])))
+        with px.Proxy(px.REMORA, ads_bootstrap(ads.port), directory=str(tmp_path)) as proxy:
+            def status():
+                connection = http.client.HTTPConnection("127.0.0.1", proxy.port("in"), timeout=5)
+                connection.request("GET", "/")
+                return connection.getresponse().status
+
+            assert (status(), status()) == (200, 200)
+            assert proxy.stat("cluster.app.upstream_cx_active") == 1
+            ads.set("secret", secret("default", pki.client))
+            ads.set("secret", roots(pki.other))
+            wait_for(lambda: proxy.stat("cluster.app.upstream_cx_active") == 0, what="the warm connection is closed")
+            assert status() == 503
+            assert proxy.stat("cluster.app.client_ssl_socket_factory.ssl_context_update_by_sds") >= 1
     ads.stop()

@@ -26,6 +26,7 @@ def test_mutual_tls_serves_who_proves_the_right_name(pki, app):
         name = f"listener.127.0.0.1_0.ssl."
         stats = proxy.stats("ssl")
         assert stats[name + "handshake"] >= 1
+        assert stats[name + "certificate.unnamed_cert_e3b0c442.expiration_unix_time_seconds"] > 0
         assert stats[name + "fail_verify_no_cert"] == 1
         assert stats[name + "fail_verify_error"] == 1
         assert stats[name + "fail_verify_san"] == 1

@@ -15,7 +15,8 @@ SECRETS = "envoy.service.secret.v3.SecretDiscoveryService"
 
 
 class AdsServer:
-    def __init__(self, port=0):
+    def __init__(self, port=0, credentials=None):
+        self.credentials = credentials  # grpc.ssl_server_credentials(...) or None for plain text
         self.lock = threading.RLock()
         self.resources = {api.type_url(kind): {} for kind in api.TYPES}  # type URL -> name -> (version, Any)
         self.version = 0
@@ -40,7 +41,9 @@ class AdsServer:
         self.server = grpc.server(futures.ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),
                                                grpc.method_handlers_generic_handler(SECRETS, secrets)))
-        self.port = self.server.add_insecure_port(f"127.0.0.1:{port}")
+        address = f"127.0.0.1:{port}"
+        self.port = (self.server.add_secure_port(address, self.credentials) if self.credentials
+                     else self.server.add_insecure_port(address))
         self.server.start()
 
     # ------------------------------------------------------------------ what a test says
