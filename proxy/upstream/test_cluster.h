@@ -33,8 +33,9 @@ class TestRequest final : public HttpPoolWaiter, public http::StreamReceiver {
     if (sender != nullptr && !done()) abandon();
   }
 
-  void start(Cluster& cluster, const HostPtr& host, Priority priority = Priority::Default) {
-    Acquired acquired = cluster.acquire_http(host, priority, *this);
+  void start(Cluster& cluster, const HostPtr& host, Priority priority = Priority::Default,
+             const ConnectionNeeds& needs = {}) {
+    Acquired acquired = cluster.acquire_http(host, priority, *this, needs);
     if (acquired.ready != nullptr) {
       immediate = true;
       send(*acquired.ready);
