@@ -78,7 +78,11 @@ class SecretManager::Watch final : public xds::ResourceConsumer {
         stats_(manager.stats_.group<stats::SubscriptionSchema>(stats::sds_prefix(ref_.name)),
                manager.stats_.main_index()),
         sds_stats_(manager.stats_.group<stats::SdsSchema>(stats::sds_prefix(ref_.name))),
-        reading_(manager.main_.timers(), Timer::bind<&Watch::read_again, Watch>(), this) {}
+        reading_(manager.main_.timers(), Timer::bind<&Watch::read_again, Watch>(), this) {
+    entry_.name = ref_.name;
+    entry_.updated_at = wall_now_ns();
+    entry_.proto.set_name(ref_.name);
+  }
 
   void subscribe() {
     if (subscription_ != nullptr) return;
@@ -149,7 +153,6 @@ class SecretManager::Watch final : public xds::ResourceConsumer {
 
   void keep(Secret secret) {
     secret_ = std::move(secret);
-    entry_.name = ref_.name;
     entry_.updated_at = wall_now_ns();
   }
 
@@ -389,10 +392,7 @@ void SecretManager::tell_settled() {
 std::vector<SecretEntry> SecretManager::entries() const {
   std::vector<SecretEntry> out;
   for (const auto& [key, secret] : static_) out.push_back(secret.second);
-  for (const auto& watch : watches_) {
-    out.push_back(watch->entry());
-    out.back().name = watch->ref().name;
-  }
+  for (const auto& watch : watches_) out.push_back(watch->entry());
   return out;
 }
 

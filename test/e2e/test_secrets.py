@@ -53,6 +53,8 @@ def test_a_listener_warms_until_its_secrets_come(mesh, pki):
     ads, proxy = mesh
     wait_for(lambda: proxy.stat("listener_manager.total_listeners_warming") == 1, what="a warming listener")
     assert proxy.listeners() == {}
+    dump = json.loads(proxy.admin("/config_dump?resource=dynamic_warming_secrets")[1])["configs"]
+    assert {(s["name"], s["version_info"]) for s in dump} == {("default", "uninitialized"), ("ROOTCA", "uninitialized")}
     ads.set("secret", secret("default", pki.server))
     ads.set("secret", roots(pki.root))
     proxy.wait_ready()
@@ -101,6 +103,7 @@ def test_who_is_no_longer_trusted_is_disconnected(mesh, pki):
     context = client_context(pki, pki.client)
     with connect(proxy.port("in"), context) as old:
         assert ask(old) == "HTTP/1.1 200 OK"
+        session = old.session
         ads.set("secret", roots(pki.root, pki.other))
         trusted = client_context(pki, pki.stranger)
         wait_for(lambda: fetch(proxy.port("in"), trusted) == "HTTP/1.1 200 OK", what="the second root")
@@ -108,6 +111,7 @@ def test_who_is_no_longer_trusted_is_disconnected(mesh, pki):
         ads.set("secret", roots(pki.other))
         wait_for(lambda: ask(old) is None, 15, "the old connection ends")
     assert fetch(proxy.port("in"), client_context(pki, pki.client)) is None
+    assert fetch(proxy.port("in"), context, session=session) is None, "a ticket of before opens nothing"
 
 
 def test_keys_are_in_no_dump(mesh, pki):
