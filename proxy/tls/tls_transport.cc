@@ -207,6 +207,8 @@ IoResult TlsTransport::read(Buffer& into, size_t max_bytes, bool peer_hung_up) {
       return result;
     }
     result.next = on_failure(outcome);
+    // A ticket makes OpenSSL take buffers that only the next write would give back.
+    if (result.bytes == 0 && result.next == Next::WouldBlock) SSL_free_buffers(ssl_.get());
     return result;
   }
   return result;
