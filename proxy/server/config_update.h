@@ -14,6 +14,7 @@
 #include "proxy/upstream/cluster_config.h"
 #include "proxy/upstream/cluster_shared.h"
 #include "proxy/upstream/host_set.h"
+#include "proxy/upstream/remote_keys.h"
 
 namespace remora::server {
 
@@ -58,10 +59,16 @@ struct SetTlsContext {
   /// Whom to trust may have changed: those who are connected prove themselves again.
   bool verify_again = false;
 };
+/// Keys were fetched, or (null) could not be.
+struct DeliverKeys {
+  std::shared_ptr<upstream::RemoteKeys> keys;
+  std::shared_ptr<const tls::KeySet> set;
+  MonotonicMs valid_until = 0;
+};
 /// Closes what is left and ends the thread.
 struct Shutdown {};
 
 using ConfigUpdate = std::variant<SetCluster, SetHosts, RemoveCluster, SetRoutes, RemoveRoutes, SetListener, RemoveListener,
-                                  SetTlsContext, Drain, Shutdown>;
+                                  SetTlsContext, Drain, DeliverKeys, Shutdown>;
 
 }  // namespace remora::server

@@ -116,6 +116,7 @@ Server::Server(const Options& options, const FilterRegistries& registries, xds::
                stats_->group<stats::ControlPlaneSchema>(stats::kControlPlanePrefix)),
       trust_check_(main_context_, main_clusters_, nullptr),
       secrets_(*this, main_context_, trust_check_, *stats_, dynamic_context_, sources_),
+      remote_keys_(main_context_, *this),
       clusters_(*this, main_clusters_, main_context_, *stats_, dynamic_context_, sources_, secrets_),
       routes_(*this, clusters_, dynamic_context_, sources_),
       listeners_(*this, routes_, secrets_, loop_, *stats_, dynamic_context_, options_.drain_time_s * 1000),
@@ -132,6 +133,8 @@ Server::Server(const Options& options, const FilterRegistries& registries, xds::
   main_context_.set_clusters(main_clusters_);
   static_context_.tls = &secrets_;
   dynamic_context_.tls = &secrets_;
+  static_context_.remote_keys = &remote_keys_;
+  dynamic_context_.remote_keys = &remote_keys_;
   if (bootstrap_.ads) sources_.set_ads(*bootstrap_.ads);
   if (bootstrap_.max_active_downstream_connections) connections_.set_max(*bootstrap_.max_active_downstream_connections);
 }

@@ -19,6 +19,7 @@
 #include "proxy/server/listener_manager.h"
 #include "proxy/server/options.h"
 #include "proxy/server/publisher.h"
+#include "proxy/server/remote_keys_service.h"
 #include "proxy/server/route_manager.h"
 #include "proxy/server/secret_manager.h"
 #include "proxy/server/server_stats.h"
@@ -93,6 +94,7 @@ class Server final : private Publisher {
   xds::ConfigSources sources_;
   TrustCheck trust_check_;
   SecretManager secrets_;
+  RemoteKeysService remote_keys_;
   ClusterManager clusters_;
   RouteManager routes_;
   ListenerManager listeners_;

@@ -83,6 +83,10 @@ void Worker::apply(Drain&& update) {
   listeners_.drain(scope);
 }
 
+void Worker::apply(DeliverKeys&& update) {
+  update.keys->deliver(context_.index(), std::move(update.set), update.valid_until);
+}
+
 void Worker::apply(Shutdown&&) {
   listeners_.close_all();
   loop_.stop();

@@ -50,6 +50,7 @@ class Worker {
   void apply(RemoveListener&& update);
   void apply(SetTlsContext&& update);
   void apply(Drain&& update);
+  void apply(DeliverKeys&& update);
   void apply(Shutdown&& update);
 
   // In order of construction; destruction runs backwards, connections before pools before the loop.

@@ -22,6 +22,10 @@ namespace remora::telemetry {
 class AccessLogSinks;
 }
 
+namespace remora::upstream {
+class RemoteKeysSource;
+}
+
 namespace remora::xds::translate {
 
 class Runtime;
@@ -74,6 +78,7 @@ struct Context {
   bool ads_configured = true;  // otherwise resources that come from ADS never come: refused
 
   TlsRegistry* tls = nullptr;  // tls_context.h; null: TLS is refused
+  upstream::RemoteKeysSource* remote_keys = nullptr;  // null: keys that are fetched are refused
 
   /// Refuses a source that the process does not have.
   absl::Status check_source(const ConfigSource& source, const Path& path) const;
