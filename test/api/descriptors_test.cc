@@ -26,6 +26,10 @@ const std::set<std::string> kNewerThanReference = {
     "envoy.config.cluster.v3.Cluster.dns_jitter",
     "envoy.config.core.v3.ProxyProtocolConfig.added_tlvs",
     "envoy.config.core.v3.TlvEntry",
+    "envoy.config.rbac.v3.MetadataSource",
+    "envoy.config.rbac.v3.Permission.sourced_metadata",
+    "envoy.config.rbac.v3.Principal.sourced_metadata",
+    "envoy.config.rbac.v3.SourcedMetadata",
     "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.KeyValuePair."
     "ValueStringEncoding",
     "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.KeyValuePair."
@@ -40,6 +44,10 @@ const std::set<std::string> kNewerThanReference = {
     "allow_unspecified_address",
     "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport."
     "tlv_as_pool_key",
+    "envoy.extensions.filters.network.rbac.v3.RBAC.delay_deny",
+    "envoy.type.matcher.v3.AddressMatcher",
+    "envoy.type.matcher.v3.FilterStateMatcher.address_match",
+    "xds.type.matcher.v3.Matcher.OnMatch.keep_matching",
 };
 
 class Errors : public pb::DescriptorPool::ErrorCollector {

@@ -21,11 +21,12 @@ RANK = {
     "proxy/upstream": 6,
     "proxy/router": 7,
     "proxy/telemetry": 7,
-    "proxy/connection_manager": 8,
-    "filters": 9,
-    "xds": 10,
-    "proxy/server": 11,
-    "proxy": 12,
+    "proxy/policy": 8,
+    "proxy/connection_manager": 9,
+    "filters": 10,
+    "xds": 11,
+    "proxy/server": 12,
+    "proxy": 13,
 }
 
 

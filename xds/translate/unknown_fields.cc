@@ -117,6 +117,8 @@ class Finder {
     const pb::Reflection& reflection = *message.GetReflection();
     const int count = field.is_repeated() ? reflection.FieldSize(message, &field) : 1;
     if (field.cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE) {
+      // Known by name only, to be refused where they stand.
+      if (field.message_type()->file()->package() == "google.api.expr.v1alpha1") return;
       if (field.message_type()->file()->package() == "google.protobuf" &&
           field.message_type()->full_name() != pb::Any::descriptor()->full_name()) {
         return;
