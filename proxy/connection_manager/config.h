@@ -33,6 +33,17 @@ struct HttpFilterConfig {
 struct HttpConfig {
   enum class Codec : uint8_t { Auto, Http1, Http2 };
   enum class ServerHeader : uint8_t { Overwrite, AppendIfAbsent, PassThrough };
+  enum class ClientCert : uint8_t {
+    Sanitize,
+    ForwardOnly,
+    AppendForward,
+    SanitizeSet,
+    AlwaysForwardOnly
+  };
+  /// What x-forwarded-client-cert tells besides who vouches for it and the certificate's hash.
+  struct ClientCertDetails {
+    bool subject = false, cert = false, chain = false, dns = false, uri = false;
+  };
   enum class EscapedSlashes : uint8_t { Keep, Reject, UnescapeAndRedirect, UnescapeAndForward };
 
   std::string stat_prefix;
@@ -57,6 +68,8 @@ struct HttpConfig {
   // (--local-address-ip-version).
   std::string local_address = "127.0.0.1";
   bool skip_xff_append = false;
+  ClientCert client_cert = ClientCert::Sanitize;
+  ClientCertDetails client_cert_details;
   bool generate_request_id = true;
   bool preserve_external_request_id = false;
   bool always_set_request_id_in_response = false;

@@ -59,6 +59,7 @@ NetworkFilter::Status ConnectionManager::on_new_connection() {
   // A head one byte too long must still be seen whole enough to be refused.
   connection_.set_min_read_limit(config_->http1.limits.max_bytes + Block::kBytes);
   connection_.set_delayed_close_ms(static_cast<uint32_t>(config_->delayed_close_timeout_ms));
+  counted_ = true;
   stats_.inc(HttpStat::downstream_cx_total);
   stats_.inc(HttpStat::downstream_cx_active);
   if (secure_) {
@@ -115,7 +116,7 @@ void ConnectionManager::close(CloseHow how) {
 }
 
 void ConnectionManager::on_closed(CloseCause cause) {
-  count_closed(cause);
+  if (counted_) count_closed(cause);
   closed_ = true;
   idle_.disarm();
   duration_.disarm();

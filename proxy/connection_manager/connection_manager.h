@@ -88,6 +88,7 @@ class ConnectionManager final : public NetworkFilter, public http::ServerCodecHa
   bool drain_wanted_ = false;
   bool secure_ = false;
   bool closed_ = false;
+  bool counted_ = false;  // on_new_connection() came
   uint64_t rx_counted_ = 0;
   uint64_t tx_counted_ = 0;
   Timer idle_;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "proxy/connection_manager/client_cert.h"
+
 namespace remora::connection_manager {
 namespace {
 
@@ -151,8 +153,7 @@ Origin apply_forwarded(const HttpConfig& config, const Peer& peer,
   if (origin.edge && origin.remote.is_ip()) {
     request.set(HeaderId::XEnvoyExternalAddress, ip_text(origin.remote, request.arena()));
   }
-  // Without TLS there is no peer certificate that could speak for the header.
-  request.remove(HeaderId::XForwardedClientCert);
+  apply_client_cert(config, peer.tls, request);
   return origin;
 }
 

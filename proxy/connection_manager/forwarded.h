@@ -11,6 +11,7 @@
 #include "proxy/connection_manager/config.h"
 #include "proxy/http/header_map.h"
 #include "proxy/net/address.h"
+#include "proxy/net/tls_facts.h"
 
 namespace remora::connection_manager {
 
@@ -18,6 +19,7 @@ namespace remora::connection_manager {
 struct Peer {
   const Address& remote;
   bool secure = false;
+  const TlsFacts* tls = nullptr;  // what the connection proved; null over plain ones
 };
 
 struct Origin {

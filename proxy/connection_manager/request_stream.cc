@@ -53,7 +53,7 @@ void RequestStream::on_request_head(HeaderMap& headers, bool end_stream) {
   remove_request_hop_by_hop(headers);
   pinned_ = owner_->route_table(&table_);
   const Origin origin = apply_forwarded(
-      config, {owner_->facts().remote, owner_->secure()},
+      config, {owner_->facts().remote, owner_->secure(), owner_->facts().tls},
       table_ != nullptr ? std::span<const std::string>(table_->input().internal_only_headers)
                         : std::span<const std::string>(),
       headers);

@@ -178,6 +178,32 @@ absl::Status check_tracing(const Manager::Tracing& from, const Path& path) {
   return absl::OkStatus();
 }
 
+void read_client_cert(const Manager& from, HttpConfig* out) {
+  using Mode = HttpConfig::ClientCert;
+  switch (from.forward_client_cert_details()) {
+    case Manager::FORWARD_ONLY:
+      out->client_cert = Mode::ForwardOnly;
+      break;
+    case Manager::APPEND_FORWARD:
+      out->client_cert = Mode::AppendForward;
+      break;
+    case Manager::SANITIZE_SET:
+      out->client_cert = Mode::SanitizeSet;
+      break;
+    case Manager::ALWAYS_FORWARD_ONLY:
+      out->client_cert = Mode::AlwaysForwardOnly;
+      break;
+    default:
+      out->client_cert = Mode::Sanitize;
+  }
+  const Manager::SetCurrentClientCertDetails& details = from.set_current_client_cert_details();
+  out->client_cert_details = {.subject = details.subject().value(),
+                              .cert = details.cert(),
+                              .chain = details.chain(),
+                              .dns = details.dns(),
+                              .uri = details.uri()};
+}
+
 // Whom to believe, and what to tell about the client.
 absl::Status read_forwarding(const Manager& from, Context& context, HttpConfig* out,
                              const Path& path) {
@@ -191,11 +217,7 @@ absl::Status read_forwarding(const Manager& from, Context& context, HttpConfig* 
   REMORA_TRY_ASSIGN(out->internal_ranges, cidr_ranges(from.internal_address_config().cidr_ranges(),
                                                       "cidr_ranges", internal));
   out->internal_unix_sockets = from.internal_address_config().unix_sockets();
-  // Clients show no certificates over plain connections: every other mode takes the header away.
-  if (from.forward_client_cert_details() == Manager::ALWAYS_FORWARD_ONLY) {
-    REMORA_TRY(context.not_honoured(path.field("forward_client_cert_details"),
-                                    "ALWAYS_FORWARD_ONLY is not supported", true));
-  }
+  read_client_cert(from, out);
   return absl::OkStatus();
 }
 

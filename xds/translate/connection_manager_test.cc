@@ -105,6 +105,9 @@ request_id_extension: {typed_config: {'@type': type.googleapis.com/envoy.extensi
   EXPECT_EQ(config->http1.limits.max_fields, 8u);
   EXPECT_TRUE(config->http1.accept_http_10 && config->http1.enable_trailers);
   EXPECT_THAT(config->http1.upgrade_types, ElementsAre("websocket"));
+  EXPECT_EQ(config->client_cert, HttpConfig::ClientCert::AppendForward);
+  const HttpConfig::ClientCertDetails& told = config->client_cert_details;
+  EXPECT_TRUE(told.subject && told.dns && told.uri && !told.cert && !told.chain);
 }
 
 TEST_F(ConnectionManagerTest, InlineRoutesAreCheckedAgainstClusters) {
@@ -168,7 +171,6 @@ TEST_F(ConnectionManagerTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
        "common_http_protocol_options.headers_with_underscores_action: is not supported"},
       {"request_timeout: -1s", "request_timeout: must not be negative"},
       {"strip_any_host_port: true, strip_matching_host_port: true", "exclude each other"},
-      {"forward_client_cert_details: ALWAYS_FORWARD_ONLY", "forward_client_cert_details: "},
       {"request_id_extension: {typed_config: {'@type': type.googleapis.com/a.b.C}}",
        "request_id_extension.typed_config: "},
       {"access_log: [{typed_config: {'@type': "
