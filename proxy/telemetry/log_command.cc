@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "proxy/telemetry/grpc_status.h"
+#include "proxy/telemetry/log_command_entry.h"
 #include "proxy/telemetry/log_time.h"
 
 namespace remora::telemetry {
@@ -185,8 +186,6 @@ bool grpc_status(const Arguments& a, const StreamInfo& info, std::string& out) {
 // -------------------------------------------------------------------------------------------------
 // the table
 
-using Compile = absl::Status (*)(std::string_view argument, Arguments& out);
-
 absl::Status compile_header(std::string_view argument, Arguments& out) {
   auto header = [](std::string_view name) {
     std::string lower = absl::AsciiStrToLower(absl::string_view(name.data(), name.size()));
@@ -204,13 +203,8 @@ absl::Status compile_header(std::string_view argument, Arguments& out) {
   return absl::OkStatus();
 }
 
-absl::Status compile_time(std::string_view argument, Arguments& out) {
-  out.text = argument.empty() ? kDefaultTimeFormat : argument;
-  return absl::OkStatus();
-}
-
 absl::Status compile_local_time(std::string_view argument, Arguments& out) {
-  return compile_time(argument.empty() ? kDefaultLocalTimeFormat : argument, out);
+  return compile_time_format(argument.empty() ? kDefaultLocalTimeFormat : argument, out);
 }
 
 absl::Status compile_environment(std::string_view argument, Arguments& out) {
@@ -288,16 +282,9 @@ bool constant(const Arguments& a, const StreamInfo&, std::string& out) {
   return append_text(a.text, out);
 }
 
-enum class Takes : uint8_t { Nothing, Argument, OptionalArgument };
-enum class Type : uint8_t { String, Number };
-
-struct Entry {
-  std::string_view name;
-  Type type;
-  LogCommand::Write write;
-  Takes takes = Takes::Nothing;
-  Compile compile = nullptr;
-};
+using Entry = LogCommandEntry;
+using Takes = Entry::Takes;
+using Type = Entry::Type;
 
 #define WRITE(expression)                                                    \
   [](const Arguments& a, const StreamInfo& info, std::string& out) -> bool { \
@@ -324,10 +311,11 @@ const Address& client_of(const StreamInfo& info) {
 }
 
 const Entry kEntries[] = {
-    {"START_TIME", Type::String, start_time<Zone::Utc>, Takes::OptionalArgument, compile_time},
+    {"START_TIME", Type::String, start_time<Zone::Utc>, Takes::OptionalArgument,
+     compile_time_format},
     {"START_TIME_LOCAL", Type::String, start_time<Zone::Local>, Takes::OptionalArgument,
      compile_local_time},
-    {"EMIT_TIME", Type::String, emit_time<Zone::Utc>, Takes::OptionalArgument, compile_time},
+    {"EMIT_TIME", Type::String, emit_time<Zone::Utc>, Takes::OptionalArgument, compile_time_format},
     {"EMIT_TIME_LOCAL", Type::String, emit_time<Zone::Local>, Takes::OptionalArgument,
      compile_local_time},
 
@@ -404,6 +392,16 @@ const Entry kEntries[] = {
 #undef FACT
 #undef WRITE
 
+const Entry* entry_of(std::string_view name) {
+  for (std::span<const Entry> entries :
+       {std::span<const Entry>(kEntries), identity_commands(), state_commands()}) {
+    for (const Entry& entry : entries) {
+      if (entry.name == name) return &entry;
+    }
+  }
+  return nullptr;
+}
+
 absl::Status refuse(std::string_view name, std::string_view reason) {
   return absl::InvalidArgumentError(
       absl::StrCat("command '", absl::string_view(name.data(), name.size()),
@@ -412,30 +410,38 @@ absl::Status refuse(std::string_view name, std::string_view reason) {
 
 }  // namespace
 
+absl::Status compile_time_format(std::string_view argument, LogArguments& out) {
+  out.text = argument.empty() ? kDefaultTimeFormat : argument;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<LogCommand> LogCommand::compile(std::string_view name,
                                                std::optional<std::string_view> argument,
                                                std::optional<size_t> max_length) {
-  for (const Entry& entry : kEntries) {
-    if (entry.name != name) continue;
-    if (entry.takes == Takes::Nothing && argument.has_value())
-      return refuse(name, "takes no argument");
-    if (entry.takes == Takes::Argument && argument.value_or("").empty())
-      return refuse(name, "needs an argument");
-    if (max_length.has_value() && (entry.type == Type::Number || max_length == size_t{0})) {
-      return refuse(name, "cannot be cut to that length");
-    }
-    LogCommand command;
-    command.write_ = entry.write;
-    command.number_ = entry.type == Type::Number;
-    command.arguments_.max_length = max_length.value_or(SIZE_MAX);
-    if (entry.compile == nullptr) return command;
-    if (auto status = entry.compile(argument.value_or(""), command.arguments_); !status.ok()) {
-      return refuse(name, std::string(status.message()));
-    }
-    if (entry.takes == Takes::OptionalArgument && argument == "NUMBER") command.number_ = true;
-    return command;
+  const Entry* entry = entry_of(name);
+  if (entry == nullptr) return refuse(name, "unknown");
+  if (entry->takes == Takes::Nothing && argument.has_value())
+    return refuse(name, "takes no argument");
+  if (entry->takes == Takes::Argument && argument.value_or("").empty())
+    return refuse(name, "needs an argument");
+  if (max_length.has_value() && (entry->type == Type::Number || max_length == size_t{0})) {
+    return refuse(name, "cannot be cut to that length");
   }
-  return refuse(name, "unknown");
+  LogCommand command;
+  command.write_ = entry->write;
+  command.write_json_ = entry->write_json;
+  command.number_ = entry->type == Type::Number;
+  command.arguments_.max_length = max_length.value_or(SIZE_MAX);
+  if (entry->compile == nullptr) return command;
+  if (auto status = entry->compile(argument.value_or(""), command.arguments_); !status.ok()) {
+    return refuse(name, std::string(status.message()));
+  }
+  if (entry->takes == Takes::OptionalArgument && argument == "NUMBER") command.number_ = true;
+  return command;
+}
+
+bool LogCommand::append_json(const StreamInfo& info, std::string& out) const {
+  return write_json_(arguments_, info, out);
 }
 
 bool LogCommand::append(const StreamInfo& info, std::string& out) const {

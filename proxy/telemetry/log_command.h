@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proxy/http/stream_info.h"
 
@@ -22,7 +23,8 @@ struct LogArguments {
   };
   Header header, alternative;  // REQ(FIRST?ALTERNATIVE)
   size_t max_length = SIZE_MAX;
-  std::string text;               // a constant, or a format of times
+  std::string text;               // a constant, a format of times, or a name
+  std::vector<std::string> path;  // below that name
   uint8_t first = 0, second = 0;  // points in time, a precision, a spelling
 };
 
@@ -37,12 +39,16 @@ class LogCommand {
   bool append(const http::StreamInfo& info, std::string& out) const;
   /// Its values are numbers.
   bool is_number() const { return number_; }
+  /// Its values are JSON where JSON is written; append_json() then takes the place of append().
+  bool is_json() const { return write_json_ != nullptr; }
+  bool append_json(const http::StreamInfo& info, std::string& out) const;
 
   using Write = bool (*)(const LogArguments& arguments, const http::StreamInfo& info,
                          std::string& out);
 
  private:
   Write write_ = nullptr;
+  Write write_json_ = nullptr;
   bool number_ = false;
   LogArguments arguments_;
 };

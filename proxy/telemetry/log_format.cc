@@ -254,14 +254,15 @@ bool LogFormat::Node::append_command(const http::StreamInfo& info, Missing missi
                                      std::string& out) const {
   const LogCommand& command = *pieces.front().command;
   size_t start = out.size();
-  if (!command.is_number()) out += '"';
-  if (!command.append(info, out)) {
+  const bool quoted = !command.is_number() && !command.is_json();
+  if (quoted) out += '"';
+  if (!(command.is_json() ? command.append_json(info, out) : command.append(info, out))) {
     out.resize(start);
     if (missing == Missing::Empty) return false;
     out += "null";
     return true;
   }
-  if (command.is_number()) return true;
+  if (!quoted) return true;
   escape_from(start + 1, out);
   out += '"';
   return true;

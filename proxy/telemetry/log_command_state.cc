@@ -1,0 +1,104 @@
+// Commands on what filters have left: dynamic metadata and filter state.
+#include "proxy/telemetry/log_command_entry.h"
+
+namespace remora::telemetry {
+namespace {
+
+using http::StreamInfo;
+using Arguments = LogArguments;
+using Entry = LogCommandEntry;
+
+// -------------------------------------------------------------------------------------------------
+// dynamic metadata: "NAMESPACE:KEY:KEY"
+
+absl::Status compile_metadata(std::string_view argument, Arguments& out) {
+  const size_t colon = argument.find(':');
+  out.text = argument.substr(0, colon);
+  if (out.text.empty()) return absl::InvalidArgumentError("needs a name space");
+  while (colon != std::string_view::npos && !argument.empty()) {
+    const size_t start = argument.find(':');
+    if (start == std::string_view::npos) break;
+    argument.remove_prefix(start + 1);
+    out.path.emplace_back(argument.substr(0, argument.find(':')));
+  }
+  return absl::OkStatus();
+}
+
+const Metadata* metadata_of(const StreamInfo& info) {
+  if (info.is_http) return &info.dynamic_metadata;
+  return info.connection == nullptr ? nullptr : &info.connection->metadata;
+}
+
+template <class Append>
+bool with_metadata(const Arguments& a, const StreamInfo& info, Append append) {
+  const Metadata* metadata = metadata_of(info);
+  if (metadata == nullptr) return false;
+  if (a.path.empty()) {
+    const MetadataStruct* all = metadata->find(a.text);
+    if (all != nullptr) append(*all);
+    return all != nullptr;
+  }
+  const MetadataValue* value = metadata->find(a.text, a.path);
+  if (value == nullptr) return false;
+  append(*value);
+  return true;
+}
+
+bool metadata_json(const Arguments& a, const StreamInfo& info, std::string& out) {
+  return with_metadata(a, info, [&](const auto& value) { append_json(value, out); });
+}
+
+/// A text stands as it is, without quotes.
+bool metadata_text(const Arguments& a, const StreamInfo& info, std::string& out) {
+  const Metadata* metadata = metadata_of(info);
+  const MetadataValue* value =
+      metadata == nullptr || a.path.empty() ? nullptr : metadata->find(a.text, a.path);
+  if (value == nullptr || value->text() == nullptr) return metadata_json(a, info, out);
+  out += *value->text();
+  return true;
+}
+
+// -------------------------------------------------------------------------------------------------
+// filter state: "KEY", "KEY:PLAIN", "KEY:TYPED"
+
+enum class Spelling : uint8_t { Typed, Plain };
+
+absl::Status compile_filter_state(std::string_view argument, Arguments& out) {
+  const size_t colon = argument.find(':');
+  const std::string_view how =
+      colon == std::string_view::npos ? "TYPED" : argument.substr(colon + 1);
+  out.text = argument.substr(0, colon);
+  if (out.text.empty()) return absl::InvalidArgumentError("needs a key");
+  if (how != "PLAIN" && how != "TYPED")
+    return absl::InvalidArgumentError("expected PLAIN or TYPED");
+  out.first = static_cast<uint8_t>(how == "PLAIN" ? Spelling::Plain : Spelling::Typed);
+  return absl::OkStatus();
+}
+
+bool filter_state_json(const Arguments& a, const StreamInfo& info, std::string& out) {
+  const std::string* value = info.find_filter_state(a.text);
+  if (value == nullptr) return false;
+  append_json(MetadataValue(*value), out);
+  return true;
+}
+
+bool filter_state_text(const Arguments& a, const StreamInfo& info, std::string& out) {
+  if (static_cast<Spelling>(a.first) == Spelling::Typed) return filter_state_json(a, info, out);
+  const std::string* value = info.find_filter_state(a.text);
+  if (value == nullptr) return false;
+  out += *value;
+  return true;
+}
+
+const Entry kEntries[] = {
+    {"DYNAMIC_METADATA", Entry::Type::Json, metadata_text, Entry::Takes::Argument, compile_metadata,
+     metadata_json},
+    {"FILTER_STATE", Entry::Type::Json, filter_state_text, Entry::Takes::Argument,
+     compile_filter_state, filter_state_json},
+};
+
+}  // namespace
+
+std::span<const Entry> state_commands() { return kEntries; }
+
+}  // namespace remora::telemetry
