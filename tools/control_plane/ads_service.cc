@@ -66,7 +66,7 @@ class Stream final
  private:
   void take_request() {
     if (!node_) {
-      node_ = parse_node_id(request_.node().id());
+      node_ = parse_node(request_.node());
       view_ = service_.view_for(*node_);
       spdlog::info("{}: stream opened", node_->id);
     }

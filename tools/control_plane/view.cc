@@ -2,6 +2,7 @@
 // view_clusters.cc, view_listeners.cc and view_routes.cc.
 #include "tools/control_plane/view.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "google/protobuf/io/coded_stream.h"
@@ -11,6 +12,7 @@
 namespace remora::control_plane {
 namespace {
 
+constexpr const char* kIdentityKey = "IDENTITY";
 constexpr std::string_view kTypePrefix = "type.googleapis.com/";
 
 // FNV-1a, 64 bits: names content, guards nothing.
@@ -26,16 +28,23 @@ bool runs_at(const Workload& workload, const NodeIdentity& node) {
   return workload.node.empty() ? workload.address == node.address : workload.node == node.id;
 }
 
-// Ports of workloads that this node's sidecar stands in front of. Services may share a port; HTTP
-// wins, because every sidecar can carry it as bytes but not the other way round.
+// Services may share a port. HTTP wins, because every sidecar can carry it as bytes but not the
+// other way round; of the modes of TLS the strictest; and every service's authorization has to
+// allow.
+void add_service_port(InboundPort& inbound, const Service& service, const Port& port) {
+  if (port.protocol == Protocol::kHttp) inbound.protocol = Protocol::kHttp;
+  inbound.mtls = std::max(inbound.mtls, service.mtls);
+  if (service.authorization) inbound.authorizations.push_back(*service.authorization);
+}
+
+// Ports of workloads that this node's sidecar stands in front of.
 InboundPorts inbound_ports(const Catalogue& catalogue, const NodeIdentity& node) {
   InboundPorts ports;
   for (const auto& [name, service] : catalogue.services) {
     for (const Workload& workload : service.workloads) {
       if (!runs_at(workload, node)) continue;
       for (const Port& port : service.ports) {
-        const auto [entry, added] = ports.emplace(port.target_port, port.protocol);
-        if (!added && port.protocol == Protocol::kHttp) entry->second = Protocol::kHttp;
+        add_service_port(ports[port.target_port], service, port);
       }
     }
   }
@@ -52,24 +61,24 @@ void add_clusters(View& view, const Catalogue& catalogue, const NodeIdentity& no
   for (const auto& cluster : fixed_clusters(node)) {
     add(view, kClusterType, cluster.name(), cluster);
   }
-  for (const auto& [port, protocol] : inbound) {
+  for (const auto& [port, settings] : inbound) {
     const auto cluster = inbound_cluster(port, node);
     add(view, kClusterType, cluster.name(), cluster);
   }
   for (const auto& [name, service] : catalogue.services) {
     for (const Port& port : service.ports) {
-      const auto cluster = outbound_cluster(service, port);
+      const auto cluster = outbound_cluster(service, port, node);
       add(view, kClusterType, cluster.name(), cluster);
       add(view, kEndpointsType, cluster.name(), endpoints_of(service, port));
     }
   }
 }
 
-void add_listeners(View& view, const Catalogue& catalogue, const InboundPorts& inbound,
-                   const ViewOptions& options) {
+void add_listeners(View& view, const Catalogue& catalogue, const NodeIdentity& node,
+                   const InboundPorts& inbound, const ViewOptions& options) {
   const auto outbound = virtual_outbound(options);
   add(view, kListenerType, outbound.name(), outbound);
-  const auto inward = virtual_inbound(inbound, options);
+  const auto inward = virtual_inbound(inbound, node, options);
   add(view, kListenerType, inward.name(), inward);
   for (const auto& [name, service] : catalogue.services) {
     for (const Port& port : service.ports) {
@@ -99,7 +108,10 @@ google::protobuf::Any pack(const google::protobuf::Message& message) {
 }
 
 NodeIdentity parse_node_id(std::string_view id) {
-  NodeIdentity node{.id = std::string(id), .address = "", .node_namespace = ""};
+  NodeIdentity node{.id = std::string(id),
+                    .address = "",
+                    .node_namespace = "",
+                    .identity_folder = std::string(kDefaultIdentityFolder)};
   const size_t address_at = id.find('~');
   if (address_at == std::string_view::npos) return node;
   id.remove_prefix(address_at + 1);
@@ -113,12 +125,22 @@ NodeIdentity parse_node_id(std::string_view id) {
   return node;
 }
 
+NodeIdentity parse_node(const envoy::config::core::v3::Node& node) {
+  NodeIdentity identity = parse_node_id(node.id());
+  const auto& metadata = node.metadata().fields();
+  const auto folder = metadata.find(kIdentityKey);
+  if (folder != metadata.end() && !folder->second.string_value().empty()) {
+    identity.identity_folder = folder->second.string_value();
+  }
+  return identity;
+}
+
 View build_view(const Catalogue& catalogue, const NodeIdentity& node, const ViewOptions& options) {
   View view;
   for (const std::string_view type : kTypesInPushOrder) view[type];
   const InboundPorts inbound = inbound_ports(catalogue, node);
   add_clusters(view, catalogue, node, inbound);
-  add_listeners(view, catalogue, inbound, options);
+  add_listeners(view, catalogue, node, inbound, options);
   for (const auto& routes : outbound_routes(catalogue, node)) {
     add(view, kRouteType, routes.name(), routes);
   }

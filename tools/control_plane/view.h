@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "api/core.pb.h"
 #include "google/protobuf/any.pb.h"
 #include "tools/control_plane/catalogue.h"
 
@@ -23,14 +24,20 @@ inline constexpr std::string_view kRouteType =
 inline constexpr std::string_view kTypesInPushOrder[] = {kClusterType, kEndpointsType,
                                                          kListenerType, kRouteType};
 
+// Where a node's certificate and trust bundle lie unless its metadata says `IDENTITY: FOLDER`. A
+// node that has nothing there takes and makes no connections that need them.
+inline constexpr std::string_view kDefaultIdentityFolder = "/var/run/secrets/workload-identity";
+
 // Who asks. The id is `sidecar~IP~NAME.NAMESPACE~DOMAIN`; parts that are missing stay empty.
 struct NodeIdentity {
   std::string id;
   std::string address;
   std::string node_namespace;
+  std::string identity_folder;
 };
 
 NodeIdentity parse_node_id(std::string_view id);
+NodeIdentity parse_node(const envoy::config::core::v3::Node& node);
 
 struct ViewOptions {
   bool ipv6 = false;  // sidecars also accept on [::]

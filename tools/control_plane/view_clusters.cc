@@ -19,6 +19,9 @@ constexpr std::chrono::seconds kConnectTimeout{10};
 constexpr const char* kInboundBindV4 = "127.0.0.6";
 constexpr const char* kInboundBindV6 = "::6";
 
+constexpr const char* kTransportSocketMatchKey = "envoy.transport_socket_match";
+constexpr const char* kTlsModeKey = "tlsMode";
+
 Cluster named(const std::string& name, std::chrono::milliseconds connect_timeout) {
   Cluster cluster;
   cluster.set_name(name);
@@ -58,6 +61,29 @@ void set_circuit_breakers(Cluster& cluster, const CircuitBreakers& limits) {
   if (limits.max_retries) thresholds->mutable_max_retries()->set_value(*limits.max_retries);
 }
 
+// STRICT is TLS whatever the endpoints are; PERMISSIVE calls those without a sidecar in plain text.
+void set_transport(Cluster& cluster, const Service& service, const Port& port,
+                   const NodeIdentity& node) {
+  if (service.mtls == MutualTls::kDisable) return;
+  if (service.mtls == MutualTls::kStrict) {
+    *cluster.mutable_transport_socket() = tls_client(service, port, node);
+    return;
+  }
+  auto* with_sidecar = cluster.add_transport_socket_matches();
+  with_sidecar->set_name("tlsMode-" + std::string(kMeshProtocol));
+  (*with_sidecar->mutable_match()->mutable_fields())[kTlsModeKey].set_string_value(kMeshProtocol);
+  *with_sidecar->mutable_transport_socket() = tls_client(service, port, node);
+  auto* without = cluster.add_transport_socket_matches();
+  without->set_name("tlsMode-disabled");
+  without->mutable_match();
+  *without->mutable_transport_socket() = plain_text();
+}
+
+void set_tls_mode(envoy::config::core::v3::Metadata& metadata) {
+  auto& fields = (*metadata.mutable_filter_metadata())[kTransportSocketMatchKey];
+  (*fields.mutable_fields())[kTlsModeKey].set_string_value(kMeshProtocol);
+}
+
 using Locality = std::tuple<std::string, std::string, std::string>;
 
 }  // namespace
@@ -84,7 +110,7 @@ Cluster inbound_cluster(uint32_t port, const NodeIdentity& node) {
   return to_own_application(inbound_name(port), node);
 }
 
-Cluster outbound_cluster(const Service& service, const Port& port) {
+Cluster outbound_cluster(const Service& service, const Port& port, const NodeIdentity& node) {
   Cluster cluster = named(outbound_name(service, port), service.policy.connect_timeout);
   cluster.set_alt_stat_name(stat_name(cluster.name()));
   cluster.set_type(Cluster::EDS);
@@ -95,6 +121,7 @@ Cluster outbound_cluster(const Service& service, const Port& port) {
   *eds->mutable_eds_config() = from_ads();
   eds->set_service_name(cluster.name());
   set_circuit_breakers(cluster, service.policy.circuit_breakers);
+  set_transport(cluster, service, port, node);
   return cluster;
 }
 
@@ -117,6 +144,9 @@ ClusterLoadAssignment endpoints_of(const Service& service, const Port& port) {
       auto* address = endpoint->mutable_endpoint()->mutable_address()->mutable_socket_address();
       address->set_address(workload->address);
       address->set_port_value(port.target_port);
+      if (service.mtls != MutualTls::kDisable && workload->sidecar) {
+        set_tls_mode(*endpoint->mutable_metadata());
+      }
       endpoint->mutable_load_balancing_weight()->set_value(workload->weight);
       weight += workload->weight;
     }
