@@ -13,10 +13,12 @@ import tempfile
 import time
 
 from lib import scenarios
+from lib.authority import Authority
+from lib.bootstrap import CONTROL_PLANE_ACCOUNT
 from lib.load import Load
 from lib.mesh import Catalogue, ControlPlane, Prometheus
 from lib.network import Host, connect_hosts, remove_namespaces, require_root
-from lib.pods import APPS, APPLICATION_UID, Pod, start_nginx, wait_for_server
+from lib.pods import APPS, APPLICATION_UID, SIDECAR_UID, Pod, start_nginx, wait_for_server
 from lib.processes import DemoError, Process, wait_until
 from lib.report import Report
 
@@ -26,6 +28,12 @@ SERVICES = {  # name: (address, port, port of the workload, protocol)
     "backend": ("10.96.0.20", 80, WEB_PORT, "http"),
     "greeter": ("10.96.0.30", 2525, 2525, "tcp"),
     "digest": ("10.96.0.40", 7000, 7000, "tcp"),
+    "legacy": ("10.96.0.50", 80, WEB_PORT, "http"),
+}
+PERMISSIVE = {"legacy"}  # the others are STRICT
+AUTHORIZATION = {  # of the others everybody in the mesh may call everything
+    "backend": [{"principals": ["demo/client"], "methods": ["GET"]}],
+    "digest": [{"principals": ["demo/client"]}],
 }
 
 
@@ -56,6 +64,7 @@ class Demo:
         self.folder.mkdir()
         self.folder.chmod(0o755)
         self.names = {name: service[0] for name, service in SERVICES.items()}
+        self.authority = Authority(self.folder / "authority")
         self.hosts = []
         self.pods = []
         self.bare_pods = []
@@ -79,16 +88,18 @@ class Demo:
         host1, host2 = self.hosts
         self.start_pods([
             (host1, "client", (), None),
+            (host1, "stranger", (), None),
             (host1, "web-1", ("web",), nginx),
             (host2, "web-2", ("web",), nginx),
             (host2, "backend-1", ("backend",), nginx),
             (host2, "greeter-1", ("greeter",), tcp_server("greeter", 2525)),
             (host2, "digest-1", ("digest",), tcp_server("digest", 7000)),
+            (host2, "legacy-1", ("legacy",), nginx),
         ])
         self._start_bare()
         report.show("\n".join(
-            f"{pod.host.name}  {pod.name:<10} {pod.address:<12} sidecar pid {pod.sidecar.pid}"
-            for pod in self.pods))
+            f"{pod.host.name}  {pod.name:<10} {pod.address:<12} sidecar pid {pod.sidecar.pid:<8} "
+            f"{pod.identity}" for pod in self.pods))
         report.say("web-2, backend-1 and host2 itself all listen on port 8080 of host2: every pod "
                    "has a network of its own, nothing collides.")
         report.promise("every sidecar runs as user 1337",
@@ -97,20 +108,26 @@ class Demo:
     def _start_control_plane(self):
         self.catalogue = Catalogue(self.folder / "catalogue")
         for name, (vip, port, target_port, protocol) in SERVICES.items():
-            self.catalogue.add_service(name, vip, port, target_port, protocol)
+            self.catalogue.add_service(
+                name, vip, port, target_port, protocol,
+                "PERMISSIVE" if name in PERMISSIVE else "STRICT", AUTHORIZATION.get(name))
+        identity = self.folder / "control-plane"
+        self.authority.issue(CONTROL_PLANE_ACCOUNT, identity, os.getuid())
         self.control_plane = ControlPlane(os.environ["CONTROL_PLANE_BIN"], self.hosts[0],
-                                          self.catalogue, self.folder / "control_plane.log")
+                                          self.catalogue, identity,
+                                          self.folder / "control_plane.log")
         self.control_plane.start()
 
     def start_pods(self, wanted):
-        """Brings pods up in the order that a cluster does: network, redirection, sidecar,
-        application, and traffic only then."""
+        """Brings pods up in the order that a cluster does: network, identity, redirection,
+        sidecar, application, and traffic only then."""
         started = []
         for host, name, services, _ in wanted:
             pod = Pod(self, host, name, services)
             self.pods.append(pod)
             started.append(pod)
             self.catalogue.register(pod, ready=False)
+            self.authority.issue(pod.account, pod.identity_folder, SIDECAR_UID)
             pod.intercept()
             pod.start_sidecar(self._binary, self.control_plane)
         for pod, (_, _, _, start) in zip(started, wanted):
@@ -130,13 +147,15 @@ class Demo:
         self.prometheus.set_targets(self.pods)
 
     def _start_bare(self):
-        """Pods without sidecars, and a web server on host2 itself: to compare latency with."""
-        for host, name, start in ((self.hosts[0], "bare-client", None),
-                                  (self.hosts[1], "bare-server", nginx)):
-            pod = Pod(self, host, name)
+        """Pods without sidecars, and a web server on host2 itself: to compare latency with. One of
+        the pods is part of a service all the same."""
+        for host, name, services, start in ((self.hosts[0], "bare-client", (), None),
+                                            (self.hosts[1], "bare-server", ("legacy",), nginx)):
+            pod = Pod(self, host, name, services, bare=True)
             self.bare_pods.append(pod)
             if start is not None:
                 pod.start_application(start)
+            self.catalogue.register(pod, ready=True)
         folder = self.folder / "host2"
         folder.mkdir()
         folder.chmod(0o777)

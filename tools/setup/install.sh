@@ -10,7 +10,7 @@ build=(
   libnghttp2-dev libprotobuf-dev libre2-dev libspdlog-dev libssl-dev libxxhash-dev libyaml-cpp-dev
   prometheus-cpp-dev zlib1g-dev
 )
-run=(curl iproute2 iptables libnginx-mod-stream nginx procps prometheus python3 util-linux wrk)
+run=(curl iproute2 iptables libnginx-mod-stream nginx openssl procps prometheus python3 tcpdump util-linux wrk)
 test=(
   ca-certificates clang-16 clang-format-16 clang-tidy-16 git haproxy libclang-rt-16-dev nftables nghttp2-client
   python3-grpcio python3-pip python3-protobuf python3-pytest python3-venv python3-yaml shellcheck strace

@@ -4,7 +4,7 @@ import json
 import pathlib
 import signal
 
-from lib.processes import DemoError, Process
+from lib.processes import DemoError, Process, wait_until
 
 # wrk calls these; times are in microseconds. `delay` is how long a connection waits between
 # requests, in milliseconds.
@@ -19,6 +19,7 @@ end
 """
 PACED = "function delay() return 5 end\n"
 FOR_EVER = "3600s"
+REQUESTS_TO_BE_SURE = 300  # that have to pass before something is taken for settled
 
 
 class Load:
@@ -51,3 +52,21 @@ class Load:
             if line.startswith("REPORT "):
                 return json.loads(line[len("REPORT "):])
         raise DemoError(f"wrk gave no report:\n{self._process.log_tail()}")
+
+
+def wait_for_traffic(demo, load, requests=REQUESTS_TO_BE_SURE):
+    """Until that many more requests have passed the client's sidecar."""
+    client = demo.pod("client")
+    target = client.requests_out("web") + requests
+
+    def passed():
+        load.check_alive()
+        return client.requests_out("web") >= target
+    wait_until(passed, f"{requests} more requests pass")
+
+
+def promise_no_failures(demo, load, what):
+    outcome = load.stop()
+    demo.report.promise(f"no request fails while {what}",
+                        outcome["failed"] == 0 and outcome["requests"] > 0,
+                        f"{outcome['failed']} of {outcome['requests']}")

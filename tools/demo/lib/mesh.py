@@ -19,14 +19,23 @@ class Catalogue:
         self._services = {}
         folder.mkdir()
 
-    def add_service(self, name, vip, port, target_port, protocol):
+    def add_service(self, name, vip, port, target_port, protocol, mtls, authorization=None):
         self._services[name] = {
             "name": name, "namespace": "demo", "vips": [vip],
             "ports": [{"port": port, "target_port": target_port, "protocol": protocol}],
             "workloads": [],
             "policy": {"timeout": "10s", "connect_timeout": "2s", "lb": "round_robin"},
+            "account": name, "mtls": mtls,
         }
+        self.authorize(name, authorization)
+
+    def authorize(self, name, rules):
+        """Who may call a service; None: everybody. Returns the rules before."""
+        before = self._services[name].pop("authorization", None)
+        if rules is not None:
+            self._services[name]["authorization"] = rules
         self._write(name)
+        return before
 
     @property
     def folder(self):
@@ -38,7 +47,8 @@ class Catalogue:
             others = self._others(service, pod)
             self._services[service]["workloads"] = others + [{
                 "node": pod.node_id, "address": pod.address, "host": pod.host.name,
-                "zone": f"zone-{pod.host.name}", "region": "demo", "ready": ready}]
+                "zone": f"zone-{pod.host.name}", "region": "demo", "ready": ready,
+                "sidecar": not pod.bare}]
             self._write(service)
 
     def deregister(self, pod):
@@ -57,14 +67,14 @@ class Catalogue:
 
 
 class ControlPlane:
-    """Runs on host1; pods of both hosts reach it at the bridge's address."""
+    """Runs on host1; pods of both hosts reach it at the bridge's address, over mutual TLS."""
 
-    def __init__(self, binary, host, catalogue, log):
+    def __init__(self, binary, host, catalogue, identity_folder, log):
         self.address = host.gateway
         self.port = CONTROL_PLANE_PORT
         self._host = host
         self._command = [binary, "--catalogue", catalogue.folder, "--listen",
-                         f"{self.address}:{self.port}"]
+                         f"{self.address}:{self.port}", "--identity", identity_folder]
         self._log = log
         self._process = None
 

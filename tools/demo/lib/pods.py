@@ -1,8 +1,11 @@
 """Pods: a namespace with an address, a sidecar as uid 1337, the redirection, and an application."""
 
+import json
 import pathlib
 import shlex
 
+from lib.authority import spiffe_id
+from lib.bootstrap import bootstrap
 from lib.network import Namespace
 from lib.processes import DemoError, Process, wait_until
 
@@ -13,69 +16,6 @@ METRICS_PORT = 15090
 IPTABLES = pathlib.Path(__file__).resolve().parents[2] / "iptables/remora-iptables"
 APPS = pathlib.Path(__file__).resolve().parents[1] / "apps"
 
-BOOTSTRAP = """\
-node:
-  id: {node_id}
-  cluster: {name}.demo
-admin:
-  address: {{socket_address: {{address: 127.0.0.1, port_value: 15000}}}}
-dynamic_resources:
-  ads_config:
-    api_type: DELTA_GRPC
-    transport_api_version: V3
-    set_node_on_first_message_only: true
-    grpc_services: [{{envoy_grpc: {{cluster_name: xds-grpc}}}}]
-  cds_config: {{ads: {{}}, initial_fetch_timeout: 0s, resource_api_version: V3}}
-  lds_config: {{ads: {{}}, initial_fetch_timeout: 0s, resource_api_version: V3}}
-static_resources:
-  clusters:
-  - name: xds-grpc
-    type: STATIC
-    connect_timeout: 1s
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {{http2_protocol_options: {{}}}}
-    load_assignment:
-      cluster_name: xds-grpc
-      endpoints:
-      - lb_endpoints:
-        - endpoint:
-            address:
-              socket_address:
-                address: {control_plane_address}
-                port_value: {control_plane_port}
-  - name: prometheus_stats
-    type: STATIC
-    connect_timeout: 0.250s
-    load_assignment:
-      cluster_name: prometheus_stats
-      endpoints:
-      - lb_endpoints:
-        - endpoint:
-            address: {{socket_address: {{address: 127.0.0.1, port_value: 15000}}}}
-  listeners:
-  - name: metrics
-    address: {{socket_address: {{address: 0.0.0.0, port_value: 15090}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: stats
-          route_config:
-            virtual_hosts:
-            - name: backend
-              domains: ["*"]
-              routes:
-              - match: {{prefix: /stats/prometheus}}
-                route: {{cluster: prometheus_stats}}
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-"""
-
 NGINX = """\
 daemon off;
 master_process off;
@@ -83,7 +23,8 @@ pid {folder}/nginx.pid;
 error_log {folder}/nginx.error.log warn;
 events {{ worker_connections 512; }}
 http {{
-  log_format line '$remote_addr "$request" $status id=$http_x_request_id';
+  log_format line '$remote_addr "$request" $status xfcc=$http_x_forwarded_client_cert '
+    'id=$http_x_request_id';
   access_log {folder}/access.log line;
   client_body_temp_path {folder}/tmp; proxy_temp_path {folder}/tmp; fastcgi_temp_path {folder}/tmp;
   uwsgi_temp_path {folder}/tmp; scgi_temp_path {folder}/tmp;
@@ -121,10 +62,14 @@ def outbound_stat(service, port):
 
 
 class Pod:
-    """`services`: names in the catalogue that its application serves."""
+    """`services`: names in the catalogue that its application serves; the first, or the pod's own
+    name, is that of its service account. `bare`: without a sidecar."""
 
-    def __init__(self, demo, host, name, services=()):
+    def __init__(self, demo, host, name, services=(), bare=False):
         self.name = name
+        self.bare = bare
+        self.account = f"demo/{services[0] if services else name}"
+        self.identity = spiffe_id(self.account)
         self.host = host
         self.services = services
         self.address = host.new_address()
@@ -132,6 +77,7 @@ class Pod:
         self.folder = demo.folder / name
         self.folder.mkdir()
         self.folder.chmod(0o777)
+        self.identity_folder = self.folder / "identity"
         self.namespace = Namespace(f"{demo.prefix}-{name}")
         self.namespace.set_hosts(demo.names)
         host.attach(self.namespace, self.address)
@@ -145,9 +91,7 @@ class Pod:
 
     def start_sidecar(self, binary, control_plane):
         config = self.folder / "bootstrap.yaml"
-        config.write_text(BOOTSTRAP.format(
-            node_id=self.node_id, name=self.name, control_plane_address=control_plane.address,
-            control_plane_port=control_plane.port))
+        config.write_text(bootstrap(self, control_plane))
         self.sidecar = Process(f"{self.name}'s sidecar", self.namespace.command(
             binary, "-c", config, "--concurrency", "2", "--disable-hot-restart",
             "--drain-time-s", "1", "-l", "warning", uid=SIDECAR_UID), self.folder / "sidecar.log")
@@ -193,8 +137,25 @@ class Pod:
         log = self.folder / "access.log"
         return log.read_bytes().count(b"\n") if log.exists() else 0
 
+    def certificates(self):
+        """Serial numbers of what the sidecar shows and trusts."""
+        _, body = self.admin("/certs")
+        return {int(certificate["serial_number"], 16)
+                for entry in json.loads(body)["certificates"]
+                for part in ("cert_chain", "ca_cert") for certificate in entry.get(part, [])}
+
+    def line_served(self, text):
+        """The first line of the web server's log with some text in it; None when there is none."""
+        lines = (self.folder / "access.log").read_text().splitlines(keepends=True)
+        return next((line for line in lines if text in line and line.endswith("\n")), None)
+
     def curl(self, url, *args):
         return self.namespace.run("curl", "-sS", "--max-time", "10", *args, url)
+
+    def status_of(self, url, *args):
+        """The status of a request; 000 when the connection fails."""
+        return self.namespace.run("curl", "-s", "--max-time", "10", "-o", "/dev/null", "-w",
+                                  "%{http_code}", *args, url, check=False)
 
     def enter_command(self):
         return shlex.join(["ip", "netns", "exec", self.namespace.name, "bash"])

@@ -4,11 +4,11 @@ import hashlib
 import socket
 import time
 
-from lib.load import Load
+from lib import rotation, security
+from lib.load import Load, promise_no_failures, wait_for_traffic
 from lib.pods import outbound_stat
 from lib.processes import DemoError, wait_until
 
-REQUESTS_TO_BE_SURE = 300  # traffic that has to pass before something is taken for settled
 ROUNDS_TO_BE_QUIET = 20
 DISCOVERY_LIMIT_SECONDS = 1.0
 RATE_TOLERANCE = 0.2
@@ -29,10 +29,12 @@ def path_of_a_request(demo):
 curl {client.address} connects to 10.96.0.20:80, an address that exists nowhere
   iptables    OUTPUT, not user 1337: to 127.0.0.1:15001
   sidecar A   virtualOutbound reads SO_ORIGINAL_DST, hands over to 0.0.0.0_80, route "80",
-              host "backend", cluster outbound|80||backend.demo.svc.cluster.local
+              host "backend", cluster outbound|80||backend.demo.svc.cluster.local,
+              mutual TLS: shows {client.identity}
   overlay     {client.address} to {backend.address}:8080 inside VXLAN between the hosts
   iptables    PREROUTING: to 127.0.0.1:15006
-  sidecar B   virtualInbound, chain of port 8080, cluster inbound|8080||, from 127.0.0.6
+  sidecar B   virtualInbound, chain of port 8080, shows {backend.identity},
+              may A do this?, cluster inbound|8080||, from 127.0.0.6
   nginx       answers""")
     report.promise("the answer comes from B", answer.endswith("backend-1\n"))
     report.promise("A's sidecar carried it", client.requests_out("backend") == before[0] + 1)
@@ -41,24 +43,6 @@ curl {client.address} connects to 10.96.0.20:80, an address that exists nowhere
     report.promise("B's application saw only its own sidecar", served.startswith("127.0.0.6 "))
     request_id = served.rpartition("id=")[2]
     report.promise("the request has an id", len(request_id) == 36, request_id)
-
-
-def wait_for_traffic(demo, load, requests=REQUESTS_TO_BE_SURE):
-    """Until that many more requests have passed the client's sidecar."""
-    client = demo.pod("client")
-    target = client.requests_out("web") + requests
-
-    def passed():
-        load.check_alive()
-        return client.requests_out("web") >= target
-    wait_until(passed, f"{requests} more requests pass")
-
-
-def promise_no_failures(demo, load, what):
-    outcome = load.stop()
-    demo.report.promise(f"no request fails while {what}",
-                        outcome["failed"] == 0 and outcome["requests"] > 0,
-                        f"{outcome['failed']} of {outcome['requests']}")
 
 
 def discovery(demo):
@@ -156,7 +140,7 @@ def losing_the_control_plane(demo):
     demo.control_plane.kill()
     demo.catalogue.register(web2, ready=False)
     served = web2.requests_served()
-    wait_for_traffic(demo, load, 2 * REQUESTS_TO_BE_SURE)
+    wait_for_traffic(demo, load, 600)
     report.promise("without a control plane the last configuration serves on",
                    web2.requests_served() > served and web2.address in client.endpoints("web"),
                    f"{web2.requests_served() - served} requests to web-2")
@@ -232,5 +216,6 @@ def nothing_went_wrong(demo):
         line for line in rules.splitlines() if line.startswith("-A")))
 
 
-ALL = (path_of_a_request, discovery, tcp_protocols, losing_the_control_plane, prometheus, latency,
-       nothing_went_wrong)
+ALL = (path_of_a_request, discovery, tcp_protocols, security.encryption, security.who_calls,
+       security.authorization, security.pods_without_sidecars, rotation.certificates,
+       rotation.root, losing_the_control_plane, prometheus, latency, nothing_went_wrong)
