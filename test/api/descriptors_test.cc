@@ -45,8 +45,11 @@ const std::set<std::string> kNewerThanReference = {
     "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport."
     "tlv_as_pool_key",
     "envoy.extensions.filters.network.rbac.v3.RBAC.delay_deny",
+    "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext.prefer_client_ciphers",
+    "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext.auto_host_sni",
     "envoy.type.matcher.v3.AddressMatcher",
     "envoy.type.matcher.v3.FilterStateMatcher.address_match",
+    "xds.core.v3.CidrRange",
     "xds.type.matcher.v3.Matcher.OnMatch.keep_matching",
 };
 
