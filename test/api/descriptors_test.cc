@@ -47,6 +47,7 @@ const std::set<std::string> kNewerThanReference = {
     "envoy.extensions.filters.network.rbac.v3.RBAC.delay_deny",
     "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext.prefer_client_ciphers",
     "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext.auto_host_sni",
+    "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext.auto_sni_san_validation",
     "envoy.type.matcher.v3.AddressMatcher",
     "envoy.type.matcher.v3.FilterStateMatcher.address_match",
     "xds.core.v3.CidrRange",
