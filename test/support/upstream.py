@@ -102,11 +102,11 @@ def answer_with(raw, then_close=False):
 class Upstream:
     """Listens on loopback; `script(peer)` runs in a thread per connection and closes it when it returns."""
 
-    def __init__(self, script=answer_ok):
+    def __init__(self, script=answer_ok, host="127.0.0.1", port=0):
         self.script = script
         self.connections = []  # one bytearray each
         self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.listener = socket.create_server((host, port), backlog=256)
         self.port = self.listener.getsockname()[1]
         self.open = set()
         threading.Thread(target=self._accept, daemon=True).start()
