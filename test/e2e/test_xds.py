@@ -3,59 +3,19 @@
 import pytest
 
 from test.support import api
+from test.support import mesh as resources
 from test.support import proxy as px
-from test.support.ads import AdsServer, ads_bootstrap
 from test.support.client import Client, get
+from test.support.mesh import assignment, ok, rds_listener, routes
 from test.support.proxy import wait_for
-from test.support.upstream import Upstream, answer_with
-
-
-def ok(text):
-    return answer_with(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(text), text))
-
-
-EDS = {"eds_config": {"ads": {}, "resource_api_version": "V3"}}
-
-
-def eds_cluster(name):
-    return {"name": name, "type": "EDS", "connect_timeout": "1s", "eds_cluster_config": EDS}
-
-
-def assignment(name, *ports):
-    return {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {
-        "address": "127.0.0.1", "port_value": p}}}} for p in ports]}]}
-
-
-def rds_listener(name="in", route="main", port=0, **more):
-    filters = [px.typed(
-        "envoy.filters.network.http_connection_manager",
-        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        stat_prefix="in",
-        rds={"route_config_name": route, "config_source": {"ads": {}, "resource_api_version": "V3"}},
-        http_filters=[px.typed("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router")],
-        **more)]
-    return px.static_listener(name, filters, port=port)
-
-
-def routes(cluster, name="main", **route):
-    return {"name": name, "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
-        {"match": {"prefix": "/"}, "route": {"cluster": cluster, **route}}]}]}
+from test.support.upstream import Upstream
 
 
 @pytest.fixture(params=[False, True], ids=["sotw", "delta"])
 def mesh(request, tmp_path):
     """A proxy that has CDS, EDS, LDS and RDS from ADS, and one upstream."""
-    ads = AdsServer()
-    upstream = Upstream(ok(b"one"))
-    ads.set("endpoint", assignment("app", upstream.port))
-    ads.set("cluster", eds_cluster("app"))
-    ads.set("route", routes("app"))
-    ads.set("listener", rds_listener())
-    proxy = px.Proxy(px.REMORA, ads_bootstrap(ads.port, delta=request.param), directory=str(tmp_path))
-    yield ads, proxy, upstream
-    proxy.stop()
-    ads.stop()
-    upstream.close()
+    with resources.running(tmp_path, request.param) as made:
+        yield made
 
 
 def body(proxy, listener="in"):
