@@ -39,35 +39,77 @@ class Pair:
         return _openssl("x509", "-in", self.certificate_path, "-noout", "-serial").strip().split("=")[1]
 
 
-class Authority(Pair):
-    """A root that signs."""
+def _new_key(path, rsa=False):
+    if rsa:
+        _openssl("genrsa", "-out", path, "2048")
+    else:
+        _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", path)
 
-    def __init__(self, directory, name="root"):
+
+class Authority(Pair):
+    """A certificate that signs others; with `pair` one that there is already, be it fit for that or not."""
+
+    def __init__(self, directory, name="root", pair=None, san=None):
         super().__init__(directory, name)
         self.directory = directory
         self.count = 0
-        _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.key_path)
+        if pair:
+            self.certificate_path, self.key_path = pair.certificate_path, pair.key_path
+            return
+        _new_key(self.key_path)
         _openssl("req", "-x509", "-new", "-key", self.key_path, "-subj", f"/O={name}", "-days", "30", "-out",
                  self.certificate_path, "-addext", "basicConstraints=critical,CA:TRUE",
-                 "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+                 "-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature",
+                 *(["-addext", f"subjectAltName={san}"] if san else []))
 
-    def issue(self, name, san, days=10, rsa=False, usage="serverAuth,clientAuth"):
-        """A leaf; `san` as openssl spells it: "URI:spiffe://td/ns/a/sa/b,DNS:b.example"."""
+    def issue(self, name, san, days=10, rsa=False, usage="serverAuth,clientAuth", constraints="CA:FALSE", subject=None,
+              between=None):
+        """A leaf; `san` as openssl spells it: "URI:spiffe://td/ns/a/sa/b,DNS:b.example". `constraints`: "CA:TRUE,pathlen:0".
+        `between`: from when to when it is valid, YYYYMMDD."""
         self.count += 1
         pair = Pair(self.directory, f"{name}-{self.count}")
         request = pair.key_path + ".csr"
-        if rsa:
-            _openssl("genrsa", "-out", pair.key_path, "2048")
-        else:
-            _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", pair.key_path)
-        _openssl("req", "-new", "-key", pair.key_path, "-subj", f"/O=test/CN={name}", "-out", request)
+        _new_key(pair.key_path, rsa)
+        _openssl("req", "-new", "-key", pair.key_path, "-subj", subject or f"/O=test/CN={name}", "-out", request)
         extensions = request + ".ext"
         with open(extensions, "w") as f:
-            f.write(f"subjectAltName=critical,{san}\nextendedKeyUsage={usage}\nkeyUsage=digitalSignature\n"
-                    "basicConstraints=CA:FALSE\n")
-        _openssl("x509", "-req", "-in", request, "-CA", self.certificate_path, "-CAkey", self.key_path, "-CAcreateserial",
-                 "-days", str(days), "-extfile", extensions, "-out", pair.certificate_path)
+            f.write(f"subjectAltName=critical,{san}\nextendedKeyUsage={usage}\nbasicConstraints=critical,{constraints}\n"
+                    f"keyUsage=digitalSignature{',keyCertSign,cRLSign' if 'TRUE' in constraints else ''}\n")
+        if between:
+            self._ca("-in", request, "-startdate", between[0] + "000000Z", "-enddate", between[1] + "000000Z", "-extfile",
+                     extensions, "-notext", "-out", pair.certificate_path)
+        else:
+            _openssl("x509", "-req", "-in", request, "-CA", self.certificate_path, "-CAkey", self.key_path, "-CAcreateserial",
+                     "-days", str(days), "-extfile", extensions, "-out", pair.certificate_path)
         return pair
+
+    def revoke(self, *pairs):
+        """A list of revoked certificates."""
+        for pair in pairs:
+            self._ca("-revoke", pair.certificate_path)
+        return self._ca("-gencrl")
+
+    def _ca(self, *args):
+        """What only `openssl ca` can do."""
+        config = self.key_path + ".cnf"
+        if not os.path.exists(config):
+            with open(config, "w") as f:
+                f.write(f"[ca]\ndefault_ca=this\n[this]\ncertificate={self.certificate_path}\nprivate_key={self.key_path}\n"
+                        f"database={config}.index\nrand_serial=yes\nunique_subject=no\nnew_certs_dir={self.directory}\n"
+                        "default_md=sha256\ndefault_crl_days=10\npolicy=any\n"
+                        "[any]\norganizationName=optional\ncommonName=optional\n")
+            open(config + ".index", "w").close()
+        return _openssl("ca", "-config", config, "-batch", *args)
+
+
+def chained(pair, *others):
+    """The pair with further certificates behind its own."""
+    out = Pair(os.path.dirname(pair.certificate_path), os.path.basename(pair.certificate_path) + "-chained")
+    with open(out.certificate_path, "w") as f:
+        f.write(pair.certificate + "".join(other.certificate for other in others))
+    with open(out.key_path, "w") as f:
+        f.write(pair.key)
+    return out
 
 
 class Mount:
