@@ -19,6 +19,12 @@ from test.support.tls import (CLIENT_ID, SERVER_ID, TlsUpstream, app, ask, boots
 ADS = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
 
 
+FEW_REQUESTS_PER_CONNECTION = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "common_http_protocol_options": {"max_requests_per_connection": 20},
+    "explicit_http_config": {"http_protocol_options": {}}}}
+
+
 def sds(name, source=None):
     return {"name": name, "sds_config": source or ADS}
 
@@ -68,7 +74,7 @@ def served_serial(port, context):
         return ssl.DER_cert_to_PEM_cert(sock.getpeercert(True))
 
 
-def test_a_certificate_rotates_and_open_connections_live(mesh, pki):
+def test_case_47_a_certificate_rotates_and_open_connections_live(mesh, pki):
     ads, proxy = mesh
     ads.set("secret", secret("default", pki.server), roots(pki.root))
     proxy.wait_ready()
@@ -82,7 +88,7 @@ def test_a_certificate_rotates_and_open_connections_live(mesh, pki):
     assert not ads.nacks()
 
 
-def test_a_bad_secret_is_nacked_by_field_and_the_old_one_serves(mesh, pki):
+def test_case_47_a_bad_secret_is_nacked_by_field_and_the_old_one_serves(mesh, pki):
     ads, proxy = mesh
     ads.set("secret", secret("default", pki.server), roots(pki.root))
     proxy.wait_ready()
@@ -96,7 +102,7 @@ def test_a_bad_secret_is_nacked_by_field_and_the_old_one_serves(mesh, pki):
     assert proxy.stat("sds.default.update_rejected") >= 1
 
 
-def test_who_is_no_longer_trusted_is_disconnected(mesh, pki):
+def test_case_75_who_is_no_longer_trusted_is_disconnected(mesh, pki):
     ads, proxy = mesh
     ads.set("secret", secret("default", pki.server), roots(pki.root))
     proxy.wait_ready()
@@ -206,32 +212,46 @@ def test_static_secrets_and_unknown_ones(pki, app, tmp_path):
     proxy.stop()
 
 
-def test_rotation_under_load_fails_no_request(pki, app, tmp_path):
-    ads = AdsServer()
+def test_a_thousand_rotations_under_load_fail_no_request(pki, tmp_path):
+    """Listener and cluster live on the secrets. Every other change is one of whom to trust, so that open connections are looked
+    at again."""
+    ads, upstream = AdsServer(), TlsUpstream(pki.server, pki.root)
     ads.set("secret", secret("default", pki.server), roots(pki.root))
-    ads.set("cluster", px.static_cluster("app", app.port))
+    ads.set("cluster", px.static_cluster("app", upstream.port, transport_socket=upstream_tls(by_sds(None, SERVER_ID)),
+                                         typed_extension_protocol_options=FEW_REQUESTS_PER_CONNECTION))
     ads.set("listener", tls_listener(downstream(by_sds(None, CLIENT_ID), require_client_certificate=True)))
     with px.Proxy(px.REMORA, ads_bootstrap(ads.port), directory=str(tmp_path)) as proxy:
-        port, failed, done, stop = proxy.port("in"), [], [0], threading.Event()
+        port, failed, done, stop = proxy.port("in"), [], [0, 0], threading.Event()
 
-        def load():
+        def load(which, requests):
+            context = client_context(pki, pki.client)
             while not stop.is_set():
-                answer = fetch(port, client_context(pki, pki.client))
-                done[0] += 1
-                if answer != "HTTP/1.1 200 OK":
-                    failed.append(answer)
+                try:
+                    with connect(port, context) as sock:
+                        answers = [ask(sock, close=i + 1 == requests) for i in range(requests)]
+                except OSError as error:
+                    answers = [repr(error)]
+                done[which] += len(answers)
+                failed.extend(answer for answer in answers if answer != "HTTP/1.1 200 OK")
 
-        threads = [threading.Thread(target=load) for _ in range(2)]
+        threads = [threading.Thread(target=load, args=args) for args in ((0, 1), (1, 100))]
         for thread in threads:
             thread.start()
-        for i in range(50):
-            ads.set("secret", secret("default", (pki.server2, pki.server)[i % 2]))
-            wait_for(lambda: proxy.stat("sds.default.update_success") >= i + 2, what="an update")
-        stop.set()
-        for thread in threads:
-            thread.join()
-        assert not failed and done[0] > 0
+        try:
+            for i in range(2, 1002):
+                assert not failed, failed
+                name, first = ("default", "ROOTCA")[i % 2], i // 2 % 2 == 0
+                ads.set("secret", secret(name, pki.server if first else pki.server2) if name == "default" else
+                        roots(pki.root, *([] if first else [pki.other])))
+                wait_for(lambda: proxy.stat(f"sds.{name}.update_success") > i // 2, what="an update")
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        assert not failed and min(done) > 100, (failed[:3], done)
+        assert len(upstream.connections) > 10 and not ads.nacks()
     ads.stop()
+    upstream.close()
 
 
 def test_the_control_client_itself_speaks_mutual_tls(pki, app, tmp_path):
