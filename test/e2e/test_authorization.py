@@ -123,7 +123,7 @@ def test_a_refused_connection_in_front_of_http_leaves_its_counters_right(tmp_pat
             assert upstream.connections == []
 
 
-def test_the_client_cert_header_of_a_stranger_is_believed_only_where_that_is_said(tmp_path):
+def test_case_48_the_client_cert_header_of_a_stranger_is_believed_only_where_that_is_said(tmp_path):
     with Upstream() as upstream:
         modes = ["SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"]
         listeners = [px.static_listener(mode, px.http_filter_chain(TO_APP, forward_client_cert_details=mode)) for mode in modes]
@@ -200,12 +200,21 @@ def test_an_update_that_changes_no_policy_disturbs_nobody(mesh):
         assert client.read_answer().status == 200
 
 
-def test_a_principal_of_an_unknown_kind_refuses_the_listener(mesh):
+@pytest.mark.parametrize("listener", [http_listener, tcp_listener])
+@pytest.mark.parametrize("policy,reason", [
+    ({"permissions": ANY, "principals": [{}]}, "has no identifier that is supported"),
+    ({"permissions": [{}], "principals": ANY}, "has no rule that is supported"),
+    ({"permissions": ANY, "principals": [{"not_id": {}}]}, "has no identifier that is supported"),
+    ({"permissions": [{"and_rules": {"rules": [{"any": True}, {}]}}], "principals": ANY}, "has no rule that is supported"),
+    ({"permissions": ANY}, "principals: must not be empty"),
+    ({"principals": ANY}, "permissions: must not be empty"),
+], ids=["principal", "permission", "inner principal", "inner permission", "no principals", "no permissions"])
+def test_case_52_what_is_of_an_unknown_kind_refuses_the_listener(mesh, listener, policy, reason):
     ads, _, start = mesh
-    proxy = start(http_listener(rules("ALLOW")))
+    proxy = start(listener(rules("ALLOW")))
     assert get(proxy.port("in")).status == 200
-    ads.set("listener", http_listener({"policies": {"p": {"permissions": ANY, "principals": [{}]}}}))
-    ads.wait_nack("listener", "has no identifier that is supported")
+    ads.set("listener", listener({"policies": {"p": policy}}))
+    ads.wait_nack("listener", reason)
     assert get(proxy.port("in")).status == 200, "the last good policy stays"
 
 

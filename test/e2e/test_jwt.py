@@ -81,7 +81,7 @@ def test_every_algorithm_lets_its_tokens_in(keys):
         assert mesh.stat("denied") == 0
 
 
-def test_forged_tokens_are_denied(keys):
+def test_case_50_forged_tokens_are_denied(keys):
     rsa, hmac = keys["RS256"], keys["HS256"]
     good = tokens.token(rsa)
     header, payload, signature = good.split(".")
@@ -123,7 +123,7 @@ def test_forged_tokens_are_denied(keys):
         assert mesh.upstream.received()[0].count(b"GET / HTTP/1.1") == 2, "only the good ones came through"
 
 
-def test_long_tokens_are_read_or_refused(keys):
+def test_case_50_long_tokens_are_read_or_refused(keys):
     rsa = keys["RS256"]
     long = tokens.token(rsa, tokens.claims(filler="x" * 36_000))
     longer = tokens.token(rsa, tokens.claims(filler="x" * 49_500))
@@ -134,7 +134,7 @@ def test_long_tokens_are_read_or_refused(keys):
         assert mesh.get(headers=[("x-token", tokens.token(rsa))]).status == 200
 
 
-def test_a_second_token_must_be_good_too(keys):
+def test_case_50_a_second_token_must_be_good_too(keys):
     good, bad = tokens.token(keys["RS256"]), tokens.trimmed(tokens.token(keys["RS256"]))
     optional = {"requires_any": {"requirements": [{"provider_name": "p"}, {"allow_missing": {}}]}}
     rules = [{"match": {"prefix": "/optional"}, "requires": optional}, *REQUIRED]
@@ -234,7 +234,7 @@ def test_a_request_waits_for_the_keys(keys):
 
 @pytest.mark.parametrize("script", [answers("{}"), answers("no json"), answers('{"keys":[]}'), answers("gone", "404 Not Found"),
                                     answers("x" * (1024 * 1024 + 1))], ids=["no keys", "no json", "empty", "404", "too long"])
-def test_without_keys_everybody_is_denied(keys, script):
+def test_case_50_without_keys_everybody_is_denied(keys, script):
     with Mesh({"p": remote()}, keys=script) as mesh:
         answer = mesh.get(tokens.token(keys["RS256"]))
         assert answer.status == 401
@@ -242,7 +242,7 @@ def test_without_keys_everybody_is_denied(keys, script):
         assert mesh.stat("jwks_fetch_failed") == 1
 
 
-def test_unreachable_keys_deny(keys):
+def test_case_50_unreachable_keys_deny(keys):
     provider = remote(retry_policy={"num_retries": 2, "retry_back_off": {"base_interval": "0.001s"}})
     with ClosedPort() as closed, Mesh({"p": provider}, keys=answers("")) as mesh:
         mesh.keys.close()

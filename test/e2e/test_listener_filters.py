@@ -129,17 +129,17 @@ def test_they_do_so_byte_by_byte(permissive, first, chain):
     assert permissive.chain_for([bytes([byte]) for byte in first]) == chain
 
 
-def test_a_large_hello_cut_anywhere_chooses_the_same_chain(permissive):
-    for at in list(range(1, 12)) + list(range(12, len(LARGE), 97)):
+def test_case_74_a_large_hello_cut_anywhere_chooses_the_same_chain(permissive):
+    for at in range(1, len(LARGE)):
         assert permissive.chain_for([LARGE[:at], LARGE[at:]]) == "named", at
 
 
 @pytest.mark.parametrize("size", [1, 3, 5, 100, 1000])
-def test_a_large_hello_in_records_chooses_the_same_chain(permissive, size):
+def test_case_74_a_large_hello_in_records_chooses_the_same_chain(permissive, size):
     assert permissive.chain_for(hello.in_records(LARGE, size)) == "named"
 
 
-def test_a_hello_in_two_records_sent_byte_by_byte(permissive):
+def test_case_74_a_hello_in_two_records_sent_byte_by_byte(permissive):
     records = hello.in_records(SHORT, 64)
     assert permissive.chain_for([records[at:at + 1] for at in range(len(records))]) == "named"
 
@@ -160,11 +160,11 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name,chain", [case[1:] for case in NAMES], ids=[case[0] for case in NAMES])
-def test_server_names(permissive, name, chain):
+def test_case_45_server_names(permissive, name, chain):
     assert permissive.chain_for(hello.hello(hello.server_name(name) + hello.USUAL)) == chain
 
 
-def test_a_name_said_twice_is_none(permissive):
+def test_case_45_a_name_said_twice_is_none(permissive):
     twice = hello.server_name(b"a.example.com") + hello.server_name(b"b.example.com") + hello.USUAL
     assert permissive.chain_for(hello.hello(twice)) == "plain"
 
@@ -181,7 +181,7 @@ def test_what_is_no_tls_may_be_refused(tmp_path):
 # --- size and time ---
 
 
-def test_a_hello_may_have_sixteen_kibibytes_and_no_more(permissive):
+def test_case_44_a_hello_may_have_sixteen_kibibytes_and_no_more(permissive):
     before = permissive.proxy.stat("tls_inspector.client_hello_too_large")
     assert permissive.chain_for(hello.hello_of_size(16384)) == "tls"
     assert permissive.chain_for(hello.hello_of_size(16385)) in ("fin", "reset")
@@ -202,7 +202,7 @@ def cpu_seconds(process):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_a_hello_that_never_ends_is_closed_in_time_and_costs_nothing_meanwhile(tmp_path):
+def test_case_44_a_hello_that_never_ends_is_closed_in_time_and_costs_nothing_meanwhile(tmp_path):
     with Chains(tmp_path, INSPECTORS, PERMISSIVE, listener_filters_timeout="1s") as chains:
         clients = [chains.connect() for _ in range(20)]
         for client in clients:
