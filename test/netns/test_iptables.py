@@ -43,6 +43,8 @@ def world(request):
         listeners += [
             Listener(pod, "outbound", 15001),
             Listener(pod, "inbound", 15006, transparent=True),
+            Listener(pod, "other outbound", 16001),
+            Listener(pod, "other inbound", 16006, transparent=True),
             Listener(pod, "app", 80),
             Listener(pod, "app", 8080),
             Listener(pod, "probe", 15021),
@@ -185,6 +187,12 @@ def test_excluded_probe_and_tunnel_ports_are_left_alone(world, net, mode):
 def test_without_inbound_ports_nothing_inbound_is_redirected(world, net, mode):
     world.apply("-m", mode, "-i", "*")
     assert who(world.peer, net.pod, 80) == "app"
+
+
+def test_the_sidecars_ports_can_be_named(world, net, mode):
+    world.apply("-m", mode, "-p", "16001", "-z", "16006", *ALL)
+    assert who(world.pod, net.service, 9000) == "other outbound"
+    assert who(world.peer, net.pod, 80) == "other inbound"
 
 
 # ---- Loops
