@@ -12,6 +12,7 @@
 
 #include "proxy/http/filter.h"
 #include "proxy/http1/options.h"
+#include "proxy/http2/session.h"
 #include "proxy/net/address.h"
 #include "proxy/net/config_source.h"
 #include "proxy/router/route_table.h"
@@ -49,6 +50,7 @@ struct HttpConfig {
   std::string stat_prefix;
   Codec codec = Codec::Auto;
   http1::Options http1;
+  http2::SessionOptions http2;
   // Routes: inline, or the name of a route configuration that RDS fills (then `routes` is null).
   std::shared_ptr<const router::RouteTable> routes;
   std::string rds_name;

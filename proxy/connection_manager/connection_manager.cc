@@ -5,6 +5,7 @@
 
 #include "proxy/connection_manager/request_stream.h"
 #include "proxy/http1/server_codec.h"
+#include "proxy/http2/server_codec.h"
 #include "proxy/stats/names.h"
 #include "proxy/upstream/worker_context.h"
 
@@ -17,6 +18,11 @@ namespace {
 
 /// What an HTTP/2 client says first (RFC 9113 section 3.4); HTTP/1 has no such method.
 constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n";
+
+/// A client that resets what it has just asked for costs more than it spends: from so many requests
+/// on no more than half may end so (CVE-2023-44487 and its kin). Envoy's figures.
+constexpr uint32_t kEarlyResetSample = 500;
+constexpr uint64_t kEarlyResetUs = 1'000'000;
 
 enum class Guess : uint8_t { Http1, Http2, TooShort };
 
@@ -80,22 +86,35 @@ NetworkFilter::Status ConnectionManager::on_data(Buffer& data, bool end_stream) 
   return Status::StopIteration;
 }
 
-/// False: more bytes are needed to tell, or the connection is refused.
+/// False: more bytes are needed to tell.
 bool ConnectionManager::choose_codec(const Buffer& data, bool end_stream) {
-  if (config_->codec == HttpConfig::Codec::Auto) {
-    const Guess guess = guess_protocol(data);
-    if (guess == Guess::TooShort && !end_stream) return false;
-    if (guess == Guess::Http2) {
-      stats_.inc(HttpStat::downstream_cx_protocol_error);
-      connection_.read_buffer().clear();
-      close(CloseHow::NoFlush);
-      return false;
-    }
+  using http::Protocol;
+  if (config_->codec != HttpConfig::Codec::Auto) {
+    make_codec(config_->codec == HttpConfig::Codec::Http2 ? Protocol::Http2 : Protocol::Http11);
+    return true;
+  }
+  // What was negotiated holds; the first bytes tell only where nothing was.
+  if (const std::string_view alpn = connection_.transport().negotiated_protocol(); !alpn.empty()) {
+    make_codec(alpn == "h2" ? Protocol::Http2 : Protocol::Http11);
+    return true;
+  }
+  const Guess guess = guess_protocol(data);
+  if (guess == Guess::TooShort && !end_stream) return false;
+  make_codec(guess == Guess::Http2 ? Protocol::Http2 : Protocol::Http11);
+  return true;
+}
+
+void ConnectionManager::make_codec(http::Protocol protocol) {
+  if (protocol == http::Protocol::Http2) {
+    codec_ =
+        std::make_unique<http2::ServerCodec>(connection_, *this, config_->http2, buffer_limit_);
+    stats_.inc(HttpStat::downstream_cx_http2_total);
+    stats_.inc(HttpStat::downstream_cx_http2_active);
+    return;
   }
   codec_ = std::make_unique<http1::ServerCodec>(connection_, *this, config_->http1);
   stats_.inc(HttpStat::downstream_cx_http1_total);
   stats_.inc(HttpStat::downstream_cx_http1_active);
-  return true;
 }
 
 void ConnectionManager::on_write_high_water() {
@@ -138,7 +157,10 @@ void ConnectionManager::count_closed(CloseCause cause) {
   }
   stats_.dec(HttpStat::downstream_cx_active);
   if (secure_) stats_.dec(HttpStat::downstream_cx_ssl_active);
-  if (codec_ != nullptr) stats_.dec(HttpStat::downstream_cx_http1_active);
+  if (codec_ != nullptr) {
+    stats_.dec(http2() ? HttpStat::downstream_cx_http2_active
+                       : HttpStat::downstream_cx_http1_active);
+  }
   stats_.record(HttpHistogram::downstream_cx_length_ms,
                 context_.worker().loop().now_ms() - connection_.opened_at());
 }
@@ -158,17 +180,21 @@ http::StreamReceiver& ConnectionManager::on_new_stream(http::StreamSender& respo
   ++active_streams_;
   ++requests_;
   stats_.inc(HttpStat::downstream_rq_total);
-  stats_.inc(HttpStat::downstream_rq_http1_total);
+  stats_.inc(http2() ? HttpStat::downstream_rq_http2_total : HttpStat::downstream_rq_http1_total);
   stats_.inc(HttpStat::downstream_rq_active);
   RequestStream& stream = context_.worker().streams().take();
-  current_ = &stream;
+  current_ = http2() ? nullptr : &stream;
   stream.begin(*this, response);
   return stream;
 }
 
 void ConnectionManager::on_codec_error(uint16_t status, std::string_view detail) {
   stats_.inc(HttpStat::downstream_cx_protocol_error);
-  if (current_ != nullptr && !current_->finished()) current_->refuse(status, detail);
+  if (status == 0) {
+    if (!connection_.closing()) close(CloseHow::FlushAndWait);
+  } else if (current_ != nullptr && !current_->finished()) {
+    current_->refuse(status, detail);
+  }
 }
 
 Snapshot<router::RouteTable> ConnectionManager::route_table(const router::RouteTable** table) {
@@ -187,9 +213,13 @@ void ConnectionManager::count_response(uint16_t status) {
 
 bool ConnectionManager::closes_after_response() {
   const uint32_t limit = config_->max_requests_per_connection;
-  if (limit != 0 && requests_ >= limit && drain_ != Drain::Closing) {
+  if (limit != 0 && requests_ >= limit && drain_ == Drain::No) {
     stats_.inc(HttpStat::downstream_cx_max_requests_reached);
-    drain_ = Drain::Closing;
+    if (http2()) {
+      start_drain();
+    } else {
+      drain_ = Drain::Closing;
+    }
   }
   if (drain_ == Drain::No && (drain_wanted_ || context_.draining())) {
     start_drain();
@@ -209,11 +239,22 @@ void ConnectionManager::on_stream_finished(RequestStream& stream) {
   if (stream.was_reset() || !stream.request_ended()) stats_.inc(HttpStat::downstream_rq_rx_reset);
   if (closed_) return;
   count_bytes();
+  ++finished_requests_;
+  if (http2() && stream.was_reset()) count_early_reset(info);
   close_if_done();
+}
+
+void ConnectionManager::count_early_reset(const http::StreamInfo& info) {
+  if (info.end_us - info.start_us < kEarlyResetUs) ++early_resets_;
+  if (early_resets_ * 2 < std::max(finished_requests_, kEarlyResetSample)) return;
+  if (connection_.closing()) return;
+  stats_.inc(HttpStat::downstream_rq_too_many_premature_resets);
+  close(CloseHow::NoFlush);
 }
 
 void ConnectionManager::close_if_done() {
   if (active_streams_ > 0 || connection_.closing()) return;
+  if (http2() && !codec_->idle()) return;  // the last response is still leaving
   if (codec_->wants_close() || drain_ == Drain::Closing) {
     close(CloseHow::FlushAndWait);
   } else if (config_->idle_timeout_ms != 0) {
@@ -232,7 +273,9 @@ void ConnectionManager::start_drain() {
 
 void ConnectionManager::on_drained() {
   drain_ = Drain::Closing;
-  if (codec_ != nullptr) close_if_done();
+  if (codec_ == nullptr) return;
+  codec_->finish_drain();
+  close_if_done();
 }
 
 void ConnectionManager::on_idle_timeout() {
@@ -263,7 +306,8 @@ std::unique_ptr<NetworkFilter> ConnectionManagerFactory::make(NetworkFilterConte
 std::vector<ResourceRef> ConnectionManagerFactory::route_configs() const {
   const HttpConfig& config = *shared_.config;
   if (config.rds_name.empty()) return {};
-  return {{config.rds_name, config.rds_source, stats::rds_prefix(config.stat_prefix, config.rds_name)}};
+  return {
+      {config.rds_name, config.rds_source, stats::rds_prefix(config.stat_prefix, config.rds_name)}};
 }
 
 }  // namespace remora::connection_manager

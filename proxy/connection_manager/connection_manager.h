@@ -62,10 +62,15 @@ class ConnectionManager final : public NetworkFilter, public http::ServerCodecHa
   // --- ServerCodecHandler ---
   http::StreamReceiver& on_new_stream(http::StreamSender& response) override;
   void on_codec_error(uint16_t status, std::string_view detail) override;
+  void on_goaway() override { close_if_done(); }
+  void on_codec_idle() override { close_if_done(); }
 
   bool choose_codec(const Buffer& data, bool end_stream);
+  void make_codec(http::Protocol protocol);
+  bool http2() const { return codec_ != nullptr && codec_->protocol() == http::Protocol::Http2; }
   void start_drain();
   void close_if_done();
+  void count_early_reset(const http::StreamInfo& info);
   void close(CloseHow how);
   void on_idle_timeout();
   void on_duration_reached();
@@ -80,9 +85,11 @@ class ConnectionManager final : public NetworkFilter, public http::ServerCodecHa
   stats::Slab<stats::ListenerHttpSchema>* listener_stats_;
   router::RouteTables::Slot* routes_ = nullptr;  // of RDS
   std::unique_ptr<http::ServerCodec> codec_;     // from the first bytes on
-  RequestStream* current_ = nullptr;             // the newest request
+  RequestStream* current_ = nullptr;             // the newest request; HTTP/1
   uint32_t active_streams_ = 0;
   uint32_t requests_ = 0;
+  uint32_t finished_requests_ = 0;
+  uint32_t early_resets_ = 0;  // of those, reset when they had hardly begun
   uint32_t buffer_limit_ = 0;
   Drain drain_ = Drain::No;
   bool drain_wanted_ = false;

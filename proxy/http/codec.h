@@ -99,10 +99,13 @@ class ServerCodecHandler {
   /// `status` (400, 413, 431, 501, 505 ...) should be answered on the current stream (its receiver
   /// has had no on_headers yet, or has), then the connection closed. `detail` is the response-code
   /// detail ("http1.codec_error", "http1.too_many_headers"). HTTP/1 calls it once, before closing;
-  /// the handler answers through the stream's sender.
+  /// the handler answers through the stream's sender. HTTP/2 says status 0: the connection as a
+  /// whole has failed, its streams were reset, and it must be closed.
   virtual void on_codec_error(uint16_t status, std::string_view detail) = 0;
   /// HTTP/2 GOAWAY from the client.
   virtual void on_goaway() {}
+  /// HTTP/2: the last open stream is over and the client has all of its response.
+  virtual void on_codec_idle() {}
 
  protected:
   ~ServerCodecHandler() = default;
@@ -120,6 +123,9 @@ class ServerCodec {
   /// Graceful end: HTTP/1 the next response carries connection: close; HTTP/2 GOAWAY (max id, then
   /// real).
   virtual void start_drain() = 0;
+  /// HTTP/2: the client had its time to hear of start_drain(); what it opens from now on is
+  /// ignored.
+  virtual void finish_drain() {}
   /// The connection is gone: every open stream hears on_reset(ConnectionClosed).
   virtual void on_connection_closed() = 0;
   virtual bool idle() const = 0;  // no open stream, no half-read request
@@ -137,7 +143,8 @@ class ClientCodecHandler {
   virtual void on_codec_draining() = 0;
   /// A stream has ended; its slot is free when can_take_stream().
   virtual void on_stream_ended() = 0;
-  /// The server failed a stream (it broke the protocol, or ended the connection too early); on_stream_ended() follows.
+  /// The server failed a stream (it broke the protocol, or ended the connection too early);
+  /// on_stream_ended() follows.
   virtual void on_stream_failed(ResetReason reason) {}
   /// The peer broke the protocol: close the connection, count it.
   virtual void on_codec_error(std::string_view detail) = 0;

@@ -20,8 +20,4 @@ struct RequestTarget {
 RequestTarget read_request_target(std::string_view method, std::string_view target,
                                   bool allow_absolute, Arena& arena);
 
-/// What Host and the authority of a target may consist of: the bytes of a host, a port and an IPv6
-/// literal.
-bool is_valid_authority(std::string_view authority);
-
 }  // namespace remora::http1

@@ -66,12 +66,5 @@ TEST(RequestTarget, OfConnectIsHostAndPort) {
   }
 }
 
-TEST(Authority, ConsistsOfHostBytes) {
-  for (const char* good : {"", "a", "A.example:80", "[fe80::1%25eth0]:80", "u@h", "a_b", "a.b."})
-    EXPECT_TRUE(is_valid_authority(good)) << good;
-  for (const char* bad : {"a b", "h/x", "a\\b", "a#b", "a?b", "a\"", "<", "a\xff", "a\tb"})
-    EXPECT_FALSE(is_valid_authority(bad)) << bad;
-}
-
 }  // namespace
 }  // namespace remora::http1

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/http/target.h"
 #include "proxy/http1/request_target.h"
 #include "proxy/http1/scan.h"
 
@@ -133,12 +134,13 @@ ServerCodec::Step ServerCodec::accept_head() {
   connect_request_ = method == "CONNECT";
   const BodyFraming body = request_body(facts, connect_request_);
   if (!body.ok()) return refuse(body.error);
-  if (!is_valid_authority(headers_->authority())) return refuse({400, details::kInvalidAuthority});
+  if (!http::is_valid_authority(headers_->authority()))
+    return refuse({400, details::kInvalidAuthority});
 
   const RequestTarget target =
       read_request_target(method, headers_->path(), options_.allow_absolute_url, headers_->arena());
   if (!target.error_detail.empty()) return refuse({400, target.error_detail});
-  if (!is_valid_authority(target.authority)) return refuse({400, details::kInvalidAuthority});
+  if (!http::is_valid_authority(target.authority)) return refuse({400, details::kInvalidAuthority});
   if (!target.authority.empty()) headers_->set(HeaderId::Authority, target.authority);
   if (!target.scheme.empty()) headers_->add(HeaderId::Scheme, target.scheme);
   if (connect_request_) {

@@ -25,8 +25,11 @@ struct Callbacks {
     return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
 
-  static int on_begin_headers(nghttp2_session* library, const nghttp2_frame* frame, void*) {
+  static int on_begin_headers(nghttp2_session* library, const nghttp2_frame* frame, void* user) {
     Stream* s = stream(library, frame->hd.stream_id);
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+      s = session(user).accept_stream(frame->hd.stream_id);
+    }
     if (s == nullptr || s->receiver_ == nullptr) return 0;
     s->arriving_.emplace(s->receiver_->arena());
     s->header_list_bytes_ = 0;
@@ -80,6 +83,7 @@ struct Callbacks {
     s->wire_bytes_received_ += 9 + hd.length;
     if (hd.type == NGHTTP2_RST_STREAM) s->remote_reset_ = true;
     if (hd.type == NGHTTP2_HEADERS && s->arriving_ && !s->headers_complete()) {
+      if (self.role_ == Role::Server) return on_malformed(self, library, *s);
       return nghttp2_submit_rst_stream(library, NGHTTP2_FLAG_NONE, hd.stream_id,
                                        NGHTTP2_ENHANCE_YOUR_CALM);
     }
@@ -87,6 +91,15 @@ struct Callbacks {
     if (message && (hd.flags & NGHTTP2_FLAG_END_STREAM)) s->remote_ended_ = true;
     if (message) self.news(*s);
     return 0;
+  }
+
+  /// A request that must not be understood, whatever HTTP/2 thinks of its frames.
+  static int on_malformed(Session& self, nghttp2_session* library, Stream& s) {
+    if (self.options_.stream_error_on_invalid_message) {
+      return nghttp2_submit_rst_stream(library, NGHTTP2_FLAG_NONE, s.id_, NGHTTP2_PROTOCOL_ERROR);
+    }
+    self.fail(s.detail_, NGHTTP2_PROTOCOL_ERROR);
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
 
   static int on_session_frame(Session& self, nghttp2_session* library, const nghttp2_frame& frame) {
@@ -117,7 +130,14 @@ struct Callbacks {
       s->detail_ = code == NGHTTP2_ERR_HTTP_HEADER ? "http2.invalid.header.field"
                                                    : "http2.violation.of.messaging.rule";
     }
-    return 0;
+    const bool message = code == NGHTTP2_ERR_HTTP_HEADER || code == NGHTTP2_ERR_HTTP_MESSAGING;
+    Session& self = session(user);
+    if (self.role_ == Role::Client || !message || self.options_.stream_error_on_invalid_message) {
+      return 0;
+    }
+    self.fail(s != nullptr ? s->detail_ : "http2.violation.of.messaging.rule",
+              NGHTTP2_PROTOCOL_ERROR);
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
 
   static int on_stream_close(nghttp2_session* library, int32_t id, uint32_t code, void* user) {
@@ -190,7 +210,12 @@ struct Callbacks {
     if (s == nullptr) return 0;
     s->wire_bytes_sent_ += 9 + hd.length;
     const bool message = hd.type == NGHTTP2_HEADERS || hd.type == NGHTTP2_DATA;
-    if (message && (hd.flags & NGHTTP2_FLAG_END_STREAM)) s->local_ended_ = true;
+    if (!message || !(hd.flags & NGHTTP2_FLAG_END_STREAM)) return 0;
+    s->local_ended_ = true;
+    // Nobody wants the rest of the request (RFC 9113 section 8.1).
+    if (session(user).role_ == Role::Server && !s->remote_ended_) {
+      nghttp2_submit_rst_stream(library, NGHTTP2_FLAG_NONE, hd.stream_id, NGHTTP2_NO_ERROR);
+    }
     return 0;
   }
 };

@@ -1,52 +1,46 @@
-// The HTTP/2 client codec: a Session bound to a Connection. Frames of a loop turn leave together at
-// its end. Owned by whoever owns the connection (a pool, a gRPC stream); that thread only.
+// The HTTP/2 client codec. Owned by whoever owns the connection (a pool, a gRPC stream); that
+// thread only.
 #pragma once
 
 #include <cstddef>
 #include <string_view>
 
-#include "proxy/event/event_loop.h"
 #include "proxy/http/codec.h"
-#include "proxy/http2/session.h"
-#include "proxy/net/connection.h"
+#include "proxy/http2/session_io.h"
 
 namespace remora::http2 {
 
-class ClientCodec final : public http::ClientCodec, private SessionUser, private EndOfTurn {
+class ClientCodec final : public http::ClientCodec, private SessionIo {
  public:
   /// `connection` is connected and outlives the codec or is told of by on_connection_closed(); the
   /// preface leaves at the end of this turn. `write_limit` is the connection's high-water mark in
   /// bytes.
   ClientCodec(Connection& connection, http::ClientCodecHandler& handler,
-              const SessionOptions& options, size_t write_limit);
+              const SessionOptions& options, size_t write_limit)
+      : SessionIo(Role::Client, connection, options, write_limit), handler_(handler) {}
 
   http::StreamSender& new_stream(http::StreamReceiver& response) override {
-    return session_.open_stream(response);
+    return session().open_stream(response);
   }
-  bool can_take_stream() const override { return session_.can_open_stream(); }
-  size_t active_streams() const override { return session_.active_streams(); }
+  bool can_take_stream() const override { return session().can_open_stream(); }
+  size_t active_streams() const override { return session().active_streams(); }
   bool dispatch(Buffer& data, bool end_stream) override;
-  void on_write_high_water() override { write_blocked_ = true; }
-  void on_write_low_water() override;
-  void on_connection_closed(http::ResetReason reason, std::string_view detail) override;
+  void on_write_high_water() override { block_writing(); }
+  void on_write_low_water() override { go_on_writing(); }
+  void on_connection_closed(http::ResetReason reason, std::string_view detail) override {
+    abandon(reason, detail);
+  }
   http::Protocol protocol() const override { return http::Protocol::Http2; }
 
  private:
-  void on_work_pending() override;
   void on_stream_failed(http::ResetReason reason) override { handler_.on_stream_failed(reason); }
   void on_stream_ended() override { handler_.on_stream_ended(); }
   void on_goaway() override { handler_.on_codec_draining(); }
   void on_max_streams(uint32_t max) override { handler_.on_max_streams(max); }
   void on_session_error(std::string_view detail) override;
-  void end_of_turn() override;
 
-  Connection* connection_;  // null once it closed
   http::ClientCodecHandler& handler_;
-  EventLoop& loop_;
-  const size_t write_limit_;
-  bool write_blocked_ = false;
   bool error_told_ = false;
-  Session session_;
 };
 
 }  // namespace remora::http2

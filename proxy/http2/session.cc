@@ -1,6 +1,7 @@
 // The session around nghttp2: set-up, input, output, streams' ends.
 #include "proxy/http2/session.h"
 
+#include <absl/container/inlined_vector.h>
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
@@ -29,15 +30,18 @@ std::unique_ptr<nghttp2_option, OptionDelete> library_options(const SessionOptio
 
 }  // namespace
 
-Session::Session(const SessionOptions& options, SessionUser& user, TimerWheel& timers,
+Session::Session(Role role, const SessionOptions& options, SessionUser& user, TimerWheel& timers,
                  BlockPool& blocks)
-    : options_(options),
+    : role_(role),
+      options_(options),
       user_(user),
       blocks_(blocks),
       timers_(timers),
       guard_(options.flood),
       keepalive_(timers, Timer::bind<&Session::on_keepalive_timer, Session>(), this) {
-  nghttp2_session_client_new2(&session_, callbacks(), this, library_options(options).get());
+  const auto make =
+      role == Role::Client ? nghttp2_session_client_new2 : nghttp2_session_server_new2;
+  make(&session_, callbacks(), this, library_options(options).get());
   submit_settings();
   if (options_.keepalive_interval_ms > 0) keepalive_.arm(options_.keepalive_interval_ms);
 }
@@ -45,13 +49,18 @@ Session::Session(const SessionOptions& options, SessionUser& user, TimerWheel& t
 Session::~Session() { nghttp2_session_del(session_); }
 
 void Session::submit_settings() {
-  const nghttp2_settings_entry settings[] = {
+  absl::InlinedVector<nghttp2_settings_entry, 6> settings = {
       {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, options_.hpack_table_bytes},
-      {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options_.initial_stream_window},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options_.max_header_list_bytes},
   };
-  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, std::size(settings));
+  if (role_ == Role::Client) {
+    settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
+  } else {
+    settings.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options_.max_concurrent_streams});
+    if (options_.allow_connect) settings.push_back({NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1});
+  }
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
                                         static_cast<int32_t>(options_.initial_connection_window));
 }
@@ -63,6 +72,28 @@ http::StreamSender& Session::open_stream(http::StreamReceiver& response) {
   stream->index_ = streams_.size() - 1;
   guard_.on_stream_opened();
   return *stream;
+}
+
+/// From inside receive(): a client's HEADERS begin.
+Stream* Session::accept_stream(int32_t id) {
+  auto& stream = streams_.emplace_back(std::make_unique<Stream>(*this, id));
+  stream->index_ = streams_.size() - 1;
+  stream->receiver_ = user_.on_new_stream(*stream);
+  nghttp2_session_set_stream_user_data(session_, id, stream.get());
+  guard_.on_stream_opened();
+  return stream.get();
+}
+
+void Session::start_drain() {
+  nghttp2_submit_shutdown_notice(session_);
+  want_turn();
+}
+
+void Session::finish_drain() {
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                        nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
+                        nullptr, 0);
+  want_turn();
 }
 
 bool Session::can_open_stream() const {
@@ -82,7 +113,8 @@ void Session::news(Stream& stream) {
 }
 
 void Session::unsettled(Stream& stream) {
-  if (stream.in_unsettled_ || stream.receiver_ == nullptr) return;
+  const bool of_interest = stream.receiver_ != nullptr || role_ == Role::Server;
+  if (stream.in_unsettled_ || !of_interest) return;
   stream.in_unsettled_ = true;
   unsettled_.push_back(&stream);
 }
@@ -153,8 +185,10 @@ void Session::fail(std::string_view detail, uint32_t error_code) {
   nghttp2_session_terminate_session(session_, error_code);
 }
 
-/// A client has no other reason to send one than that nghttp2 found the connection broken.
+/// Without an error it is a server's graceful end; a client has no other reason to send one than
+/// that nghttp2 found the connection broken.
 void Session::on_goaway_sent(uint32_t error_code) {
+  if (role_ == Role::Server && error_code == NGHTTP2_NO_ERROR) return;
   if (std::exchange(broken_, true)) return;
   error_ = "http2.protocol_error{";
   error_ += library_message_.empty() ? nghttp2_http2_strerror(error_code) : library_message_;

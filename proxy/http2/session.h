@@ -23,24 +23,36 @@ namespace remora::http2 {
 class Stream;
 struct Callbacks;
 
+enum class Role : uint8_t { Client, Server };
+
 struct SessionOptions {
   uint32_t initial_stream_window =
       16 * 1024 * 1024;  // bytes that one stream may have in flight to us
   uint32_t initial_connection_window = 24 * 1024 * 1024;  // bytes
   uint32_t hpack_table_bytes = 4096;
-  uint32_t max_concurrent_streams = 1024;      // that we open, if the peer allows as many
+  uint32_t max_concurrent_streams =
+      1024;  // that we open if the peer allows as many, or let it open
   uint32_t max_header_list_bytes = 60 * 1024;  // received, decoded, 32 more per field
   uint32_t max_headers = 100;
   uint32_t stream_send_high_water =
       256 * 1024;  // bytes waiting in one stream before its user is asked to stop
   uint64_t keepalive_interval_ms = 0;  // PING when nothing was read for so long; 0: never
   uint64_t keepalive_timeout_ms = 20'000;
+  /// Server: extended CONNECT (RFC 8441) is announced.
+  bool allow_connect = false;
+  /// Server: a malformed message ends its stream only, not the connection.
+  bool stream_error_on_invalid_message = false;
+  /// Server: how long the rest of a finished response waits for the client to take more; 0: for
+  /// ever.
+  uint64_t stream_flush_timeout_ms = 300'000;
   FloodLimits flood;
 };
 
 /// The codec above a session.
 class SessionUser {
  public:
+  /// Server: a request begins; only its receiver's arena is used before turn(). Must not call back.
+  virtual http::StreamReceiver* on_new_stream(http::StreamSender& /*response*/) { return nullptr; }
   /// turn() wants to be called at the end of this loop turn.
   virtual void on_work_pending() = 0;
   /// The peer reset or broke a stream; on_stream_ended() follows.
@@ -57,8 +69,9 @@ class SessionUser {
 
 class Session {
  public:
-  /// The client side. Its preface and SETTINGS wait to be written.
-  Session(const SessionOptions& options, SessionUser& user, TimerWheel& timers, BlockPool& blocks);
+  /// The preface (client) and SETTINGS wait to be written.
+  Session(Role role, const SessionOptions& options, SessionUser& user, TimerWheel& timers,
+          BlockPool& blocks);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -72,11 +85,16 @@ class Session {
 
   http::StreamSender& open_stream(http::StreamReceiver& response);
   bool can_open_stream() const;
+  /// Server: new streams are still served, but the client is told not to open any; after
+  /// finish_drain() they are ignored. RFC 9113 section 6.8.
+  void start_drain();
+  void finish_drain();
   size_t active_streams() const { return streams_.size() - dead_.size(); }
   /// Every stream hears on_reset(); nothing may be sent any more.
   void abandon(http::ResetReason reason, std::string_view detail);
   /// No new streams; what is open goes on.
   bool draining() const { return draining_; }
+  bool broken() const { return broken_; }
   const std::string& error() const { return error_; }
 
  private:
@@ -84,6 +102,7 @@ class Session {
   friend struct Callbacks;
 
   void submit_settings();
+  Stream* accept_stream(int32_t id);
   void want_turn() { user_.on_work_pending(); }
   void news(Stream& stream);       // it has something to deliver
   void unsettled(Stream& stream);  // what it has to send grew or shrank
@@ -97,6 +116,7 @@ class Session {
   void on_goaway_sent(uint32_t error_code);
   void on_keepalive_timer();
 
+  const Role role_;
   const SessionOptions options_;
   SessionUser& user_;
   BlockPool& blocks_;

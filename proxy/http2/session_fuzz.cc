@@ -69,7 +69,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   options.initial_stream_window = 70'000;
   options.stream_send_high_water = 1000;
   {
-    Session session(options, user, wheel, pool);
+    Session session(Role::Client, options, user, wheel, pool);
     const int streams = data[0] & 3;
     for (int i = 0; i < streams; ++i) {
       Receiver& r = receivers.emplace_back(pool);

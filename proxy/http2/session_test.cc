@@ -59,7 +59,9 @@ struct SessionTest : testing::Test, SessionUser {
   void on_max_streams(uint32_t max) override { max_streams = max; }
   void on_session_error(std::string_view detail) override { error = detail; }
 
-  void start(SessionOptions options = {}) { session.emplace(options, *this, wheel, pool); }
+  void start(SessionOptions options = {}) {
+    session.emplace(Role::Client, options, *this, wheel, pool);
+  }
   /// Bytes to and fro until neither side has more to say.
   bool exchange() {
     for (int i = 0; i < 100; ++i) {

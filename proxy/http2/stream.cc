@@ -5,6 +5,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "proxy/http2/callbacks.h"
+#include "proxy/http2/request_head.h"
 #include "proxy/http2/session.h"
 
 namespace remora::http2 {
@@ -55,7 +56,8 @@ FieldList encodable(const http::HeaderMap& headers) {
   return fields;
 }
 
-uint32_t error_code_of(ResetReason reason) {
+/// What a peer is told: a client that gives up cancels, a server that gives up has failed.
+uint32_t error_code_of(ResetReason reason, Role role) {
   switch (reason) {
     case ResetReason::ProtocolError:
     case ResetReason::IncompleteBody:
@@ -63,7 +65,7 @@ uint32_t error_code_of(ResetReason reason) {
     case ResetReason::RemoteRefused:
       return NGHTTP2_REFUSED_STREAM;
     default:
-      return NGHTTP2_CANCEL;
+      return role == Role::Client ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR;
   }
 }
 
@@ -72,6 +74,13 @@ uint32_t error_code_of(ResetReason reason) {
 Stream::Stream(Session& session, http::StreamReceiver& receiver)
     : session_(session),
       receiver_(&receiver),
+      received_(session.blocks_),
+      pending_(session.blocks_) {}
+
+Stream::Stream(Session& session, int32_t id)
+    : session_(session),
+      receiver_(nullptr),
+      id_(id),
       received_(session.blocks_),
       pending_(session.blocks_) {}
 
@@ -87,6 +96,13 @@ void Stream::send_informational(const http::HeaderMap& headers) {
 void Stream::send_headers(const http::HeaderMap& headers, bool end_stream) {
   const FieldList fields = encodable(headers);
   nghttp2_data_provider body = body_of(*this);
+  if (session_.role_ == Role::Server) {
+    nghttp2_submit_response(session_.session_, id_, fields.data(), fields.size(),
+                            end_stream ? nullptr : &body);
+    session_.want_turn();
+    if (end_stream) end_of_message();
+    return;
+  }
   const int32_t id = nghttp2_submit_request(session_.session_, nullptr, fields.data(),
                                             fields.size(), end_stream ? nullptr : &body, this);
   if (id > 0) {
@@ -105,6 +121,7 @@ void Stream::send_data(Buffer& data, bool end_stream) {
   if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_.session_, id_);
   session_.unsettled(*this);
   session_.want_turn();
+  if (end_stream) end_of_message();
 }
 
 void Stream::send_trailers(const http::HeaderMap& trailers) {
@@ -115,6 +132,14 @@ void Stream::send_trailers(const http::HeaderMap& trailers) {
   end_after_pending_ = true;
   if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_.session_, id_);
   session_.want_turn();
+  end_of_message();
+}
+
+/// A server's user has said the last word; what the client still sends is dropped.
+void Stream::end_of_message() {
+  if (session_.role_ == Role::Client) return;
+  detach();
+  session_.unsettled(*this);
 }
 
 void Stream::reset(ResetReason reason) {
@@ -122,7 +147,8 @@ void Stream::reset(ResetReason reason) {
     if (id_ == 0) {
       closed_ = true;
     } else {
-      nghttp2_submit_rst_stream(session_.session_, NGHTTP2_FLAG_NONE, id_, error_code_of(reason));
+      nghttp2_submit_rst_stream(session_.session_, NGHTTP2_FLAG_NONE, id_,
+                                error_code_of(reason, session_.role_));
       session_.want_turn();
     }
   }
@@ -130,7 +156,7 @@ void Stream::reset(ResetReason reason) {
 }
 
 void Stream::check_water_marks() {
-  if (receiver_ == nullptr) return;
+  if (receiver_ == nullptr) return watch_flush();
   const uint32_t high = session_.options_.stream_send_high_water;
   if (!over_high_water_ && pending_.size() > high) {
     over_high_water_ = true;
@@ -139,6 +165,21 @@ void Stream::check_water_marks() {
     over_high_water_ = false;
     receiver_->on_send_low_water();
   }
+}
+
+/// The user is gone and so are its timers: a client that does not read must not keep the rest.
+void Stream::watch_flush() {
+  const uint64_t timeout_ms = session_.options_.stream_flush_timeout_ms;
+  if (closed_ || local_ended_ || timeout_ms == 0) return;
+  if (flush_timer_ == nullptr) {
+    flush_timer_ = std::make_unique<Timer>(session_.timers_,
+                                           Timer::bind<&Stream::on_flush_timeout, Stream>(), this);
+  }
+  flush_timer_->arm(timeout_ms);
+}
+
+void Stream::on_flush_timeout() {
+  if (!closed_ && !local_ended_) reset(ResetReason::LocalReset);
 }
 
 // -------------------------------------------------------------------------------------- receiving
@@ -165,6 +206,9 @@ bool Stream::headers_complete() {
   arriving_.reset();
   if (headers_) {
     trailers_.emplace(std::move(block));
+  } else if (session_.role_ == Role::Server) {
+    if (!request_complete(block)) return false;
+    headers_.emplace(std::move(block));
   } else if (block.status() >= 100 && block.status() < 200) {
     if (++informational_count_ > kMaxInformational) {
       detail_ = "http2.too_many_informational";
@@ -175,6 +219,12 @@ bool Stream::headers_complete() {
     headers_.emplace(std::move(block));
   }
   return true;
+}
+
+/// What nghttp2 has not checked of a request.
+bool Stream::request_complete(http::HeaderMap& block) {
+  detail_ = complete_request_head(block);
+  return detail_.empty();
 }
 
 void Stream::resume_receiving() {
@@ -215,7 +265,9 @@ void Stream::deliver_body() {
 }
 
 void Stream::deliver_close() {
-  if (remote_ended_ && !end_delivered_) return;  // paused: the rest comes first
+  // Paused: the rest comes first. A client that resets wants nothing any more.
+  const bool unwanted = remote_reset_ && session_.role_ == Role::Server;
+  if (remote_ended_ && !end_delivered_ && !unwanted) return;
   http::StreamReceiver& receiver = *receiver_;
   detach();
   if (remote_ended_ && local_ended_) return;

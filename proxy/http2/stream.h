@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "proxy/base/buffer.h"
+#include "proxy/base/timer_wheel.h"
 #include "proxy/http/codec.h"
 #include "proxy/http/header_map.h"
 
@@ -20,7 +22,8 @@ struct Callbacks;
 
 class Stream final : public http::StreamSender {
  public:
-  Stream(Session& session, http::StreamReceiver& receiver);
+  Stream(Session& session, http::StreamReceiver& receiver);  // that we open
+  Stream(Session& session, int32_t id);                      // that the peer opened
   ~Stream() = default;
 
   // http::StreamSender
@@ -32,7 +35,8 @@ class Stream final : public http::StreamSender {
   void pause_receiving() override { ++receive_pauses_; }
   void resume_receiving() override;
   http::Protocol protocol() const override { return http::Protocol::Http2; }
-  uint64_t wire_bytes_sent() const override { return wire_bytes_sent_; }
+  /// Body bytes count when they are handed over, headers when they were encoded.
+  uint64_t wire_bytes_sent() const override { return wire_bytes_sent_ + pending_.size(); }
   uint64_t wire_bytes_received() const override { return wire_bytes_received_; }
 
  private:
@@ -42,13 +46,17 @@ class Stream final : public http::StreamSender {
   /// One field of the header block under way; false when the block passes a limit.
   bool add_header(std::string_view name, std::string_view value);
   bool headers_complete();
+  bool request_complete(http::HeaderMap& block);
 
   void deliver();
   void deliver_body();
   void deliver_close();
   void check_water_marks();
+  void watch_flush();
+  void on_flush_timeout();
   /// The user has heard, or said, the last word.
   void detach();
+  void end_of_message();
   void consumed(size_t bytes);
   bool delivery_stopped() const { return receiver_ == nullptr || receive_pauses_ > 0; }
 
@@ -85,6 +93,7 @@ class Stream final : public http::StreamSender {
   bool deferred_ = false;     // nghttp2 waits for resume_data
   bool local_ended_ = false;  // END_STREAM was sent
   bool over_high_water_ = false;
+  std::unique_ptr<Timer> flush_timer_;  // of a server's stream that waits for the client to read
   uint64_t wire_bytes_sent_ = 0;
   uint64_t wire_bytes_received_ = 0;
 };

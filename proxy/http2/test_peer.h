@@ -1,5 +1,5 @@
-// An HTTP/2 server for tests: nghttp2's own server side, in memory. It records what came and
-// answers as told.
+// An HTTP/2 server or client for tests: nghttp2's own, in memory. It records what came and answers,
+// or asks, as told.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
@@ -15,7 +15,9 @@ namespace remora::http2 {
 
 class TestPeer {
  public:
+  enum class Side { Server, Client };
   using Fields = std::vector<std::pair<std::string, std::string>>;
+  /// What came on a stream: a request at a server, a response at a client.
   struct Request {
     Fields headers, trailers;
     std::string body;
@@ -24,8 +26,8 @@ class TestPeer {
     uint32_t close_code = 0;
   };
 
-  explicit TestPeer(std::vector<nghttp2_settings_entry> settings = {},
-                    bool manual_windows = false) {
+  explicit TestPeer(std::vector<nghttp2_settings_entry> settings = {}, bool manual_windows = false,
+                    Side side = Side::Server) {
     nghttp2_session_callbacks* calls;
     nghttp2_session_callbacks_new(&calls);
     nghttp2_session_callbacks_set_on_header_callback(calls, &TestPeer::on_header);
@@ -35,7 +37,9 @@ class TestPeer {
     nghttp2_option* option;
     nghttp2_option_new(&option);
     if (manual_windows) nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_session_server_new2(&session, calls, this, option);
+    const auto make =
+        side == Side::Server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
+    make(&session, calls, this, option);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(calls);
     nghttp2_submit_settings(session, 0, settings.data(), settings.size());
@@ -70,6 +74,12 @@ class TestPeer {
     nghttp2_submit_headers(session, end ? NGHTTP2_FLAG_END_STREAM : 0, id, nullptr, nv.data(),
                            nv.size(), nullptr);
   }
+  /// A client's: answers the id of the new stream.
+  int32_t request(const Fields& list, bool end) {
+    auto nv = fields(list);
+    return nghttp2_submit_headers(session, end ? NGHTTP2_FLAG_END_STREAM : 0, -1, nullptr,
+                                  nv.data(), nv.size(), nullptr);
+  }
   /// Body from now on comes from `bodies[id]`; `end`: END_STREAM, or trailers when they are given.
   void data(int32_t id, std::string bytes, bool end, Fields trailers = {}) {
     Body& body = bodies[id];
@@ -94,6 +104,7 @@ class TestPeer {
   nghttp2_session* session = nullptr;
   std::map<int32_t, Request> requests;
   uint32_t goaway_code = UINT32_MAX;
+  int32_t goaway_last_id = -1;
   int pings = 0;
 
  private:
@@ -109,7 +120,9 @@ class TestPeer {
   static int on_header(nghttp2_session*, const nghttp2_frame* f, const uint8_t* n, size_t nl,
                        const uint8_t* v, size_t vl, uint8_t, void* user) {
     Request& r = self(user).requests[f->hd.stream_id];
-    auto& list = f->headers.cat == NGHTTP2_HCAT_REQUEST ? r.headers : r.trailers;
+    const bool first =
+        f->headers.cat == NGHTTP2_HCAT_REQUEST || f->headers.cat == NGHTTP2_HCAT_RESPONSE;
+    auto& list = first ? r.headers : r.trailers;
     list.emplace_back(std::string(reinterpret_cast<const char*>(n), nl),
                       std::string(reinterpret_cast<const char*>(v), vl));
     return 0;
@@ -121,7 +134,10 @@ class TestPeer {
   }
   static int on_frame(nghttp2_session*, const nghttp2_frame* f, void* user) {
     TestPeer& peer = self(user);
-    if (f->hd.type == NGHTTP2_GOAWAY) peer.goaway_code = f->goaway.error_code;
+    if (f->hd.type == NGHTTP2_GOAWAY) {
+      peer.goaway_code = f->goaway.error_code;
+      peer.goaway_last_id = f->goaway.last_stream_id;
+    }
     if (f->hd.type == NGHTTP2_PING && !(f->hd.flags & NGHTTP2_FLAG_ACK)) ++peer.pings;
     if (f->hd.stream_id != 0 && (f->hd.type == NGHTTP2_DATA || f->hd.type == NGHTTP2_HEADERS) &&
         (f->hd.flags & NGHTTP2_FLAG_END_STREAM)) {

@@ -119,6 +119,14 @@ absl::Status read_http1(const Manager& from, HttpConfig* out, const Path& path) 
   return absl::OkStatus();
 }
 
+// After everything that both versions of HTTP share has been read.
+void set_http2(HttpConfig* out) {
+  out->http2.max_headers = out->http1.limits.max_fields;
+  out->http2.max_header_list_bytes = out->http1.limits.max_bytes;
+  out->http2.stream_flush_timeout_ms = out->stream_idle_timeout_ms;
+  out->http2.stream_error_on_invalid_message = out->stream_error_on_invalid_http_message;
+}
+
 absl::Status read_upgrades(const Manager& from, Context& context, HttpConfig* out,
                            const Path& path) {
   for (int i = 0; i < from.upgrade_configs_size(); ++i) {
@@ -289,6 +297,7 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> http_connection_manager(const 
                                    path.field("http2_protocol_options")));
   REMORA_TRY(read_upgrades(from, context, out.get(), path));
   REMORA_TRY(read_timeouts(from, out.get(), path));
+  set_http2(out.get());
   REMORA_TRY(read_forwarding(from, context, out.get(), path));
   REMORA_TRY(read_request_id(from, out.get(), path));
   REMORA_TRY(read_paths_and_hosts(from, out.get(), path));

@@ -23,9 +23,6 @@ absl::StatusOr<std::shared_ptr<const NetworkFilterFactory>> make_http_connection
   }
   auto config = xds::translate::http_connection_manager(proto, context.translation, path);
   if (!config.ok()) return config.status();
-  if ((*config)->codec == connection_manager::HttpConfig::Codec::Http2) {
-    return path.field("codec_type").error("HTTP2 is not supported");
-  }
   connection_manager::Shared shared;
   shared.config = *std::move(config);
   const std::string& prefix = shared.config->stat_prefix;
