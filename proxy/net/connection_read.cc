@@ -15,9 +15,9 @@ namespace {
 /// A connection that has more to read than this lets the others go first.
 constexpr size_t kMaxReadBytesPerTurn = size_t{256} * 1024;
 constexpr int kMaxDiscardsPerTurn = 64;
-/// A reset that arrives together with bytes shows no edge of its own; so a connection that has been
-/// quiet for this long is looked at once.
-constexpr uint64_t kQuietCheckMs = 10'000;
+/// A reset that arrives together with bytes, or with what only the transport reads, shows no edge of
+/// its own; so a connection that has been quiet for this long after an edge is looked at once.
+constexpr uint64_t kQuietCheckMs = 250;
 
 }  // namespace
 
@@ -48,7 +48,7 @@ void Connection::read_some(bool deliver_buffered) {
     fail(got.error);
   } else if (peer_ended_ && fin_sent_) {
     finish(CloseCause::RemoteClose);
-  } else if (got.bytes > 0) {
+  } else if (!peer_ended_) {
     timer_.arm(kQuietCheckMs);
   }
 }
