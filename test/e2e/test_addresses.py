@@ -153,3 +153,18 @@ def test_an_address_in_use_is_refused_with_its_name(tmp_path):
             assert f"127.0.0.1:{taken.getsockname()[1]}" in proxy.output()
         finally:
             proxy.stop()
+
+
+def test_connections_come_from_where_the_cluster_says(tmp_path):
+    def tell_peer(peer):
+        while True:
+            peer.read_request()
+            body = peer.sock.getpeername()[0].encode()
+            peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+
+    with Upstream(tell_peer) as upstream:
+        made = px.static_cluster("app", upstream.port, upstream_bind_config={
+            "source_address": {"address": "127.0.0.6", "port_value": 0}})
+        with px.Proxy(px.REMORA, px.static_bootstrap([px.static_listener("in", px.http_filter_chain(ROUTES))], [made]),
+                      directory=str(tmp_path)) as proxy:
+            assert get(proxy.port("in")).body == b"127.0.0.6"

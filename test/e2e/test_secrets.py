@@ -12,6 +12,7 @@ import pytest
 from test.support import proxy as px
 from test.support.ads import AdsServer, ads_bootstrap
 from test.support.certificates import Mount
+from test.support.client import get
 from test.support.proxy import wait_for
 from test.support.tls import (CLIENT_ID, SERVER_ID, TlsUpstream, app, ask, bootstrap, client_context, connect,  # noqa: F401
                               downstream, fetch, pki, tls_listener, TLS, upstream_tls)
@@ -67,6 +68,25 @@ def test_a_listener_warms_until_its_secrets_come(mesh, pki):
     assert fetch(proxy.port("in"), client_context(pki, pki.client)) == "HTTP/1.1 200 OK"
     assert proxy.stat("sds.default.update_success") >= 1
     assert proxy.stat("sds.ROOTCA.update_success") >= 1
+
+
+def test_a_cluster_warms_until_its_secrets_come_and_never_speaks_plain(pki, tmp_path):
+    ads = AdsServer()
+    with TlsUpstream(pki.server, pki.root) as upstream:
+        ads.set("cluster", px.static_cluster("app", upstream.port))
+        routes = [{"match": {"prefix": "/"}, "route": {"cluster": "app"}}]
+        ads.set("listener", px.static_listener("in", px.http_filter_chain(routes)))
+        with px.Proxy(px.REMORA, ads_bootstrap(ads.port), directory=str(tmp_path)) as proxy:
+            secure = px.static_cluster("app", upstream.port, transport_socket=upstream_tls(by_sds(None, SERVER_ID)))
+            late = px.static_cluster("late", upstream.port, transport_socket=upstream_tls(by_sds(None, SERVER_ID)))
+            ads.set("cluster", secure, late)
+            wait_for(lambda: proxy.stat("cluster_manager.warming_clusters") == 2, what="warming clusters")
+            assert "late::" not in proxy.admin("/clusters")[1]
+            ads.set("secret", secret("default", pki.client), roots(pki.root))
+            wait_for(lambda: proxy.stat("cluster_manager.warming_clusters") == 0, what="warm clusters")
+            wait_for(lambda: get(proxy.port("in")).status == 200, what="an answer over TLS")
+            assert "late::" in proxy.admin("/clusters")[1]
+    ads.stop()
 
 
 def served_serial(port, context):
@@ -152,13 +172,16 @@ def test_without_secrets_in_time_connections_are_refused(pki, app, tmp_path):
     ads.stop()
 
 
-def test_secrets_over_a_service_of_their_own_and_upstream(pki, tmp_path):
-    ads = AdsServer()
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+def test_secrets_over_a_service_of_their_own_and_upstream(pki, tmp_path, unix):
+    ads = AdsServer(path=str(tmp_path / "sds") if unix else None)
     ads.set("secret", secret("default", pki.client), roots(pki.root))
     source = {"api_config_source": {"api_type": "GRPC", "transport_api_version": "V3", "set_node_on_first_message_only": True,
                                     "grpc_services": [{"envoy_grpc": {"cluster_name": "sds-grpc"}}]},
               "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
     h2 = ads_bootstrap(ads.port)["static_resources"]["clusters"][0]
+    if unix:
+        h2["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = {"pipe": {"path": ads.path}}
     with TlsUpstream(pki.server, pki.root) as upstream:
         cluster = px.static_cluster("app", upstream.port, transport_socket=upstream_tls(by_sds(source, SERVER_ID)))
         listener = px.static_listener("in", px.http_filter_chain([{"match": {"prefix": "/"}, "route": {"cluster": "app"}}]))

@@ -8,10 +8,11 @@ import subprocess
 import pytest
 
 from test.support import proxy as px
+from test.support.client import get
 from test.support.proxy import wait_for
 from test.support.tls import (CLIENT_ID, SERVER_ID, TlsUpstream, app, ask, bootstrap, client_context, connect,  # noqa: F401
                               downstream, fetch, mutual, pki, tls_listener, trust, upstream_tls)
-from test.support.upstream import Upstream
+from test.support.upstream import Upstream, answer_with
 
 
 def test_mutual_tls_serves_who_proves_the_right_name(pki, app):
@@ -169,6 +170,52 @@ def test_the_host_names_itself(pki):
             connection.request("GET", "/")
             assert connection.getresponse().status == 200
             assert upstream.names == ["server.example"]
+
+
+def test_mutual_tls_over_unix_sockets(pki, app, tmp_path):
+    path = str(tmp_path / "tls")
+    inner = tls_listener(downstream(mutual(pki, CLIENT_ID), require_client_certificate=True), name="inner")
+    inner["address"] = {"pipe": {"path": path}}
+    common = {"tls_certificates": [pki.client.message()], "validation_context": trust(pki.root, SERVER_ID)}
+    cluster = px.static_cluster("inner", 0, transport_socket=upstream_tls(common))
+    cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = {"pipe": {"path": path}}
+    outer = px.static_listener("in", px.http_filter_chain([{"match": {"prefix": "/"}, "route": {"cluster": "inner"}}]))
+    with px.Proxy(px.REMORA, bootstrap([inner, outer], [cluster, px.static_cluster("app", app.port)])) as proxy:
+        assert get(proxy.port("in")).status == 200
+        assert proxy.stat("cluster.inner.ssl.handshake") == 1
+
+
+def test_a_large_answer_fills_its_records(pki):
+    size = 1 << 20
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + bytes(size)
+    with Upstream(answer_with(answer)) as upstream:
+        listener = tls_listener(downstream({"tls_certificates": [pki.server.message()]}))
+        with px.Proxy(px.REMORA, bootstrap([listener], [px.static_cluster("app", upstream.port)])) as proxy:
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = client_context(pki).wrap_bio(incoming, outgoing, server_hostname="server.example")
+            wire, clear = b"", 0
+            with socket.create_connection(("127.0.0.1", proxy.port("in")), timeout=5) as sock:
+                def until_done(step):
+                    nonlocal wire
+                    while True:
+                        try:
+                            return step()
+                        except ssl.SSLWantReadError:
+                            sock.sendall(outgoing.read())
+                            wire += (data := sock.recv(65536))
+                            incoming.write(data)
+
+                until_done(tls.do_handshake)
+                tls.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+                while clear < len(answer):
+                    clear += len(until_done(lambda: tls.read(65536)))
+    records = []
+    while wire:
+        length = int.from_bytes(wire[3:5], "big")
+        records.append(length)
+        wire = wire[5 + length:]
+    full = sum(length > 16000 for length in records)
+    assert full > 0.8 * size / 16384, records
 
 
 def test_a_permissive_port_takes_mutual_tls_and_plain_text(pki, app):

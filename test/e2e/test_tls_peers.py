@@ -87,6 +87,39 @@ def test_openssl_as_client_of_a_server_without_sessions(pki, app, tmp_path):
             assert not (tmp_path / "session").exists()
 
 
+def handshake(port, *more):
+    """What s_client said of a handshake alone, and whether it succeeded."""
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *more], input=b"", capture_output=True,
+                          timeout=20)
+    return done.returncode == 0, done.stdout
+
+
+def test_openssl_as_client_of_few_abilities(pki, app):
+    config = {"tls_certificates": [pki.server.message(), pki.root.issue("server", f"URI:{SERVER_ID}", rsa=True).message()],
+              "tls_params": {"cipher_suites": ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"],
+                             "ecdh_curves": ["P-384"]}}
+    with px.Proxy(px.REMORA, bootstrap([tls_listener(downstream(config))], [px.static_cluster("app", app.port)])) as proxy:
+        def tls12(*more):
+            return handshake(proxy.port("in"), "-tls1_2", *more)
+
+        assert b"Cipher is ECDHE-ECDSA-AES128-GCM-SHA256" in tls12()[1]
+        served, said = tls12("-sigalgs", "RSA-PSS+SHA256:RSA+SHA256")
+        assert served and b"Cipher is ECDHE-RSA-AES256-GCM-SHA384" in said, "RSA for those who know no ECDSA"
+        assert not tls12("-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384")[0]
+        assert not tls12("-groups", "X25519")[0]
+        assert handshake(proxy.port("in"), "-tls1_3", "-groups", "X25519:P-384")[0]
+
+
+def test_openssl_is_shown_the_staple(pki, app, tmp_path):
+    pair = pki.root.issue("stapled", f"URI:{SERVER_ID}", between=("20250101", "20450101"))
+    config = {"tls_certificates": [{**pair.message(), "ocsp_staple": {"filename": pki.root.staple(pair)}}]}
+    listener = tls_listener(downstream(config, ocsp_staple_policy="MUST_STAPLE"))
+    with px.Proxy(px.REMORA, bootstrap([listener], [px.static_cluster("app", app.port)])) as proxy:
+        for version in ("-tls1_2", "-tls1_3"):
+            assert b"OCSP Response Status: successful" in handshake(proxy.port("in"), version, "-status")[1]
+        assert proxy.stat(IN + "ocsp_staple_responses") == 2
+
+
 @RESUMED
 def test_curl(pki, app, resumed):
     with server(pki, app) as proxy:

@@ -15,7 +15,8 @@ SECRETS = "envoy.service.secret.v3.SecretDiscoveryService"
 
 
 class AdsServer:
-    def __init__(self, port=0, credentials=None):
+    def __init__(self, port=0, credentials=None, path=None):
+        self.path = path  # of a Unix socket to listen on besides
         self.credentials = credentials  # grpc.ssl_server_credentials(...) or None for plain text
         self.lock = threading.RLock()
         self.resources = {api.type_url(kind): {} for kind in api.TYPES}  # type URL -> name -> (version, Any)
@@ -44,6 +45,8 @@ class AdsServer:
         address = f"127.0.0.1:{port}"
         self.port = (self.server.add_secure_port(address, self.credentials) if self.credentials
                      else self.server.add_insecure_port(address))
+        if self.path:
+            self.server.add_insecure_port("unix:" + self.path)
         self.server.start()
 
     # ------------------------------------------------------------------ what a test says

@@ -89,6 +89,14 @@ class Authority(Pair):
             self._ca("-revoke", pair.certificate_path)
         return self._ca("-gencrl")
 
+    def staple(self, pair):
+        """The file of an OCSP response that calls a certificate good; one that was issued with `between`."""
+        path = pair.key_path + ".ocsp"
+        _openssl("ocsp", "-index", self.key_path + ".cnf.index", "-CA", self.certificate_path, "-rsigner", self.certificate_path,
+                 "-rkey", self.key_path, "-issuer", self.certificate_path, "-cert", pair.certificate_path, "-ndays", "5",
+                 "-respout", path)
+        return path
+
     def _ca(self, *args):
         """What only `openssl ca` can do."""
         config = self.key_path + ".cnf"
