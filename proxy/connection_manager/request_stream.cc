@@ -32,6 +32,7 @@ void RequestStream::begin(ConnectionManager& owner, http::StreamSender& sender) 
         .request = config.request_timeout_ms,
         .idle = config.stream_idle_timeout_ms,
         .max_duration = config.max_stream_duration_ms});
+  info().protocol = sender.protocol();
   info().connection = &owner.facts();
   info().remote = owner.facts().remote;
 }

@@ -55,6 +55,18 @@ Failure timed_out(Failure failure, bool request_ended) {
   return failure;
 }
 
+ResponseFlag flag_of_client(ResetReason reason) {
+  switch (reason) {
+    case ResetReason::ProtocolError:
+      return ResponseFlag::DPE;
+    case ResetReason::RemoteReset:
+    case ResetReason::RemoteRefused:
+      return ResponseFlag::DR;
+    default:
+      return ResponseFlag::DC;
+  }
+}
+
 }  // namespace
 
 Stream::Stream(EventLoop& loop, WorkerContext& worker)
@@ -126,8 +138,7 @@ void Stream::on_reset(ResetReason reason, std::string_view detail) {
   sender_ = nullptr;
   if (finished_) return;
   was_reset_ = true;
-  const bool their_fault = reason == ResetReason::ProtocolError;
-  info_.flags.set(their_fault ? ResponseFlag::DPE : ResponseFlag::DC);
+  info_.flags.set(flag_of_client(reason));
   info_.response_code_details =
       detail.empty() ? failures::kDownstreamDisconnect.details : arena_.copy(detail);
   finish();

@@ -212,6 +212,30 @@ TEST_F(ServerSessionTest, GivingUpTellsTheClientOfAnInternalError) {
   EXPECT_EQ(session->active_streams(), 0u);
 }
 
+TEST_F(ServerSessionTest, WhatWasSaidBeforeGivingUpStillArrives) {
+  const int32_t id = get();
+  ASSERT_TRUE(exchange());
+  exchanges[0]->answer("200", false);
+  send(*exchanges[0], "half", false);
+  exchanges[0]->sender.reset(ResetReason::LocalReset);
+  ASSERT_TRUE(exchange());
+  EXPECT_THAT(client.requests[id].headers, testing::Contains(Pair(":status", "200")));
+  EXPECT_EQ(client.requests[id].body, "half");
+  EXPECT_EQ(client.requests[id].close_code, static_cast<uint32_t>(NGHTTP2_INTERNAL_ERROR));
+}
+
+TEST_F(ServerSessionTest, ARequestThatIsBrokenBeforeItIsHeardIsNotBegun) {
+  const int32_t id = get();
+  std::string bytes = client.output();
+  client.reset(id, NGHTTP2_CANCEL);
+  bytes += client.output();
+  start();
+  ASSERT_TRUE(give(bytes));
+  ASSERT_TRUE(exchange());
+  EXPECT_EQ(exchanges[0]->headers, nullptr);
+  EXPECT_EQ(exchanges[0]->reset, ResetReason::RemoteReset);
+}
+
 TEST_F(ServerSessionTest, ASlowReaderStopsItsOwnSender) {
   TestPeer slow({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1000}}, true, TestPeer::Side::Client);
   std::swap(client.session, slow.session);

@@ -5,6 +5,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "proxy/http2/callbacks.h"
 #include "proxy/http2/stream.h"
@@ -125,6 +126,11 @@ void Session::bury(Stream& stream) {
   want_turn();
 }
 
+void Session::reset_after_encoding(Stream& stream) {
+  resetting_.push_back(&stream);
+  want_turn();
+}
+
 void Session::abandon(http::ResetReason reason, std::string_view detail) {
   broken_ = abandoned_ = true;
   keepalive_.disarm();
@@ -141,6 +147,7 @@ void Session::sweep() {
   if (dead_.empty()) return;
   std::erase_if(news_, [](Stream* s) { return s->in_dead_; });
   std::erase_if(unsettled_, [](Stream* s) { return s->in_dead_; });
+  std::erase_if(resetting_, [](Stream* s) { return s->in_dead_; });
   const size_t ended = dead_.size();
   for (Stream* stream : dead_) {
     const size_t at = stream->index_;
@@ -215,6 +222,10 @@ void Session::turn(Buffer& out, size_t max_bytes) {
   tell_user();
   deliver_all();
   encode(out, max_bytes);
+  if (!resetting_.empty()) {
+    submit_resets();
+    encode(out, max_bytes);
+  }
   settle();
   deliver_all();  // streams that encoding closed
   sweep();
@@ -248,6 +259,13 @@ void Session::encode(Buffer& out, size_t max_bytes) {
     out.append({reinterpret_cast<const char*>(frames), static_cast<size_t>(bytes)});
   }
   out_ = nullptr;
+}
+
+void Session::submit_resets() {
+  for (Stream* stream : std::exchange(resetting_, {})) {
+    if (stream->closed_) continue;
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream->id_, stream->reset_code_);
+  }
 }
 
 void Session::settle() {

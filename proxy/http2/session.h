@@ -107,8 +107,10 @@ class Session {
   void news(Stream& stream);       // it has something to deliver
   void unsettled(Stream& stream);  // what it has to send grew or shrank
   void bury(Stream& stream);
+  void reset_after_encoding(Stream& stream);
   void deliver_all();
   void encode(Buffer& out, size_t max_bytes);
+  void submit_resets();
   void settle();
   void sweep();
   void fail(std::string_view detail, uint32_t error_code);
@@ -127,6 +129,7 @@ class Session {
   std::vector<Stream*> dead_;                     // over for both sides, to be freed by sweep()
   std::vector<Stream*> news_;
   std::vector<Stream*> unsettled_;  // water marks to look at after encoding
+  std::vector<Stream*> resetting_;  // RST_STREAM goes out behind what they have submitted before
   bool draining_ = false;
   bool goaway_told_ = false;
   bool broken_ = false;

@@ -144,11 +144,13 @@ void Stream::end_of_message() {
 
 void Stream::reset(ResetReason reason) {
   if (!closed_) {
+    reset_code_ = error_code_of(reason, session_.role_);
     if (id_ == 0) {
       closed_ = true;
+    } else if (session_.role_ == Role::Server) {
+      session_.reset_after_encoding(*this);  // what was answered so far is still worth having
     } else {
-      nghttp2_submit_rst_stream(session_.session_, NGHTTP2_FLAG_NONE, id_,
-                                error_code_of(reason, session_.role_));
+      nghttp2_submit_rst_stream(session_.session_, NGHTTP2_FLAG_NONE, id_, reset_code_);
       session_.want_turn();
     }
   }
@@ -234,6 +236,8 @@ void Stream::resume_receiving() {
 }
 
 void Stream::deliver() {
+  // A request that is broken by now is not begun.
+  if (session_.role_ == Role::Server && closed_ && !headers_delivered_) return deliver_close();
   for (size_t i = 0; i < informational_.size() && !delivery_stopped(); ++i) {
     receiver_->on_informational(informational_[i]);
   }

@@ -93,6 +93,7 @@ class Stream final : public http::StreamSender {
   bool deferred_ = false;     // nghttp2 waits for resume_data
   bool local_ended_ = false;  // END_STREAM was sent
   bool over_high_water_ = false;
+  uint32_t reset_code_ = 0;             // once reset() was called
   std::unique_ptr<Timer> flush_timer_;  // of a server's stream that waits for the client to read
   uint64_t wire_bytes_sent_ = 0;
   uint64_t wire_bytes_received_ = 0;
