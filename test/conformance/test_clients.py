@@ -87,11 +87,13 @@ def test_httpx_in_either_version(pair):
     assert pair.server.stat("http.inbound.downstream_cx_http1_total") == 0
 
 
-def test_curl_on_one_connection(pair, tmp_path):
-    urls = " ".join(f'-o {tmp_path}/{i} {pair.url}/bytes/{100_000 + i}' for i in range(20)).split()
-    run = subprocess.run(["curl", "-sS", "--http2-prior-knowledge", *urls], capture_output=True, text=True, timeout=30)
-    assert run.returncode == 0, run.stderr
-    assert [os.path.getsize(tmp_path / str(i)) for i in range(20)] == [100_000 + i for i in range(20)]
+@pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])
+def test_curl(pair, version):
+    # One transfer each: Debian's curl spoils the second one on a connection in clear text (with Envoy as well).
+    def curl(*args):
+        return subprocess.run(["curl", "-sS", version, *args], capture_output=True, check=True, timeout=30).stdout
+    assert curl(pair.url + "/bytes/300000") == b"x" * 300_000
+    assert curl("-d", "y" * 100_000, pair.url + "/echo") == b"y" * 100_000
 
 
 GO = """package main
