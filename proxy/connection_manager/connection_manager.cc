@@ -265,6 +265,14 @@ void ConnectionManager::close_if_done() {
 // -------------------------------------------------------------------------------------------------
 // its deadlines
 
+/// HTTP/2 can say so at once, HTTP/1 only with the next response.
+void ConnectionManager::on_drain() {
+  drain_wanted_ = true;
+  if (!http2() || drain_ != Drain::No || connection_.closing()) return;
+  stats_.inc(HttpStat::downstream_cx_drain_close);
+  start_drain();
+}
+
 void ConnectionManager::start_drain() {
   drain_ = Drain::Draining;
   if (codec_ != nullptr) codec_->start_drain();

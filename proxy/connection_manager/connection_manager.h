@@ -40,7 +40,7 @@ class ConnectionManager final : public NetworkFilter, public http::ServerCodecHa
   void on_closed(CloseCause cause) override;
   void on_write_high_water() override;
   void on_write_low_water() override;
-  void on_drain() override { drain_wanted_ = true; }
+  void on_drain() override;
 
   // --- for its streams ---
   const HttpConfig& config() const { return *config_; }

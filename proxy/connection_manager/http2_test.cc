@@ -147,12 +147,14 @@ TEST_F(Http2Test, AClientThatOnlyOpensAndResetsIsCutOff) {
 }
 
 TEST_F(Http2Test, DrainingLetsStreamsEndAndClosesTheConnection) {
-  http.drain_timeout_ms = 20;
+  http.drain_timeout_ms = 1000;
   TestClient& client = open();
   const int32_t id = h2.request(head("GET", "/"), true);
   TestPeer peer = serve();
   peer.read_head();
   client.drain();
+  exchange();
+  EXPECT_EQ(h2.goaway_last_id, 0x7fffffff) << "the client is told at once";
   peer.answer("done");
   until_closed(id);
   EXPECT_EQ(h2.requests[id].body, "done");

@@ -1,13 +1,15 @@
 // Between the connection's reads and writes and the session.
 #include "proxy/http2/session_io.h"
 
+#include <cstdint>
+
 namespace remora::http2 {
 
 SessionIo::SessionIo(Role role, Connection& connection, const SessionOptions& options,
                      size_t write_limit)
     : connection_(&connection),
       loop_(connection.loop()),
-      write_limit_(write_limit),
+      write_limit_(write_limit == 0 ? SIZE_MAX : write_limit),
       session_(role, options, *this, loop_.timers(), loop_.blocks()) {
   on_work_pending();
 }
