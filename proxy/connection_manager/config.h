@@ -56,6 +56,7 @@ struct HttpConfig {
   std::string rds_name;
   ConfigSource rds_source;
   std::vector<HttpFilterConfig> filters;  // last one terminal (router)
+  std::vector<router::UpgradeSetting> upgrades;
   std::vector<std::shared_ptr<telemetry::AccessLog>> access_logs;
 
   ServerHeader server_header = ServerHeader::Overwrite;

@@ -48,6 +48,7 @@ class ConnectionManager final : public NetworkFilter, public http::ServerCodecHa
   bool secure() const { return secure_; }
   uint32_t buffer_limit() const { return buffer_limit_; }
   void count(stats::HttpStat stat) { stats_.inc(stat); }
+  void count_less(stats::HttpStat gauge) { stats_.dec(gauge); }
   void count_response(uint16_t status);
   /// The table to route by, and what keeps it alive when it came by RDS. `*table` is null when
   /// there is none yet.

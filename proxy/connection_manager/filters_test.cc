@@ -157,43 +157,5 @@ TEST_F(FiltersTest, ABodyTooLargeToCollectIs413) {
   EXPECT_THAT(client.received(), StartsWith("HTTP/1.1 413"));
 }
 
-// ------------------------------------------------------------------------------------------------------
-// upgrades
-
-TEST_F(FiltersTest, AnUpgradeThatIsConfiguredBecomesATunnel) {
-  http.http1.upgrade_types = {"websocket"};
-  TestClient& client = connect();
-  TestPeer peer = request(
-      client,
-      "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\nearly");
-  const std::string sent = peer.read_head();
-  EXPECT_THAT(sent, HasSubstr("upgrade: websocket\r\n"));
-  EXPECT_FALSE(upstream::testing::wait_readable(peer.fd(), 0))
-      << "nothing is forwarded before the answer";
-  peer.write(
-      "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nhello");
-  expect(client, "hello");
-  EXPECT_THAT(client.received(), StartsWith("HTTP/1.1 101 Switching Protocols\r\n"));
-  settle();
-  peer.read_until("early");
-  client.send("ping");
-  settle();
-  peer.read_until("ping");
-  peer.write("pong");
-  expect(client, "pong");
-  peer.close();
-  run_until([&] { return client.ended(); });
-}
-
-TEST_F(FiltersTest, AnUpgradeThatIsNotConfiguredIsAPlainRequest) {
-  TestClient& client = connect();
-  TestPeer peer = request(
-      client, "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n");
-  EXPECT_THAT(peer.read_head(), Not(HasSubstr("upgrade:")));
-  peer.answer("plain");
-  expect(client, "plain");
-  EXPECT_FALSE(client.ended());
-}
-
 }  // namespace
 }  // namespace remora::connection_manager

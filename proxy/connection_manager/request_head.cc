@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "proxy/http/path.h"
+#include "proxy/http/upgrade.h"
 #include "proxy/http1/hop_by_hop.h"
 
 namespace remora::connection_manager {
@@ -163,26 +164,18 @@ void remove_request_hop_by_hop(HeaderMap& request) {
       request.remove(HeaderId::Te);
     }
   }
-  if (wanted_upgrade(request).empty()) {
+  if (http::wanted_upgrade(request).empty()) {
     http1::remove_hop_by_hop(request);
   } else {
-    request.remove(HeaderId::KeepAlive);
-    request.remove(HeaderId::ProxyConnection);
-    request.remove(HeaderId::TransferEncoding);
+    http1::keep_only_upgrade(request);
   }
-}
-
-std::string_view wanted_upgrade(const HeaderMap& request) {
-  if (!request.has(HeaderId::Upgrade) || !request.has(HeaderId::Connection)) return {};
-  return has_token(request.get(HeaderId::Connection), "upgrade") ? request.get(HeaderId::Upgrade)
-                                                                 : std::string_view();
 }
 
 void remove_response_hop_by_hop(HeaderMap& response) {
   if (response.status() != 101) {
     http1::remove_hop_by_hop(response);
   } else {
-    response.remove(HeaderId::TransferEncoding);
+    http1::keep_only_upgrade(response);
   }
 }
 

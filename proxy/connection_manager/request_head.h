@@ -35,9 +35,6 @@ bool expects_continue(const http::HeaderMap& request);
 /// is none. An upgrade that the codec let through keeps Connection and Upgrade.
 void remove_request_hop_by_hop(http::HeaderMap& request);
 
-/// The protocol that the request asks to change to; empty: none.
-std::string_view wanted_upgrade(const http::HeaderMap& request);
-
 /// The same for a response on its way to the client.
 void remove_response_hop_by_hop(http::HeaderMap& response);
 

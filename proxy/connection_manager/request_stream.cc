@@ -6,7 +6,10 @@
 #include "proxy/connection_manager/connection_manager.h"
 #include "proxy/connection_manager/forwarded.h"
 #include "proxy/connection_manager/request_head.h"
+#include "proxy/connection_manager/upgrade.h"
 #include "proxy/http/status_text.h"
+#include "proxy/http/upgrade.h"
+#include "proxy/http1/hop_by_hop.h"
 #include "proxy/router/request_edit.h"
 #include "proxy/router/route_tables.h"
 #include "proxy/telemetry/access_log.h"
@@ -65,9 +68,36 @@ void RequestStream::on_request_head(HeaderMap& headers, bool end_stream) {
 
   route_decision();
   apply_route_limits();
+  const Admission admission = admit_upgrade(headers);
+  if (admission == Admission::Refused) return;
   begin_filters(config.filters.size());
   for (const HttpFilterConfig& filter : config.filters) add_filter(*filter.factory);
-  run_filters(end_stream);
+  run_filters(end_stream || admission == Admission::Complete);
+}
+
+/// What the request wants to become is decided before any filter sees it.
+RequestStream::Admission RequestStream::admit_upgrade(HeaderMap& headers) {
+  const std::string_view wanted = http::wanted_tunnel(headers);
+  if (wanted.empty()) return Admission::Unchanged;
+  UpgradeVerdict verdict = judge_upgrade(owner_->config(), decision_.route, wanted);
+  const bool may_be_plain =
+      wanted != http::kConnect && info().protocol != http::Protocol::Http2;
+  if (verdict == UpgradeVerdict::Unknown && may_be_plain) {
+    http1::remove_hop_by_hop(headers);
+    sender()->decline_upgrade();
+    request_is_complete();
+    return Admission::Complete;
+  }
+  if (verdict == UpgradeVerdict::Accept) {
+    owner_->count(HttpStat::downstream_cx_upgrades_total);
+    owner_->count(HttpStat::downstream_cx_upgrades_active);
+    info().tunnel = wanted == http::kConnect ? http::kConnect : arena().copy(wanted);
+    return Admission::Unchanged;
+  }
+  if (decision_.route == nullptr) return Admission::Unchanged;  // the router says so
+  owner_->count(HttpStat::downstream_rq_ws_on_non_ws_route);
+  reply(http::failures::kUpgradeFailed, {}, {});
+  return Admission::Refused;
 }
 
 /// The proxy lets the client go on by itself unless the upstream shall be asked.
@@ -188,6 +218,7 @@ void RequestStream::on_stream_deadline(http::StreamDeadline which) {
 }
 
 void RequestStream::on_finished() {
+  if (!info().tunnel.empty()) owner_->count_less(HttpStat::downstream_cx_upgrades_active);
   for (const auto& log : owner_->config().access_logs) log->log(worker_, info());
   owner_->on_stream_finished(*this);
   owner_ = nullptr;

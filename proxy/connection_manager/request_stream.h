@@ -42,6 +42,8 @@ class RequestStream final : public http::Stream {
   void on_idle() override;
 
   bool refuse_bad_head(http::HeaderMap& headers);
+  enum class Admission : uint8_t { Unchanged, Complete, Refused };
+  Admission admit_upgrade(http::HeaderMap& headers);
   void answer_expectation(http::HeaderMap& headers);
   void apply_route_limits();
   void count_response(uint16_t status);

@@ -1,6 +1,7 @@
 #include "proxy/http/stream.h"
 
 #include "proxy/http/local_reply.h"
+#include "proxy/http/upgrade.h"
 
 namespace remora::http {
 namespace {
@@ -82,6 +83,7 @@ void Stream::open(StreamSender& sender, uint32_t buffer_limit, const StreamTimer
   response_headers_ = nullptr;
   buffer_limit_ = buffer_limit;
   request_ended_ = response_started_ = replied_ = was_reset_ = finished_ = false;
+  tunnel_ = response_ended_ = false;
   info_ = StreamInfo();
   info_.start_wall_ns = loop_.time().wall_ns;
   info_.start_us = loop_.time().now_us;
@@ -119,6 +121,8 @@ void Stream::on_data(Buffer& data, bool end_stream) {
   info_.bytes_received += data.size();
   if (end_stream) on_request_end();
   chain_.data(Direction::Request, data, end_stream);
+  // No filter waits for what follows a local answer.
+  if (end_stream && replied_) on_tunnel_request_end();
 }
 
 void Stream::on_trailers(HeaderMap& trailers) {
@@ -199,6 +203,10 @@ void Stream::exit_headers(Direction direction, HeaderMap& headers, bool end_stre
   response_started_ = true;
   info_.response_code = headers.status();
   info_.response_first_us = loop_.time().now_us;
+  if (opens_tunnel(info_.tunnel, info_.response_code) && !end_stream) {
+    tunnel_ = true;
+    timers_.on_request_complete();
+  }
   sender_->send_headers(headers, end_stream);
   if (end_stream) on_response_end();
 }
@@ -206,6 +214,7 @@ void Stream::exit_headers(Direction direction, HeaderMap& headers, bool end_stre
 void Stream::exit_data(Direction direction, Buffer& data, bool end_stream) {
   if (direction == Direction::Request || sender_ == nullptr) {
     data.clear();
+    if (direction == Direction::Request && end_stream) on_tunnel_request_end();
     return;
   }
   info_.bytes_sent += data.size();
@@ -214,13 +223,22 @@ void Stream::exit_data(Direction direction, Buffer& data, bool end_stream) {
 }
 
 void Stream::exit_trailers(Direction direction, HeaderMap& trailers) {
-  if (direction == Direction::Request || sender_ == nullptr) return;
+  if (direction == Direction::Request) return on_tunnel_request_end();
+  if (sender_ == nullptr) return;
   sender_->send_trailers(trailers);
   on_response_end();
 }
 
-/// The answer is complete. Should the client still send, its codec drops the rest.
-void Stream::on_response_end() { finish(); }
+/// The answer is complete. Should the client still send, its codec drops the rest, unless this is a
+/// tunnel.
+void Stream::on_response_end() {
+  response_ended_ = true;
+  if (!tunnel_ || request_ended_) finish();
+}
+
+void Stream::on_tunnel_request_end() {
+  if (tunnel_ && response_ended_ && !finished_) finish();
+}
 
 // ----------------------------------------------------------------------------------------------------
 // local answers

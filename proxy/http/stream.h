@@ -68,6 +68,8 @@ class Stream : public StreamReceiver,
   void add_filter(const FilterFactory& factory);
   /// The request, whose headers have come, enters the filters.
   void run_filters(bool end_stream);
+  /// Its headers turn out to be all of it.
+  void request_is_complete() { on_request_end(); }
 
   // --- what the server does ---
   /// The request's headers have come: check and complete them, then run_filters() or reply().
@@ -101,6 +103,7 @@ class Stream : public StreamReceiver,
 
   void on_request_end();
   void on_response_end();
+  void on_tunnel_request_end();
   void send_local(const Failure& failure, std::string_view body,
                   std::span<const ReplyHeader> headers);
   void finish();
@@ -114,6 +117,8 @@ class Stream : public StreamReceiver,
   bool request_ended_ = false;
   bool response_started_ = false;
   bool replied_ = false;
+  bool tunnel_ = false;  // open: each direction ends for itself
+  bool response_ended_ = false;
   bool was_reset_ = false;
   bool finished_ = false;
   StreamInfo info_;

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "proxy/http/upgrade.h"
 #include "proxy/http1/hop_by_hop.h"
 
 namespace remora::http1 {
@@ -46,7 +47,8 @@ http::StreamSender& ClientCodec::new_stream(http::StreamReceiver& response) {
   headers_ = nullptr;
   reading_ = Reading::NotBegun;
   writing_ = Writing::NotBegun;
-  head_request_ = connect_request_ = upgrade_request_ = response_started_ = false;
+  head_request_ = connect_request_ = response_started_ = held_end_ = was_tunnel_ = false;
+  asked_upgrade_ = {};
   pauses_ = informational_responses_ = 0;
   informational_bytes_ = request_left_ = sent_bytes_ = received_bytes_ = 0;
   return *this;
@@ -59,7 +61,8 @@ bool ClientCodec::dispatch(Buffer& data, bool end_stream) {
   }
   if (peer_ended_ && receiver_ != nullptr) end_of_input(data);
   input_ = nullptr;
-  const bool over = receiver_ == nullptr || reading_ == Reading::Complete;
+  const bool over =
+      receiver_ == nullptr || (reading_ == Reading::Complete && writing_ != Writing::Tunnel);
   if (!over) return true;
   // Bytes that nobody asked for, a request that the server did not wait for, the end: all the same.
   if (!data.empty() || receiver_ != nullptr || peer_ended_) drain();
@@ -122,20 +125,29 @@ ClientCodec::Step ClientCodec::accept_informational() {
   return Step::Again;
 }
 
-/// 101, or 2xx to CONNECT: only to who asked.
+/// 101, or 2xx to CONNECT: only to who asked, and for what was asked.
 ClientCodec::Step ClientCodec::accept_tunnel() {
   const HeadFacts& facts = parser_.facts();
-  if (facts.status == 101 && !upgrade_request_) return refuse(details::kCodecError);
-  if (facts.transfer_encodings > 0) return refuse(details::kInvalidTransferEncoding);
-  drain();
+  if (facts.status == 101) {
+    if (asked_upgrade_.empty() || headers_->count(HeaderId::Upgrade) != 1 ||
+        !http::same_protocol(headers_->get(HeaderId::Upgrade), asked_upgrade_)) {
+      return refuse(details::kCodecError);
+    }
+    if (facts.transfer_encodings > 0) return refuse(details::kTransferEncodingNotAllowed);
+    if (facts.length > 0) return refuse(details::kContentLengthNotAllowed);
+    keep_only_upgrade(*headers_);
+  } else {
+    remove_hop_by_hop(*headers_);  // RFC 9110 section 9.3.6: whatever it says of a body has no meaning
+  }
   headers_->remove(HeaderId::ContentLength);
   reading_ = Reading::Tunnel;
-  if (writing_ == Writing::AwaitTunnel) writing_ = Writing::Tunnel;
+  was_tunnel_ = true;
   response_started_ = true;
-  if (!held_.empty()) {
-    const uint64_t bytes = held_.size();
-    connection_.write_buffer().append(std::move(held_));
-    wrote(bytes);
+  if (writing_ == Writing::AwaitTunnel) {
+    writing_ = Writing::Tunnel;
+    sent_bytes_ += held_.size();
+    connection_.write(held_, held_end_);
+    if (held_end_) writing_ = Writing::Ended;
   }
   receiver_->on_headers(*headers_, false);
   return Step::Again;
@@ -152,6 +164,7 @@ ClientCodec::Step ClientCodec::accept_final() {
   // A server that answers before it has the request may read the rest as something else.
   if (writing_ != Writing::Ended) drain();
   held_.clear();
+  if (held_end_) writing_ = Writing::Ended;
   remove_hop_by_hop(*headers_);
   if (facts.status == 204) headers_->remove(HeaderId::ContentLength);
 
@@ -268,8 +281,9 @@ void ClientCodec::end_stream_when_done() {
   if (receiver_ == nullptr) return;
   if (reading_ != Reading::Complete || writing_ != Writing::Ended) return;
   // Whatever else has come is no answer to the next request.
-  if (peer_ended_ || (input_ != nullptr && !input_->empty())) drain();
+  if (was_tunnel_ || peer_ended_ || (input_ != nullptr && !input_->empty())) drain();
   release_stream();
+  if (was_tunnel_) connection_.close(CloseHow::FlushAndWait);
 }
 
 void ClientCodec::release_stream() {

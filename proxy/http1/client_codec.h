@@ -71,6 +71,7 @@ class ClientCodec final : public http::ClientCodec, private http::StreamSender {
   void end_stream_when_done();
   void release_stream();
   void drain();
+  bool is_tunnel() const { return reading_ == Reading::Tunnel || writing_ == Writing::Tunnel; }
 
   // --- StreamSender (client_encoder.cc) ---
   void send_informational(const http::HeaderMap& headers) override {}
@@ -108,8 +109,10 @@ class ClientCodec final : public http::ClientCodec, private http::StreamSender {
   Writing writing_ = Writing::NotBegun;
   bool head_request_ = false;
   bool connect_request_ = false;
-  bool upgrade_request_ = false;
+  std::string_view asked_upgrade_;  // empty: none; of the request, which lives with the stream
   bool response_started_ = false;  // the final head was handed up
+  bool held_end_ = false;          // nothing will follow what is held
+  bool was_tunnel_ = false;
   uint32_t pauses_ = 0;
   uint32_t informational_responses_ = 0;
   uint64_t informational_bytes_ = 0;

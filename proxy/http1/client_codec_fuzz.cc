@@ -8,6 +8,9 @@
 namespace remora::http1 {
 namespace {
 
+/// Stands for a GET that asks for an upgrade.
+constexpr const char* kUpgrade = "upgrade";
+
 EventLoop& shared_loop() {
   static EventLoop loop;
   return loop;
@@ -50,12 +53,29 @@ class Client : public http::ClientCodecHandler {
     response_ = std::make_unique<test::Recorder>(shared_loop().blocks());
     response_->then_on_headers = [](http::HeaderMap& map, bool) { test::require_writable(map); };
     http::StreamSender& sender = codec_->new_stream(*response_);
-    test::Message message(shared_loop().blocks(),
-                          {{":method", method_}, {":path", "/"}, {":authority", "h"}});
-    sender.send_headers(message.map(), method_ != "CONNECT");
+    const bool upgrade = method_ == kUpgrade;
+    test::Message message(
+        shared_loop().blocks(),
+        {{":method", upgrade ? "GET" : method_}, {":path", "/"}, {":authority", "h"}});
+    if (upgrade) {
+      message.map().add("connection", "upgrade");
+      message.map().add("upgrade", "x");
+    }
+    const bool tunnel = upgrade || method_ == "CONNECT";
+    sender.send_headers(message.map(), !tunnel);
     wire_.take_output();
+    if (!tunnel) return;
+    Buffer early(shared_loop().blocks());
+    early.append("early");
+    sender.send_data(early, false);
   }
-  void end_response() { log_ += response_->all() + "\n"; }
+  void end_response() {
+    log_ += response_->all() + "\n";
+    const bool forwarded = wire_.take_output().find("early") != std::string::npos;
+    const std::string& head = response_->headers;
+    const bool agreed = head.starts_with(method_ == kUpgrade ? ":status=101" : ":status=2");
+    if (forwarded && !agreed) test::complain("a tunnel opened by itself", log_, "");
+  }
 
   const std::string_view method_;
   ClientOptions options_;
@@ -71,7 +91,7 @@ class Client : public http::ClientCodecHandler {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace remora::http1;
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  for (const std::string_view method : {"GET", "HEAD", "CONNECT"}) {
+  for (const std::string_view method : {"GET", "HEAD", "CONNECT", kUpgrade}) {
     const std::string whole = Client(method).hear({bytes});
     for (const size_t longest : {1, 7, 100}) {
       test::require_same("segmentation changes what is heard", whole,

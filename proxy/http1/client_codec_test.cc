@@ -298,7 +298,7 @@ TEST_F(ClientCodecTest, OpensATunnelForAnUpgradeThatWasAskedFor) {
   send("early", false);
   EXPECT_EQ(
       output(),
-      "GET / HTTP/1.1\r\nhost: h\r\na: 1\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+      "GET / HTTP/1.1\r\nhost: h\r\nconnection: Upgrade\r\nupgrade: websocket\r\na: 1\r\n\r\n")
       << "bytes wait for the answer";
   EXPECT_TRUE(
       receive("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
@@ -314,7 +314,11 @@ TEST_F(ClientCodecTest, OpensATunnelForAnUpgradeThatWasAskedFor) {
 
 TEST_F(ClientCodecTest, TreatsARefusedUpgradeAsAnOrdinaryAnswer) {
   open();
-  send_head({{":method", "GET"}, {":path", "/"}, {":authority", "h"}, {"upgrade", "websocket"}},
+  send_head({{":method", "GET"},
+             {":path", "/"},
+             {":authority", "h"},
+             {"upgrade", "websocket"},
+             {"connection", "upgrade"}},
             false);
   send("early", false);
   output();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/http/upgrade.h"
 #include "proxy/http1/client_codec.h"
 #include "proxy/http1/content_length.h"
 
@@ -40,8 +41,9 @@ void ClientCodec::send_headers(const http::HeaderMap& headers, bool end_stream) 
   const std::string_view method = headers.method();
   head_request_ = method == "HEAD";
   connect_request_ = method == "CONNECT";
-  upgrade_request_ = !end_stream && !connect_request_ && headers.has(HeaderId::Upgrade) &&
-                     !headers.has(HeaderId::ContentLength);
+  if (!end_stream && !connect_request_ && !headers.has(HeaderId::ContentLength)) {
+    asked_upgrade_ = http::wanted_upgrade(headers);
+  }
   const std::optional<uint64_t> length = content_length_of(headers);
   writing_ = choose_framing(length, end_stream);
   write_head(headers, writing_ == Writing::Length && length.has_value());
@@ -49,7 +51,7 @@ void ClientCodec::send_headers(const http::HeaderMap& headers, bool end_stream) 
 }
 
 ClientCodec::Writing ClientCodec::choose_framing(std::optional<uint64_t> length, bool end_stream) {
-  if (connect_request_ || upgrade_request_) return Writing::AwaitTunnel;
+  if (connect_request_ || !asked_upgrade_.empty()) return Writing::AwaitTunnel;
   if (length || end_stream) {
     request_left_ = length.value_or(0);
     return Writing::Length;
@@ -73,14 +75,13 @@ void ClientCodec::write_head(const http::HeaderMap& headers, bool has_length) {
     out.field("host", headers.get(HeaderId::Host));
   }
   for (const HeaderEntry& entry : headers.entries()) {
-    if (entry.removed || is_own_field(entry.id)) continue;
+    const bool told = !asked_upgrade_.empty() &&
+                      (entry.id == HeaderId::Connection || entry.id == HeaderId::Upgrade);
+    if (entry.removed || (is_own_field(entry.id) && !told)) continue;
     if (entry.id == HeaderId::ContentLength && !has_length) continue;
     out.field(entry.name, entry.value);
   }
-  if (upgrade_request_) {
-    out.put("connection: upgrade\r\n");
-    out.field("upgrade", headers.get(HeaderId::Upgrade));
-  } else if (writing_ == Writing::Chunked) {
+  if (writing_ == Writing::Chunked) {
     out.put("transfer-encoding: chunked\r\n");
   } else if (writing_ == Writing::Length && !has_length && !is_usually_bodiless(headers.method())) {
     out.put("content-length: 0\r\n");
@@ -144,8 +145,12 @@ void ClientCodec::end_request() {
     wrote(kLastChunk.size());
   } else if (writing_ == Writing::Length && request_left_ > 0) {
     drain();  // less than was announced: the next request would be taken for the rest
-  } else if (writing_ == Writing::AwaitTunnel || writing_ == Writing::Tunnel) {
-    drain();
+  } else if (writing_ == Writing::AwaitTunnel) {
+    held_end_ = true;
+    return;
+  } else if (writing_ == Writing::Tunnel) {
+    Buffer nothing(connection_.loop().blocks());
+    connection_.write(nothing, true);
   }
   writing_ = Writing::Ended;
   end_stream_when_done();
@@ -154,9 +159,11 @@ void ClientCodec::end_request() {
 void ClientCodec::reset(http::ResetReason) {
   if (receiver_ == nullptr) return;
   const bool untouched = writing_ == Writing::NotBegun && reading_ == Reading::NotBegun;
+  const bool tunnel = is_tunnel();
   if (!untouched) drain();
   release_stream();
-  if (!untouched) connection_.close(CloseHow::NoFlush);
+  // What a connection's end delimits must not look complete.
+  if (!untouched) connection_.close(tunnel ? CloseHow::Abort : CloseHow::NoFlush);
 }
 
 void ClientCodec::pause_receiving() {

@@ -12,4 +12,7 @@ namespace remora::http1 {
 /// nor "te".
 void remove_hop_by_hop(http::HeaderMap& headers);
 
+/// The same for a message that changes the protocol: Upgrade stays, and Connection names it alone.
+void keep_only_upgrade(http::HeaderMap& headers);
+
 }  // namespace remora::http1

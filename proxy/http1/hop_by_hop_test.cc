@@ -24,6 +24,21 @@ TEST(HopByHop, FieldsAndWhatConnectionNamesAreRemoved) {
   EXPECT_EQ(test::describe(message.map()), ":path=/\nx-kept=1\n");
 }
 
+TEST(HopByHop, AnUpgradeStaysAndNothingElse) {
+  BlockPool pool;
+  test::Message message(pool, {{"connection", "keep-alive, X-Hop, Upgrade"},
+                               {"x-hop", "1"},
+                               {"keep-alive", "timeout=5"},
+                               {"upgrade", "websocket"},
+                               {"http2-settings", "x"},
+                               {"x-kept", "1"}});
+  keep_only_upgrade(message.map());
+  EXPECT_EQ(test::describe(message.map()), "connection=Upgrade\nupgrade=websocket\nx-kept=1\n");
+  test::Message plain(pool, {{"upgrade", "websocket"}, {"connection", "upgrade"}});
+  keep_only_upgrade(plain.map());
+  EXPECT_EQ(test::describe(plain.map()), "upgrade=websocket\nconnection=upgrade\n");
+}
+
 TEST(HopByHop, WhatOthersRestOnCannotBeNamed) {
   BlockPool pool;
   test::Message message(

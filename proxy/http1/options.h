@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 namespace remora::http1 {
 
@@ -33,7 +32,6 @@ struct Options {
   bool enable_trailers = false;          // otherwise trailers are checked and dropped
   bool allow_absolute_url = true;        // otherwise :path is the target as it came
   bool allow_custom_methods = false;
-  std::vector<std::string> upgrade_types;  // lower case; others are served as plain requests
 };
 
 /// Of an upstream connection.

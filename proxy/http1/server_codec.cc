@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "proxy/http/target.h"
+#include "proxy/http/upgrade.h"
 #include "proxy/http1/request_target.h"
 #include "proxy/http1/scan.h"
 
@@ -18,9 +19,10 @@ using http::ResetReason;
 
 constexpr std::string_view kDisconnectDetail = "downstream_remote_disconnect";
 
-bool equals_lower(std::string_view text, std::string_view lower_case) {
-  return std::equal(text.begin(), text.end(), lower_case.begin(), lower_case.end(),
-                    [](char a, char b) { return token_lower(a) == b; });
+/// One protocol, with or without a version: no list of them.
+bool is_protocol(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return c == '/' || token_lower(c) != 0; });
 }
 
 }  // namespace
@@ -154,8 +156,10 @@ ServerCodec::Step ServerCodec::accept_head() {
     headers_->add(HeaderId::Authority, options_.default_host_for_http_10);
   }
   client_closes_ = facts.close || (version_ == Protocol::Http10 && !facts.keep_alive);
-  upgrade_request_ = is_configured_upgrade(body);
-  if (facts.has_upgrade && !upgrade_request_) {
+  upgrade_request_ = wants_upgrade(body);
+  if (upgrade_request_) {
+    headers_->remove(HeaderId::ContentLength);  // 0
+  } else if (facts.has_upgrade) {
     headers_->remove(HeaderId::Upgrade);
     headers_->remove(HeaderId::Http2Settings);
   }
@@ -168,14 +172,15 @@ ServerCodec::Step ServerCodec::accept_head() {
   return Step::Again;
 }
 
-bool ServerCodec::is_configured_upgrade(const BodyFraming& body) const {
+/// One that everybody reads the same way. What came as h2c never was: HTTP/2 in clear text begins
+/// with its preface.
+bool ServerCodec::wants_upgrade(const BodyFraming& body) const {
   const HeadFacts& facts = parser_.facts();
   if (!facts.has_upgrade || !facts.upgrade_token || version_ != Protocol::Http11) return false;
   if (body.kind != BodyKind::None || connect_request_) return false;
   if (headers_->count(HeaderId::Upgrade) != 1) return false;
   const std::string_view asked = headers_->get(HeaderId::Upgrade);
-  return std::any_of(options_.upgrade_types.begin(), options_.upgrade_types.end(),
-                     [&](const std::string& type) { return equals_lower(asked, type); });
+  return !asked.empty() && is_protocol(asked) && !http::same_protocol(asked, "h2c");
 }
 
 void ServerCodec::deliver(Buffer& data, bool end_stream) {
@@ -247,6 +252,7 @@ void ServerCodec::on_peer_end() {
     case Reading::Tunnel:
       reading_ = Reading::Complete;
       deliver(scratch_, true);
+      if (writing_ == Writing::Ended && receiver_ != nullptr) finish_stream();
       return;
     case Reading::Head:
     case Reading::Body:

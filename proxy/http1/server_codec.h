@@ -53,7 +53,7 @@ class ServerCodec final : public http::ServerCodec, private http::StreamSender {
   Step read_head(Buffer& data);
   Step accept_head();
   void accept_target(const BodyFraming& body);
-  bool is_configured_upgrade(const BodyFraming& body) const;
+  bool wants_upgrade(const BodyFraming& body) const;
   Step read_body(Buffer& data);
   Step read_trailers(Buffer& data);
   Step read_tunnel(Buffer& data);
@@ -70,6 +70,7 @@ class ServerCodec final : public http::ServerCodec, private http::StreamSender {
   void send_data(Buffer& data, bool end_stream) override;
   void send_trailers(const http::HeaderMap& trailers) override;
   void reset(http::ResetReason reason) override;
+  void decline_upgrade() override;
   void pause_receiving() override;
   void resume_receiving() override;
   uint64_t wire_bytes_sent() const override { return sent_bytes_; }

@@ -2,6 +2,7 @@
 // forwarding them must give the same requests again to the next reader.
 #include <memory>
 
+#include "proxy/http/upgrade.h"
 #include "proxy/http1/client_codec.h"
 #include "proxy/http1/fuzz_support.h"
 #include "proxy/http1/server_codec.h"
@@ -48,7 +49,12 @@ class Server : public http::ServerCodecHandler, public http::ClientCodecHandler 
     request_->then_on_headers = [this](http::HeaderMap& map, bool end) {
       test::require_writable(map);
       headers_ = &map;
-      if (end) finish_request();
+      tunnel_ = false;
+      if (end) {
+        finish_request();
+      } else if (!http::wanted_tunnel(map).empty()) {
+        decide_tunnel(map);
+      }
     };
     request_->then_on_data = [this](bool end) {
       if (end) finish_request();
@@ -63,8 +69,28 @@ class Server : public http::ServerCodecHandler, public http::ClientCodecHandler 
   void on_stream_ended() override {}
   void on_codec_error(std::string_view) override {}
 
+  /// Some are opened, some refused, and some upgrades taken for plain requests.
+  void decide_tunnel(const http::HeaderMap& map) {
+    const bool connect = http::wanted_tunnel(map) == http::kConnect;
+    if (map.path().starts_with("/plain")) {
+      sender_->decline_upgrade();
+      finish_request();
+    } else if (map.path().starts_with("/no") || map.authority().starts_with("no")) {
+      log_ += "refused\n";
+      answer("403");
+    } else {
+      tunnel_ = true;
+      test::Message message(shared_loop().blocks(), {{":status", connect ? "200" : "101"}});
+      sender_->send_headers(message.map(), false);
+    }
+  }
   void finish_request() {
     log_ += request_->all() + "\n";
+    if (tunnel_) {
+      Buffer nothing(shared_loop().blocks());
+      sender_->send_data(nothing, true);
+      return;
+    }
     if (forward_) forward();
     answer("200");
   }
@@ -100,6 +126,7 @@ class Server : public http::ServerCodecHandler, public http::ClientCodecHandler 
 
  private:
   const bool forward_;
+  bool tunnel_ = false;
   Options options_;
   test::Wire wire_{shared_loop()};
   std::unique_ptr<test::Recorder> request_;

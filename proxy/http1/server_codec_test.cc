@@ -258,7 +258,7 @@ TEST_F(ServerCodecTest, LetsTheTargetWinOverHost) {
             ":method=GET\n:path=/p\n:authority=target.example:81\n:scheme=http\n");
 }
 
-TEST_F(ServerCodecTest, ServesAnUpgradeThatIsNotConfiguredAsAPlainRequest) {
+TEST_F(ServerCodecTest, ServesAnUpgradeToHttp2AsAPlainRequest) {
   receive(
       "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: "
       "h2c\r\nHTTP2-Settings: x\r\n\r\n");
@@ -268,7 +268,6 @@ TEST_F(ServerCodecTest, ServesAnUpgradeThatIsNotConfiguredAsAPlainRequest) {
 }
 
 TEST_F(ServerCodecTest, HoldsWhatFollowsAnUpgradeUntilItIsAccepted) {
-  options_.upgrade_types = {"websocket"};
   receive("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\nearly");
   EXPECT_FALSE(stream().ended);
   EXPECT_EQ(stream().body, "");
@@ -290,8 +289,46 @@ TEST_F(ServerCodecTest, HoldsWhatFollowsAnUpgradeUntilItIsAccepted) {
   EXPECT_TRUE(codec().wants_close());
 }
 
+TEST_F(ServerCodecTest, ServesWhatIsNoProperUpgradeAsAPlainRequest) {
+  const std::string_view heads[] = {
+      "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket, x\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: a\r\nUpgrade: b\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade:\r\n\r\n",
+      "POST / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: "
+      "2\r\n\r\nab",
+  };
+  for (const std::string_view head : heads) {
+    receive(head);
+    EXPECT_EQ(streams_.back()->headers.find("upgrade="), std::string::npos) << head;
+    EXPECT_TRUE(streams_.back()->ended) << head;
+    answer("200");
+  }
+  EXPECT_FALSE(codec().wants_close());
+}
+
+TEST_F(ServerCodecTest, GoesOnAfterAnUpgradeThatNobodyWants) {
+  decline_upgrades_ = true;
+  receive("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n" +
+          std::string(kGet));
+  answer("200");
+  redeliver();
+  EXPECT_EQ(streams_.size(), 2u);
+  EXPECT_FALSE(codec().wants_close());
+}
+
+TEST_F(ServerCodecTest, EndsEachDirectionOfATunnelForItself) {
+  receive("CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n");
+  respond({{":status", "200"}}, false);
+  send("bye", true);
+  EXPECT_EQ(output(), "HTTP/1.1 200 OK\r\n\r\nbye");
+  EXPECT_TRUE(receive("more")) << "the client has not ended";
+  EXPECT_EQ(stream().body, "more");
+  EXPECT_FALSE(receive("", true));
+  EXPECT_TRUE(stream().ended);
+}
+
 TEST_F(ServerCodecTest, ClosesAfterAnUpgradeWasRefused) {
-  options_.upgrade_types = {"websocket"};
   receive("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n" +
           std::string(kGet));
   answer("403");

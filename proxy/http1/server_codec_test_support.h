@@ -21,6 +21,11 @@ class ServerCodecTest : public ::testing::Test, public http::ServerCodecHandler 
   http::StreamReceiver& on_new_stream(http::StreamSender& response) override {
     sender_ = &response;
     streams_.push_back(std::make_unique<Recorder>(wire_.loop().blocks()));
+    if (decline_upgrades_) {
+      streams_.back()->then_on_headers = [this](http::HeaderMap&, bool) {
+        sender_->decline_upgrade();
+      };
+    }
     if (answer_at_once_) {
       streams_.back()->then_on_headers = [this](http::HeaderMap&, bool end) {
         if (end) answer("200");
@@ -66,6 +71,7 @@ class ServerCodecTest : public ::testing::Test, public http::ServerCodecHandler 
   Wire wire_;
   Options options_;
   bool answer_at_once_ = false;
+  bool decline_upgrades_ = false;
   http::StreamSender* sender_ = nullptr;
   std::string errors_;
   std::deque<std::unique_ptr<Recorder>> streams_;

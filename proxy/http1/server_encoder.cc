@@ -106,12 +106,13 @@ void ServerCodec::write_head(const http::HeaderMap& headers, uint16_t status, bo
                  HeadWriter::size_of_fields(headers) + kStatusLineAndFramingBytes);
   write_status_line(out, status);
   for (const HeaderEntry& entry : headers.entries()) {
-    if (entry.removed || is_own_field(entry.id)) continue;
+    const bool told = switching && entry.id == HeaderId::Connection;
+    if (entry.removed || (is_own_field(entry.id) && !told)) continue;
     if (entry.id == HeaderId::ContentLength && !has_length) continue;
     out.field(entry.name, entry.value);
   }
   if (switching) {
-    out.put("connection: upgrade\r\n");
+    if (!headers.has(HeaderId::Connection)) out.put("connection: upgrade\r\n");
   } else if (tunnel) {
     // Nothing on the connection is HTTP any more.
   } else if (close_after_) {
@@ -134,6 +135,8 @@ void ServerCodec::write_head(const http::HeaderMap& headers, uint16_t status, bo
 void ServerCodec::open_tunnel() {
   if (reading_ != Reading::Undecided) return;
   reading_ = Reading::Tunnel;
+  connection_.set_half_close(true);
+  connection_.set_detect_early_close(false);
   if (waiting_) {
     waiting_ = false;
     connection_.resume_reading(kPauseByCodec);
@@ -190,12 +193,17 @@ void ServerCodec::send_trailers(const http::HeaderMap& trailers) {
 }
 
 void ServerCodec::end_response() {
-  if (receiver_ == nullptr || writing_ == Writing::NotBegun) return;
+  if (receiver_ == nullptr || writing_ == Writing::NotBegun || writing_ == Writing::Ended) return;
   if (writing_ == Writing::Chunked) {
     connection_.write_buffer().append(kLastChunk);
     wrote(kLastChunk.size());
   } else if (writing_ == Writing::Length && response_left_ > 0) {
     close_after_ = true;  // less than was announced: the client must see that the rest is missing
+  } else if (writing_ == Writing::Tunnel && reading_ == Reading::Tunnel) {
+    writing_ = Writing::Ended;  // the client may have more to say
+    Buffer nothing(connection_.loop().blocks());
+    connection_.write(nothing, true);
+    return;
   }
   writing_ = Writing::Ended;
   finish_stream();
@@ -204,13 +212,20 @@ void ServerCodec::end_response() {
 void ServerCodec::reset(http::ResetReason) {
   if (receiver_ == nullptr) return;
   // A response that the connection's end delimits must not look complete.
-  const CloseHow how = writing_ == Writing::UntilClose || writing_ == Writing::Tunnel
+  const CloseHow how = writing_ == Writing::UntilClose || writing_ == Writing::Tunnel ||
+                               reading_ == Reading::Tunnel
                            ? CloseHow::Abort
                            : CloseHow::Flush;
   receiver_ = nullptr;
   close_after_ = true;
   reading_ = Reading::Discard;
   connection_.close(how);
+}
+
+void ServerCodec::decline_upgrade() {
+  if (reading_ != Reading::Undecided || !upgrade_request_) return;
+  upgrade_request_ = false;
+  reading_ = Reading::Complete;
 }
 
 void ServerCodec::pause_receiving() {

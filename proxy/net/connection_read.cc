@@ -46,7 +46,7 @@ void Connection::read_some(bool deliver_buffered) {
   if (state_ != State::Open) return;
   if (got.broken) {
     fail(got.error);
-  } else if (peer_ended_ && fin_sent_) {
+  } else if (peer_ended_ && fin_sent_ && read_buffer_.empty()) {
     finish(CloseCause::RemoteClose);
   } else if (!peer_ended_) {
     timer_.arm(kQuietCheckMs);

@@ -32,6 +32,15 @@ std::optional<http::ResetReason> Attempt::start(upstream::Cluster& cluster,
   return reason_of(acquired.failure);
 }
 
+std::optional<http::ResetReason> Attempt::start_raw(upstream::Cluster& cluster,
+                                                    const upstream::ConnectionNeeds& needs) {
+  upstream::TcpAcquired acquired = cluster.acquire_tcp(host_, *this, needs);
+  pending_ = std::move(acquired.pending);
+  if (pending_ != nullptr) return std::nullopt;
+  over_ = true;
+  return reason_of(acquired.failure);
+}
+
 void Attempt::abandon() {
   if (over_) return;
   over_ = true;
@@ -44,10 +53,20 @@ void Attempt::abandon() {
 
 void Attempt::on_pool_ready(upstream::HttpConnection& connection) {
   pending_ = nullptr;
-  connection_ = &connection;
+  connection_ = &connection.connection();
   host_ = connection.host();
   opened_ = true;
   sender_ = &connection.new_stream(*this);
+  owner_.on_attempt_open(*this);
+}
+
+void Attempt::on_tcp_ready(std::unique_ptr<upstream::TcpConnection> connection) {
+  pending_ = nullptr;
+  connection_ = &connection->connection();
+  host_ = connection->host();
+  opened_ = true;
+  raw_ = std::make_unique<TcpStream>(std::move(connection), *this);
+  sender_ = raw_.get();
   owner_.on_attempt_open(*this);
 }
 

@@ -8,12 +8,16 @@
 #include <string_view>
 
 #include "proxy/http/codec.h"
+#include "proxy/router/tcp_stream.h"
 #include "proxy/upstream/cluster.h"
 #include "proxy/upstream/http_pool.h"
+#include "proxy/upstream/tcp_pool.h"
 
 namespace remora::router {
 
-class Attempt final : public http::StreamReceiver, public upstream::HttpPoolWaiter {
+class Attempt final : public http::StreamReceiver,
+                      public upstream::HttpPoolWaiter,
+                      private upstream::TcpWaiter {
  public:
   /// Who made the attempt. After on_attempt_failed the attempt makes no more calls.
   class Owner {
@@ -44,6 +48,9 @@ class Attempt final : public http::StreamReceiver, public upstream::HttpPoolWait
   /// is none to be had.
   std::optional<http::ResetReason> start(upstream::Cluster& cluster, upstream::Priority priority,
                                          const upstream::ConnectionNeeds& needs);
+  /// The same for a TCP connection, which carries the bytes of the tunnel that ends here.
+  std::optional<http::ResetReason> start_raw(upstream::Cluster& cluster,
+                                             const upstream::ConnectionNeeds& needs);
   /// Ends the attempt quietly: a place in the queue is given up, an open stream reset.
   void abandon();
 
@@ -54,7 +61,9 @@ class Attempt final : public http::StreamReceiver, public upstream::HttpPoolWait
   bool opened() const { return opened_; }
   const upstream::HostPtr& host() const { return host_; }
   /// The connection of an open attempt; for facts that logs want.
-  upstream::HttpConnection& connection() { return *connection_; }
+  Connection& connection() { return *connection_; }
+  /// Of an attempt that start_raw() began and that is open; null otherwise.
+  TcpStream* raw() { return raw_.get(); }
 
   bool awaiting_headers() const { return !headers_seen_; }
 
@@ -65,6 +74,12 @@ class Attempt final : public http::StreamReceiver, public upstream::HttpPoolWait
   void on_pool_ready(upstream::HttpConnection& connection) override;
   void on_pool_failure(upstream::PoolFailure failure, std::string_view detail,
                        const upstream::HostPtr& host) override;
+  // --- TcpWaiter ---
+  void on_tcp_ready(std::unique_ptr<upstream::TcpConnection> connection) override;
+  void on_tcp_failure(upstream::PoolFailure failure, std::string_view detail,
+                      const upstream::HostPtr& host) override {
+    on_pool_failure(failure, detail, host);
+  }
   // --- StreamReceiver ---
   Arena& arena() override { return owner_.attempt_arena(); }
   void on_informational(http::HeaderMap& headers) override;
@@ -80,7 +95,8 @@ class Attempt final : public http::StreamReceiver, public upstream::HttpPoolWait
   Owner& owner_;
   upstream::HostPtr host_;
   std::unique_ptr<upstream::PendingRequest> pending_;
-  upstream::HttpConnection* connection_ = nullptr;
+  std::unique_ptr<TcpStream> raw_;
+  Connection* connection_ = nullptr;
   http::StreamSender* sender_ = nullptr;
   bool opened_ = false;
   bool over_ = false;

@@ -17,6 +17,7 @@
 #include "proxy/base/string_map.h"
 #include "proxy/base/string_match.h"
 #include "proxy/http/header_map.h"
+#include "proxy/net/proxy_protocol.h"
 
 namespace re2 {
 class RE2;
@@ -108,6 +109,18 @@ struct WeightedCluster {
   HeaderEdits request_edits, response_edits;
 };
 
+/// Whether requests may change to a protocol.
+struct UpgradeSetting {
+  std::string type;  // however it is written; kConnect of upgrade.h for tunnels
+  bool enabled = true;
+};
+
+/// Tunnels end here: their bytes go to the cluster as they are.
+struct ConnectConfig {
+  bool allow_post = false;  // bodies of POST requests too
+  std::optional<ProxyProtocolSettings> proxy_protocol;
+};
+
 struct ClusterAction {
   std::string cluster;         // empty when weighted or by header
   std::string cluster_header;  // lower case
@@ -131,6 +144,8 @@ struct ClusterAction {
   bool append_x_forwarded_host = false;
   bool high_priority = false;
   std::optional<RetryPolicy> retry;
+  std::vector<UpgradeSetting> upgrades;   // instead of the connection manager's
+  std::optional<ConnectConfig> connect;  // none: tunnels are passed on
 };
 struct RedirectAction {
   std::string host, path, prefix_rewrite;

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <utility>
 
+#include "proxy/http/upgrade.h"
+#include "proxy/net/proxy_protocol.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/worker_context.h"
 
@@ -101,7 +103,12 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
   prepare_request(headers);
   request_ended_ = end_stream;
   try_upstream();
-  if (end_stream && !over_) on_request_complete();
+  if (over_) return FilterStatus::Continue();
+  if (end_stream) {
+    on_request_complete();
+  } else if (!stream_.info().tunnel.empty()) {
+    start_timeouts();  // what follows the headers is no part of the request
+  }
   return FilterStatus::Continue();
 }
 
@@ -195,8 +202,16 @@ void Router::try_upstream() {
   if (request_ended_ && timeouts_.per_try_ms != 0) per_try_timer_.arm(timeouts_.per_try_ms);
   const auto priority =
       action_->high_priority ? upstream::Priority::High : upstream::Priority::Default;
-  if (auto refused = attempt->start(*cluster_, priority, needs_))
-    on_attempt_failed(*attempt, *refused, {});
+  const auto refused = ends_here() ? attempt->start_raw(*cluster_, needs_)
+                                   : attempt->start(*cluster_, priority, needs_);
+  if (refused) on_attempt_failed(*attempt, *refused, {});
+}
+
+/// Whether what the request carries are bytes for the cluster, as they are.
+bool Router::ends_here() const {
+  if (!action_->connect) return false;
+  if (stream_.info().tunnel == http::kConnect) return true;
+  return action_->connect->allow_post && stream_.request_headers().method() == "POST";
 }
 
 upstream::HostPtr Router::pick_host() {
@@ -227,6 +242,7 @@ FilterStatus Router::on_request_body(Buffer& data, bool end_stream) {
   if (attempt_ != nullptr && attempt_->sender() != nullptr) {
     stream_.info().upstream_last_tx_us = now_us();
     attempt_->sender()->send_data(data, end_stream);
+    if (end_stream && response_ended_) attempt_->complete();
   } else if (attempt_ != nullptr && !attempt_->opened()) {
     unsent_.append(data, data.size());
     if (unsent_.size() > stream_.buffer_limit() && !body_paused_) {
@@ -266,6 +282,10 @@ void Router::keep_for_replay(Buffer& data) {
 
 void Router::on_request_complete() {
   request_end_us_ = now_us();
+  if (!tunnel_) start_timeouts();
+}
+
+void Router::start_timeouts() {
   if (attempt_ == nullptr && !back_off_timer_.armed()) return;
   if (timeouts_.global_ms != 0) global_timer_.arm(timeouts_.global_ms);
   if (attempt_ != nullptr && timeouts_.per_try_ms != 0 && !per_try_timer_.armed()) {
@@ -276,11 +296,18 @@ void Router::on_request_complete() {
 void Router::on_attempt_open(Attempt& attempt) {
   attempt_ = &attempt;
   http::StreamInfo& info = stream_.info();
-  Connection& connection = attempt.connection().connection();
+  Connection& connection = attempt.connection();
   info.upstream_host = &attempt.host()->address();
   info.upstream_connection_id = connection.id();
   info.upstream_local = connection.local_address();
   info.upstream_first_tx_us = info.upstream_last_tx_us = now_us();
+  // Whoever took the headers may have changed the protocol already.
+  if (!info.tunnel.empty()) plan_.give_up();
+  if (attempt.raw() != nullptr && action_->connect->proxy_protocol) {
+    attempt.raw()->send_first(proxy_protocol_header(*action_->connect->proxy_protocol,
+                                                    info.connection, connection.local_address(),
+                                                    connection.peer_address()));
+  }
   for (uint32_t i = 0; i < response_pauses_; ++i) attempt.sender()->pause_receiving();
   send_request();
   if (std::exchange(body_paused_, false)) stream_.resume_request_body();

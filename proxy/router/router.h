@@ -53,9 +53,11 @@ class Router final : public http::Filter, private Attempt::Owner {
   void set_attempt_headers();
   void try_upstream();
   upstream::HostPtr pick_host();
+  bool ends_here() const;
   void send_request();
   void keep_for_replay(Buffer& data);
   void on_request_complete();
+  void start_timeouts();
 
   // --- the response (router_response.cc) ---
   Arena& attempt_arena() override { return stream_.arena(); }
@@ -71,6 +73,7 @@ class Router final : public http::Filter, private Attempt::Owner {
 
   void complete_response_headers(http::HeaderMap& headers);
   void on_response_complete();
+  void open_tunnel();
   void on_global_timeout();
   void on_per_try_timeout();
   void answer_timeout(const http::Failure& failure);
@@ -111,6 +114,8 @@ class Router final : public http::Filter, private Attempt::Owner {
   bool request_ended_ = false;
   bool body_paused_ = false;  // unsent_ is over the limit
   bool response_started_ = false;
+  bool response_ended_ = false;
+  bool tunnel_ = false;       // open: each direction ends for itself
   bool retry_taken_ = false;  // a place of the retry breaker is held
   bool retried_ = false;
   bool over_ = false;

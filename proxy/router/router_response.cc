@@ -5,6 +5,7 @@
 #include <charconv>
 #include <utility>
 
+#include "proxy/http/upgrade.h"
 #include "proxy/router/router.h"
 #include "proxy/upstream/worker_context.h"
 
@@ -97,6 +98,7 @@ void Router::on_attempt_headers(Attempt& attempt, HeaderMap& headers, bool end_s
   info.response_code_details = "via_upstream";
   complete_response_headers(headers);
   count_upstream_code(status, &headers);
+  if (!end_stream && http::opens_tunnel(info.tunnel, status)) open_tunnel();
   if (end_stream) on_response_complete();
   stream_.respond_headers(headers, end_stream);
 }
@@ -125,14 +127,21 @@ void Router::on_attempt_trailers(HeaderMap& trailers) {
   stream_.respond_trailers(trailers);
 }
 
+/// How long the tunnel lasts is nobody's business; that it is used, the stream's idle timeout.
+void Router::open_tunnel() {
+  tunnel_ = true;
+  global_timer_.disarm();
+}
+
 /// The last byte of the response has come.
 void Router::on_response_complete() {
+  response_ended_ = true;
   global_timer_.disarm();
   stream_.info().upstream_last_rx_us = now_us();
   count_upstream_time();
   if (request_ended_) {
     attempt_->complete();
-  } else {
+  } else if (!tunnel_) {
     attempt_->abandon();  // nobody wants the rest of the request
   }
 }

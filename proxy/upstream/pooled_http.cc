@@ -148,8 +148,8 @@ void PooledHttp::on_data(Buffer& data, bool end_stream) {
   dispatching_ = true;
   const bool go_on = codec_->dispatch(data, end_stream);
   dispatching_ = false;
-  if (connection_.closed()) return;
   if (end_stream) remote_ended_ = true;
+  if (connection_.closing()) return;
   // Bytes that nobody asked for: whatever they are, they answer no request of ours.
   if (idle() && !data.empty() && !codec_failed_ && !is_request_timeout(data)) {
     on_codec_error("http1.unsolicited_response");

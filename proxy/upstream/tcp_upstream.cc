@@ -109,7 +109,8 @@ void TcpUpstream::abandon() {
     return;
   }
   connection_.set_handler(*this);
-  connection_.close(CloseHow::NoFlush);
+  // What a user has closed with something left to send is sent without it.
+  if (!connection_.closing()) connection_.close(CloseHow::NoFlush);
 }
 
 void TcpUpstream::detach() {

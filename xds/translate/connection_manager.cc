@@ -1,6 +1,5 @@
 #include "xds/translate/connection_manager.h"
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "xds/translate/http_filters.h"
 #include "xds/translate/route.h"
 #include "xds/translate/typed_config.h"
+#include "xds/translate/upgrade.h"
 #include "xds/translate/values.h"
 
 namespace remora::xds::translate {
@@ -133,17 +133,8 @@ absl::Status read_upgrades(const Manager& from, Context& context, HttpConfig* ou
     const auto& upgrade = from.upgrade_configs(i);
     const Path here = path.at("upgrade_configs", i);
     const Path at = here.field("upgrade_type");
-    REMORA_TRY(check_header_name(upgrade.upgrade_type(), at));
-    std::string type = absl::AsciiStrToLower(upgrade.upgrade_type());
-    if (upgrade.has_enabled() && !upgrade.enabled().value()) continue;
-    if (type.starts_with("connect")) {
-      REMORA_TRY(context.not_honoured(at, absl::StrCat(type, " is not supported"), false));
-      continue;
-    }
-    if (std::ranges::find(out->http1.upgrade_types, type) != out->http1.upgrade_types.end()) {
-      return at.error(absl::StrCat("'", type, "' is there twice"));
-    }
-    out->http1.upgrade_types.push_back(type);
+    const bool enabled = !upgrade.has_enabled() || upgrade.enabled().value();
+    REMORA_TRY(add_upgrade(upgrade.upgrade_type(), enabled, context, &out->upgrades, at));
   }
   return absl::OkStatus();
 }

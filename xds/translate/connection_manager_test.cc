@@ -104,7 +104,9 @@ request_id_extension: {typed_config: {'@type': type.googleapis.com/envoy.extensi
   EXPECT_EQ(config->http1.limits.max_bytes, 96u * 1024);
   EXPECT_EQ(config->http1.limits.max_fields, 8u);
   EXPECT_TRUE(config->http1.accept_http_10 && config->http1.enable_trailers);
-  EXPECT_THAT(config->http1.upgrade_types, ElementsAre("websocket"));
+  ASSERT_EQ(config->upgrades.size(), 2u);
+  EXPECT_TRUE(config->upgrades[0].type == "WebSocket" && config->upgrades[0].enabled);
+  EXPECT_TRUE(config->upgrades[1].type == "x" && !config->upgrades[1].enabled);
   EXPECT_EQ(config->client_cert, HttpConfig::ClientCert::AppendForward);
   const HttpConfig::ClientCertDetails& told = config->client_cert_details;
   EXPECT_TRUE(told.subject && told.dns && told.uri && !told.cert && !told.chain);
@@ -177,7 +179,7 @@ TEST_F(ConnectionManagerTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
        "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}]",
        "access_log[0].typed_config: "},
       {"upgrade_configs: [{upgrade_type: websocket}, {upgrade_type: WebSocket}]",
-       "upgrade_configs[1].upgrade_type: 'websocket' is there twice"},
+       "upgrade_configs[1].upgrade_type: 'WebSocket' is there twice"},
       {"tracing: {client_sampling: {value: 101}}",
        "tracing.client_sampling: must be from 0 to 100"},
       {"upgrade_configs: [{}]", "upgrade_configs[0].upgrade_type: is required"},

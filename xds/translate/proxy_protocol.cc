@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "api/proxy_protocol_transport.pb.h"
-#include "proxy/net/proxy_protocol.h"
 #include "xds/translate/values.h"
 
 namespace remora::xds::translate {
@@ -44,6 +43,18 @@ absl::Status read_added(const Config& from, ProxyProtocolSettings& out, const Pa
 
 }  // namespace
 
+absl::StatusOr<ProxyProtocolSettings> proxy_protocol_settings(const Config& config,
+                                                              const Path& path) {
+  ProxyProtocolSettings out;
+  out.version = config.version() == Config::V2 ? ProxyProtocolSettings::Version::V2
+                                               : ProxyProtocolSettings::Version::V1;
+  if (config.has_pass_through_tlvs()) {
+    REMORA_TRY(read_pass_through(config.pass_through_tlvs(), out, path.field("pass_through_tlvs")));
+  }
+  REMORA_TRY(read_added(config, out, path));
+  return out;
+}
+
 absl::StatusOr<std::shared_ptr<const TransportFactory>> proxy_protocol_transport(
     std::string_view bytes, CompileTransport inner, const Path& path) {
   Message message;
@@ -55,18 +66,11 @@ absl::StatusOr<std::shared_ptr<const TransportFactory>> proxy_protocol_transport
   }
   if (message.tlv_as_pool_key()) return path.field("tlv_as_pool_key").error("is not supported");
   if (!message.has_transport_socket()) return path.field("transport_socket").error("is required");
-  ProxyProtocolSettings out;
-  const Path at = path.field("config");
-  const Config& config = message.config();
-  out.version = config.version() == Config::V2 ? ProxyProtocolSettings::Version::V2
-                                               : ProxyProtocolSettings::Version::V1;
-  if (config.has_pass_through_tlvs()) {
-    REMORA_TRY(read_pass_through(config.pass_through_tlvs(), out, at.field("pass_through_tlvs")));
-  }
-  REMORA_TRY(read_added(config, out, at));
+  auto settings = proxy_protocol_settings(message.config(), path.field("config"));
+  if (!settings.ok()) return settings.status();
   auto inside = inner(message.transport_socket(), path.field("transport_socket"));
   if (!inside.ok()) return inside.status();
-  return proxy_protocol_transport_factory(std::move(out), *std::move(inside));
+  return proxy_protocol_transport_factory(*std::move(settings), *std::move(inside));
 }
 
 }  // namespace remora::xds::translate

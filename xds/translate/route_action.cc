@@ -10,6 +10,7 @@
 #include "api/previous_hosts.pb.h"
 #include "xds/translate/header_edits.h"
 #include "xds/translate/typed_config.h"
+#include "xds/translate/upgrade.h"
 #include "xds/translate/values.h"
 
 namespace remora::xds::translate {
@@ -236,6 +237,7 @@ absl::StatusOr<router::ClusterAction> cluster_action(const route::RouteAction& p
   REMORA_TRY(read_destination(proto, &out, path));
   REMORA_TRY(read_rewrites(proto, context, &out, path));
   REMORA_TRY(read_timeouts(proto, &out, path));
+  REMORA_TRY(read_upgrades(proto, context, &out, path));
   out.cluster_not_found_status = not_found_status(proto.cluster_not_found_response_code());
   out.high_priority = proto.priority() == envoy::config::core::v3::HIGH;
   if (proto.has_retry_policy()) {

@@ -78,7 +78,6 @@ constexpr auto kDecisiveFields = std::to_array<Field>({
     {"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
      "UpgradeConfig",
      "filters", "2"},
-    {"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "tunneling_config", "12"},
     {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "http_filters", "6"},
 });
 

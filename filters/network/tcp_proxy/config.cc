@@ -1,4 +1,6 @@
 // Compiles the TCP proxy's configuration. Main thread.
+#include <absl/strings/ascii.h>
+
 #include <utility>
 
 #include "api/tcp_proxy.pb.h"
@@ -13,6 +15,7 @@
 namespace remora {
 namespace {
 
+using telemetry::LogFormat;
 using xds::translate::milliseconds;
 using xds::translate::Path;
 using xds::translate::positive_milliseconds;
@@ -78,6 +81,61 @@ absl::Status read_access_log(const Proto& proto, xds::translate::Context& contex
   return absl::OkStatus();
 }
 
+absl::StatusOr<tcp_proxy::TunnelConfig::Header> tunnel_header(
+    const envoy::config::core::v3::HeaderValueOption& from, const Path& path) {
+  using Option = envoy::config::core::v3::HeaderValueOption;
+  const Path at_name = path.field("header.key");
+  const Path at_value = path.field("header.value");
+  REMORA_TRY(xds::translate::check_header_name(from.header().key(), at_name));
+  std::string name = absl::AsciiStrToLower(from.header().key());
+  if (name.starts_with(':') || name == "host") {
+    return at_name.error(":-prefixed or host headers may not be modified");
+  }
+  REMORA_TRY(xds::translate::check_header_value(from.header().value(), at_value));
+  auto value = LogFormat::text(from.header().value(), telemetry::Missing::Empty);
+  if (!value.ok()) return at_value.error(std::string(value.status().message()));
+  const bool append_says = from.has_append() && !from.append().value();
+  return tcp_proxy::TunnelConfig::Header{
+      .name = std::move(name),
+      .value = *std::move(value),
+      .overwrite = append_says || from.append_action() == Option::OVERWRITE_IF_EXISTS_OR_ADD ||
+                   from.append_action() == Option::OVERWRITE_IF_EXISTS,
+      .only_if_there = from.append_action() == Option::OVERWRITE_IF_EXISTS,
+      .add_if_absent = from.append_action() == Option::ADD_IF_ABSENT,
+      .keep_empty = from.keep_empty_value()};
+}
+
+absl::Status read_tunneling(const Proto& proto, xds::translate::Context& context,
+                            tcp_proxy::Config* out, const Path& path) {
+  if (!proto.has_tunneling_config()) return absl::OkStatus();
+  const Proto::TunnelingConfig& from = proto.tunneling_config();
+  const Path here = path.field("tunneling_config");
+  const Path at_host = here.field("hostname");
+  if (from.hostname().empty()) return at_host.error("is required");
+  auto host = LogFormat::text(from.hostname());
+  if (!host.ok()) return at_host.error(std::string(host.status().message()));
+  tcp_proxy::TunnelConfig tunnel{.host = *std::move(host), .post_path = {}, .headers = {}};
+  if (!from.post_path().empty() && !from.use_post()) {
+    return here.field("post_path").error("is for use_post only");
+  }
+  REMORA_TRY(xds::translate::check_header_value(from.post_path(), here.field("post_path")));
+  if (from.use_post()) tunnel.post_path = from.post_path().empty() ? "/" : from.post_path();
+  for (int i = 0; i < from.headers_to_add_size(); ++i) {
+    auto header = tunnel_header(from.headers_to_add(i),
+                                here.at("headers_to_add", static_cast<size_t>(i)));
+    if (!header.ok()) return header.status();
+    tunnel.headers.push_back(*std::move(header));
+  }
+  // No filter of ours reads them.
+  if (from.propagate_response_headers() || from.propagate_response_trailers()) {
+    const Path field = here.field(from.propagate_response_headers() ? "propagate_response_headers"
+                                                                    : "propagate_response_trailers");
+    REMORA_TRY(context.not_honoured(field, "is not supported", false));
+  }
+  out->tunneling = std::make_shared<const tcp_proxy::TunnelConfig>(std::move(tunnel));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::shared_ptr<const NetworkFilterFactory>> make(std::string_view bytes,
                                                                  const FactoryContext& context) {
   const Path path;
@@ -90,6 +148,7 @@ absl::StatusOr<std::shared_ptr<const NetworkFilterFactory>> make(std::string_vie
   REMORA_TRY(read_clusters(proto, &config, path));
   REMORA_TRY(read_limits(proto, &config, path));
   REMORA_TRY(read_access_log(proto, context.translation, &config, path));
+  REMORA_TRY(read_tunneling(proto, context.translation, &config, path));
   config.stats = context.stats.group<stats::TcpSchema>(stats::tcp_prefix(proto.stat_prefix()));
   return std::make_shared<tcp_proxy::TcpProxyFactory>(std::move(config));
 }

@@ -15,7 +15,7 @@ using stats::ClusterStat;
 using stats::TcpStat;
 
 // What every session costs beside its two connections.
-static_assert(sizeof(TcpProxy) > 300 && sizeof(TcpProxy) <= 448);
+static_assert(sizeof(TcpProxy) > 300 && sizeof(TcpProxy) <= 464);
 
 const std::string& Config::cluster_for(uint64_t random) const {
   if (total_weight == 0) return cluster;
@@ -76,6 +76,10 @@ void TcpProxy::connect() {
   if (host == nullptr) return give_up(ResponseFlag::UH);
   upstream::ConnectionNeeds needs;
   needs.downstream = &facts;
+  if (config_.tunneling != nullptr) {
+    if (!start_tunnel(std::move(host), needs)) give_up(ResponseFlag::UO);
+    return;
+  }
   upstream::TcpAcquired acquired = cluster_->acquire_tcp(host, *this, needs);
   if (acquired.pending == nullptr) return give_up(ResponseFlag::UO);
   ++attempts_;
@@ -86,6 +90,10 @@ void TcpProxy::connect() {
 void TcpProxy::on_tcp_failure(upstream::PoolFailure /*failure*/, std::string_view detail,
                               const upstream::HostPtr& host) {
   connecting_ = nullptr;
+  connect_failed(detail, host);
+}
+
+void TcpProxy::connect_failed(std::string_view detail, const upstream::HostPtr& host) {
   host_ = host;
   failure_detail_ = detail;
   flags_.set(ResponseFlag::UF);
@@ -105,6 +113,11 @@ void TcpProxy::on_tcp_ready(std::unique_ptr<upstream::TcpConnection> connection)
   host_ = upstream_->host();
   Connection& server = upstream_->connection();
   server.set_handler(upstream_side_);
+  begin_relay(server);
+}
+
+/// The way to the server is open.
+void TcpProxy::begin_relay(const Connection& server) {
   upstream_id_ = server.id();
   if (!config_.access_logs.empty()) upstream_local_ = server.local_address();
   active();
@@ -117,7 +130,7 @@ void TcpProxy::on_tcp_ready(std::unique_ptr<upstream::TcpConnection> connection)
 // --- client to server ---
 
 NetworkFilter::Status TcpProxy::on_data(Buffer& data, bool end_stream) {
-  if (upstream_ != nullptr) {
+  if (relaying()) {
     forward(data, end_stream);
   } else if (ending_ != Ending::None) {
     data.clear();
@@ -128,7 +141,11 @@ NetworkFilter::Status TcpProxy::on_data(Buffer& data, bool end_stream) {
 
 void TcpProxy::forward(Buffer& data, bool end_stream) {
   active();
-  upstream_->connection().write(data, end_stream);
+  if (tunnel_ != nullptr) {
+    tunnel_->send(data, end_stream);
+  } else {
+    upstream_->connection().write(data, end_stream);
+  }
 }
 
 void TcpProxy::Upstream::on_written(size_t /*bytes*/) {
@@ -136,14 +153,17 @@ void TcpProxy::Upstream::on_written(size_t /*bytes*/) {
   proxy_.upstream_->count_bytes();
 }
 
-void TcpProxy::Upstream::on_write_high_water() {
-  proxy_.stats_.inc(TcpStat::downstream_flow_control_paused_reading_total);
-  proxy_.client_.pause_reading(kPauseByPeerBuffer);
+void TcpProxy::Upstream::on_write_high_water() { proxy_.stop_client(); }
+void TcpProxy::Upstream::on_write_low_water() { proxy_.let_client_go_on(); }
+
+void TcpProxy::stop_client() {
+  stats_.inc(TcpStat::downstream_flow_control_paused_reading_total);
+  client_.pause_reading(kPauseByPeerBuffer);
 }
 
-void TcpProxy::Upstream::on_write_low_water() {
-  proxy_.stats_.inc(TcpStat::downstream_flow_control_resumed_reading_total);
-  proxy_.client_.resume_reading(kPauseByPeerBuffer);
+void TcpProxy::let_client_go_on() {
+  stats_.inc(TcpStat::downstream_flow_control_resumed_reading_total);
+  client_.resume_reading(kPauseByPeerBuffer);
 }
 
 // --- server to client ---
@@ -162,14 +182,16 @@ void TcpProxy::on_written(size_t /*bytes*/) {
 
 void TcpProxy::on_write_high_water() {
   count_bytes();
-  if (upstream_ == nullptr) return;
+  if (!relaying()) return;
   cluster_->stats().inc(ClusterStat::upstream_flow_control_paused_reading_total);
+  if (tunnel_ != nullptr) return tunnel_->pause_receiving();
   upstream_->connection().pause_reading(kPauseByPeerBuffer);
 }
 
 void TcpProxy::on_write_low_water() {
-  if (upstream_ == nullptr) return;
+  if (!relaying()) return;
   cluster_->stats().inc(ClusterStat::upstream_flow_control_resumed_reading_total);
+  if (tunnel_ != nullptr) return tunnel_->resume_receiving();
   upstream_->connection().resume_reading(kPauseByPeerBuffer);
 }
 
@@ -216,6 +238,7 @@ void TcpProxy::on_closed(CloseCause cause) {
   log_timer_.reset();
   connecting_ = nullptr;
   if (upstream_ != nullptr) end_upstream(cause);
+  drop_tunnel();
   count_bytes();
   count_buffered(0, 0);
   log();
@@ -250,6 +273,7 @@ void TcpProxy::on_idle() {
     return;
   }
   stats_.inc(TcpStat::idle_timeout);
+  if (tunnel_ != nullptr && !tunnel_->open()) flags_.set(ResponseFlag::UF);
   client_.close(CloseHow::NoFlush);
 }
 
@@ -288,6 +312,11 @@ void TcpProxy::count_buffered(size_t received, size_t to_send) {
 
 void TcpProxy::log() {
   if (config_.access_logs.empty()) return;
+  const http::StreamInfo info = facts();
+  for (const auto& log : config_.access_logs) log->log(context_.worker(), info);
+}
+
+http::StreamInfo TcpProxy::facts() const {
   http::StreamInfo info;
   info.is_http = false;
   info.connection = &context_.facts();
@@ -305,7 +334,7 @@ void TcpProxy::log() {
   info.upstream_transport_failure = failure_detail_;
   info.upstream_connection_id = upstream_id_;
   info.attempt_count = attempts_;
-  for (const auto& log : config_.access_logs) log->log(context_.worker(), info);
+  return info;
 }
 
 std::unique_ptr<NetworkFilter> TcpProxyFactory::make(NetworkFilterContext& context) const {

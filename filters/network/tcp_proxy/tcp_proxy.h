@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "filters/network/tcp_proxy/tunnel.h"
 #include "proxy/base/timer_wheel.h"
 #include "proxy/http/failure.h"
 #include "proxy/net/filter.h"
@@ -39,13 +40,16 @@ struct Config {
   std::vector<std::shared_ptr<telemetry::AccessLog>> access_logs;
   bool log_on_connected = false;
   uint64_t log_interval_ms = 0;  // 0: none
+  std::shared_ptr<const TunnelConfig> tunneling;  // null: straight to the cluster's hosts
   std::shared_ptr<stats::Group<stats::TcpSchema>> stats;
 
   /// The cluster of a connection; `random` decides among weighted ones.
   const std::string& cluster_for(uint64_t random) const;
 };
 
-class TcpProxy final : public NetworkFilter, private upstream::TcpWaiter {
+class TcpProxy final : public NetworkFilter,
+                       private upstream::TcpWaiter,
+                       private Tunnel::User {
  public:
   /// `config` is part of the configuration that the connection pins.
   TcpProxy(const Config& config, NetworkFilterContext& context);
@@ -83,7 +87,24 @@ class TcpProxy final : public NetworkFilter, private upstream::TcpWaiter {
   void on_tcp_failure(upstream::PoolFailure failure, std::string_view detail,
                       const upstream::HostPtr& host) override;
 
+  // --- Tunnel::User (tunneled_session.cc) ---
+  void on_tunnel_open() override;
+  void on_tunnel_failed(std::string_view detail) override;
+  void on_tunnel_data(Buffer& data, bool end_stream) override;
+  void on_tunnel_broken() override;
+  void on_tunnel_high_water() override { stop_client(); }
+  void on_tunnel_low_water() override { let_client_go_on(); }
+  bool start_tunnel(upstream::HostPtr host, const upstream::ConnectionNeeds& needs);
+  void drop_tunnel();
+
   void connect();
+  void connect_failed(std::string_view detail, const upstream::HostPtr& host);
+  void begin_relay(const Connection& server);
+  bool relaying() const {
+    return upstream_ != nullptr || (tunnel_ != nullptr && tunnel_->open());
+  }
+  void stop_client();
+  void let_client_go_on();
   void give_up(http::ResponseFlag flag);
   void forward(Buffer& data, bool end_stream);
   void end_client(Ending how);
@@ -97,6 +118,7 @@ class TcpProxy final : public NetworkFilter, private upstream::TcpWaiter {
 
   void count_bytes();
   void count_buffered(size_t received, size_t to_send);
+  http::StreamInfo facts() const;
   void log();
 
   const Config& config_;
@@ -109,6 +131,7 @@ class TcpProxy final : public NetworkFilter, private upstream::TcpWaiter {
   std::unique_ptr<upstream::PendingRequest> connecting_;
   Upstream upstream_side_;
   std::unique_ptr<upstream::TcpConnection> upstream_;  // from connected to closed
+  std::unique_ptr<Tunnel> tunnel_;  // instead, where the configuration wants one
   uint32_t attempts_ = 0;
   Ending ending_ = Ending::None;
   http::ResponseFlags flags_;
