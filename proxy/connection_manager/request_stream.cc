@@ -80,8 +80,7 @@ RequestStream::Admission RequestStream::admit_upgrade(HeaderMap& headers) {
   const std::string_view wanted = http::wanted_tunnel(headers);
   if (wanted.empty()) return Admission::Unchanged;
   UpgradeVerdict verdict = judge_upgrade(owner_->config(), decision_.route, wanted);
-  const bool may_be_plain =
-      wanted != http::kConnect && info().protocol != http::Protocol::Http2;
+  const bool may_be_plain = wanted != http::kConnect && info().protocol != http::Protocol::Http2;
   if (verdict == UpgradeVerdict::Unknown && may_be_plain) {
     http1::remove_hop_by_hop(headers);
     sender()->decline_upgrade();

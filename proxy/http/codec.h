@@ -64,7 +64,8 @@ class StreamReceiver {
 };
 
 /// Sends one message, in the order informational* headers data* trailers?, `end_stream` on the last
-/// piece. Where an answer opens a tunnel (101, 2xx to CONNECT) each direction ends for itself. Implemented by codecs. Header maps are encoded before the call returns.
+/// piece. Where an answer opens a tunnel (101, 2xx to CONNECT) each direction ends for itself.
+/// Implemented by codecs. Header maps are encoded before the call returns.
 class StreamSender {
  public:
   virtual void send_informational(const HeaderMap& headers) = 0;  // server side only: 100, 103
@@ -74,9 +75,6 @@ class StreamSender {
   /// Abandons the stream in both directions. HTTP/1: closes the connection unless nothing was sent
   /// or begun. The receiver is not called any more.
   virtual void reset(ResetReason reason) = 0;
-  /// Server side, from inside on_headers() of a request that wants an upgrade: it is served as a
-  /// plain request, which has ended. HTTP/2 has no such thing.
-  virtual void decline_upgrade() {}
 
   /// Stops and restarts delivery of the *received* message (counted: each pause needs a resume).
   virtual void pause_receiving() = 0;
@@ -85,6 +83,10 @@ class StreamSender {
   virtual Protocol protocol() const = 0;
   virtual uint64_t wire_bytes_sent() const = 0;  // of this stream, headers included
   virtual uint64_t wire_bytes_received() const = 0;
+
+  /// Server side, from inside on_headers() of a request that wants an upgrade: it is served as a
+  /// plain request, which has ended. HTTP/2 has no such thing.
+  virtual void decline_upgrade() {}
 
  protected:
   ~StreamSender() = default;

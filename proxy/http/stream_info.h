@@ -54,11 +54,11 @@ struct StreamInfo {
   uint64_t upstream_connection_id = 0;
   Address remote;  // trusted client address (after XFF); equals connection->remote otherwise
   bool health_check = false;
-  /// What the request wants to become and may: a protocol, or kConnect (upgrade.h); empty: nothing.
-  std::string_view tunnel;
   /// Left by filters on this stream; what the connection's filters left is in `connection`.
   Metadata dynamic_metadata;
   FilterState filter_state;
+  /// What the request wants to become and may: a protocol, or kConnect (upgrade.h); empty: nothing.
+  std::string_view tunnel;
 
   /// Of the stream, or else of its connection.
   const std::string* find_filter_state(std::string_view name) const {

@@ -137,7 +137,8 @@ ClientCodec::Step ClientCodec::accept_tunnel() {
     if (facts.length > 0) return refuse(details::kContentLengthNotAllowed);
     keep_only_upgrade(*headers_);
   } else {
-    remove_hop_by_hop(*headers_);  // RFC 9110 section 9.3.6: whatever it says of a body has no meaning
+    remove_hop_by_hop(
+        *headers_);  // RFC 9110 section 9.3.6: whatever it says of a body has no meaning
   }
   headers_->remove(HeaderId::ContentLength);
   reading_ = Reading::Tunnel;

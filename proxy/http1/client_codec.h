@@ -110,8 +110,8 @@ class ClientCodec final : public http::ClientCodec, private http::StreamSender {
   bool head_request_ = false;
   bool connect_request_ = false;
   std::string_view asked_upgrade_;  // empty: none; of the request, which lives with the stream
-  bool response_started_ = false;  // the final head was handed up
-  bool held_end_ = false;          // nothing will follow what is held
+  bool response_started_ = false;   // the final head was handed up
+  bool held_end_ = false;           // nothing will follow what is held
   bool was_tunnel_ = false;
   uint32_t pauses_ = 0;
   uint32_t informational_responses_ = 0;

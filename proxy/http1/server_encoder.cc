@@ -212,10 +212,10 @@ void ServerCodec::end_response() {
 void ServerCodec::reset(http::ResetReason) {
   if (receiver_ == nullptr) return;
   // A response that the connection's end delimits must not look complete.
-  const CloseHow how = writing_ == Writing::UntilClose || writing_ == Writing::Tunnel ||
-                               reading_ == Reading::Tunnel
-                           ? CloseHow::Abort
-                           : CloseHow::Flush;
+  const CloseHow how =
+      writing_ == Writing::UntilClose || writing_ == Writing::Tunnel || reading_ == Reading::Tunnel
+          ? CloseHow::Abort
+          : CloseHow::Flush;
   receiver_ = nullptr;
   close_after_ = true;
   reading_ = Reading::Discard;

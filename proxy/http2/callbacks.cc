@@ -106,6 +106,7 @@ struct Callbacks {
     switch (frame.hd.type) {
       case NGHTTP2_SETTINGS:
         if (!(frame.hd.flags & NGHTTP2_FLAG_ACK)) {
+          self.peer_settings_came_ = true;
           self.max_streams_changed_ =
               nghttp2_session_get_remote_settings(library, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
         }
@@ -166,6 +167,10 @@ struct Callbacks {
   static ssize_t read_body(nghttp2_session* library, int32_t id, uint8_t*, size_t length,
                            uint32_t* flags, nghttp2_data_source* source, void*) {
     Stream& s = *static_cast<Stream*>(source->ptr);
+    if (s.tunnel_ == Stream::Tunnel::Asked) {
+      s.deferred_ = true;
+      return NGHTTP2_ERR_DEFERRED;
+    }
     const size_t bytes = std::min(length, s.pending_.size());
     const bool last = bytes == s.pending_.size() && s.end_after_pending_;
     if (bytes == 0 && !last) {
@@ -213,7 +218,7 @@ struct Callbacks {
     if (!message || !(hd.flags & NGHTTP2_FLAG_END_STREAM)) return 0;
     s->local_ended_ = true;
     // Nobody wants the rest of the request (RFC 9113 section 8.1).
-    if (session(user).role_ == Role::Server && !s->remote_ended_) {
+    if (session(user).role_ == Role::Server && !s->remote_ended_ && !s->in_open_tunnel()) {
       nghttp2_submit_rst_stream(library, NGHTTP2_FLAG_NONE, hd.stream_id, NGHTTP2_NO_ERROR);
     }
     return 0;

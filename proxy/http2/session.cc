@@ -148,6 +148,7 @@ void Session::sweep() {
   std::erase_if(news_, [](Stream* s) { return s->in_dead_; });
   std::erase_if(unsettled_, [](Stream* s) { return s->in_dead_; });
   std::erase_if(resetting_, [](Stream* s) { return s->in_dead_; });
+  std::erase_if(waiting_for_settings_, [](Stream* s) { return s->in_dead_; });
   const size_t ended = dead_.size();
   for (Stream* stream : dead_) {
     const size_t at = stream->index_;
@@ -220,6 +221,7 @@ void Session::on_keepalive_timer() {
 
 void Session::turn(Buffer& out, size_t max_bytes) {
   tell_user();
+  release_heads();
   deliver_all();
   encode(out, max_bytes);
   if (!resetting_.empty()) {
@@ -231,6 +233,15 @@ void Session::turn(Buffer& out, size_t max_bytes) {
   sweep();
   if (!news_.empty()) want_turn();
   if (std::exchange(error_untold_, false)) user_.on_session_error(error_);
+}
+
+void Session::release_heads() {
+  if (!peer_settings_came_ || waiting_for_settings_.empty()) return;
+  std::vector<Stream*> batch;
+  batch.swap(waiting_for_settings_);
+  for (Stream* stream : batch) {
+    if (!stream->closed_) stream->submit_held_head();
+  }
 }
 
 void Session::tell_user() {

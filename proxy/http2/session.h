@@ -117,6 +117,7 @@ class Session {
   void tell_user();
   void on_goaway_sent(uint32_t error_code);
   void on_keepalive_timer();
+  void release_heads();
 
   const Role role_;
   const SessionOptions options_;
@@ -128,8 +129,10 @@ class Session {
   std::vector<std::unique_ptr<Stream>> streams_;  // any order; a stream knows its index
   std::vector<Stream*> dead_;                     // over for both sides, to be freed by sweep()
   std::vector<Stream*> news_;
-  std::vector<Stream*> unsettled_;  // water marks to look at after encoding
+  std::vector<Stream*> waiting_for_settings_;  // client: with a head that depends on them
+  std::vector<Stream*> unsettled_;             // water marks to look at after encoding
   std::vector<Stream*> resetting_;  // RST_STREAM goes out behind what they have submitted before
+  bool peer_settings_came_ = false;
   bool draining_ = false;
   bool goaway_told_ = false;
   bool broken_ = false;

@@ -4,11 +4,16 @@
 #include <absl/container/inlined_vector.h>
 #include <nghttp2/nghttp2.h>
 
+#include "proxy/http/upgrade.h"
 #include "proxy/http2/callbacks.h"
 #include "proxy/http2/request_head.h"
 #include "proxy/http2/session.h"
 
 namespace remora::http2 {
+
+/// A header block as nghttp2 wants it: views.
+struct FieldList : absl::InlinedVector<nghttp2_nv, 48> {};
+
 namespace {
 
 using http::HeaderEntry;
@@ -16,8 +21,7 @@ using http::HeaderId;
 using http::ResetReason;
 
 constexpr uint16_t kMaxInformational = 100;  // 1xx before one response
-
-using FieldList = absl::InlinedVector<nghttp2_nv, 48>;
+constexpr uint16_t kSwitchingProtocols = 101;
 
 nghttp2_nv field(std::string_view name, std::string_view value) {
   auto* n = reinterpret_cast<uint8_t*>(const_cast<char*>(name.data()));
@@ -43,11 +47,25 @@ bool connection_specific(const HeaderEntry& entry) {
   }
 }
 
+/// A pseudo-header in the words of HTTP/2, which has no upgrades.
+void add_pseudo(const HeaderEntry& entry, TunnelKind tunnel, FieldList& fields) {
+  const bool of_connect = tunnel == TunnelKind::Connect;
+  const bool extended = tunnel == TunnelKind::Extended;
+  if (of_connect && (entry.id == HeaderId::Path || entry.id == HeaderId::Scheme)) return;
+  std::string_view value = entry.value;
+  if (extended && entry.id == HeaderId::Method) value = http::kConnect;
+  if (extended && entry.id == HeaderId::Status && value == "101") value = "200";
+  fields.push_back(field(entry.name, value));
+}
+
 /// Pseudo-headers first, as HTTP/2 wants them.
-FieldList encodable(const http::HeaderMap& headers) {
+FieldList encodable(const http::HeaderMap& headers, TunnelKind tunnel = TunnelKind::None) {
   FieldList fields;
   for (const HeaderEntry& entry : headers.entries()) {
-    if (!entry.removed && is_pseudo(entry.id)) fields.push_back(field(entry.name, entry.value));
+    if (!entry.removed && is_pseudo(entry.id)) add_pseudo(entry, tunnel, fields);
+  }
+  if (tunnel == TunnelKind::Extended && headers.has(HeaderId::Method)) {
+    fields.push_back(field(":protocol", headers.get(HeaderId::Upgrade)));
   }
   for (const HeaderEntry& entry : headers.entries()) {
     if (entry.removed || is_pseudo(entry.id) || connection_specific(entry)) continue;
@@ -94,15 +112,53 @@ void Stream::send_informational(const http::HeaderMap& headers) {
 }
 
 void Stream::send_headers(const http::HeaderMap& headers, bool end_stream) {
-  const FieldList fields = encodable(headers);
+  if (session_.role_ == Role::Client) return send_request(headers, end_stream);
+  const uint16_t status = headers.status();
+  const bool opens = tunnel_kind_ == TunnelKind::Extended ? status == kSwitchingProtocols
+                                                          : opens_tunnel(tunnel_kind_, status);
+  if (opens && !end_stream) tunnel_ = Tunnel::Open;
+  const FieldList fields = encodable(headers, tunnel_kind_);
   nghttp2_data_provider body = body_of(*this);
-  if (session_.role_ == Role::Server) {
-    nghttp2_submit_response(session_.session_, id_, fields.data(), fields.size(),
-                            end_stream ? nullptr : &body);
-    session_.want_turn();
-    if (end_stream) end_of_message();
-    return;
+  nghttp2_submit_response(session_.session_, id_, fields.data(), fields.size(),
+                          end_stream ? nullptr : &body);
+  session_.want_turn();
+  if (end_stream) end_of_message();
+}
+
+void Stream::send_request(const http::HeaderMap& headers, bool end_stream) {
+  if (!end_stream || headers.method() == http::kConnect) tunnel_kind_ = tunnel_kind_of(headers);
+  if (tunnel_kind_ != TunnelKind::None) tunnel_ = Tunnel::Asked;
+  const FieldList fields = encodable(headers, tunnel_kind_);
+  if (tunnel_kind_ != TunnelKind::Extended) return submit_request(fields, end_stream);
+  protocol_ = headers.get(HeaderId::Upgrade);
+  if (session_.peer_settings_came_) return submit_extended(fields);
+  for (const nghttp2_nv& nv : fields) {
+    held_head_.emplace_back(std::string(reinterpret_cast<const char*>(nv.name), nv.namelen),
+                            std::string(reinterpret_cast<const char*>(nv.value), nv.valuelen));
   }
+  session_.waiting_for_settings_.push_back(this);
+}
+
+void Stream::submit_held_head() {
+  FieldList fields;
+  for (const auto& [name, value] : held_head_) fields.push_back(field(name, value));
+  submit_extended(fields);
+  held_head_.clear();
+}
+
+/// RFC 8441 section 3: only to a peer that has said that it knows such requests.
+void Stream::submit_extended(const FieldList& fields) {
+  const bool allowed = nghttp2_session_get_remote_settings(
+                           session_.session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+  if (allowed) return submit_request(fields, false);
+  closed_ = true;
+  detail_ = "http2.extended_connect_not_enabled";
+  session_.news(*this);
+  session_.want_turn();
+}
+
+void Stream::submit_request(const FieldList& fields, bool end_stream) {
+  nghttp2_data_provider body = body_of(*this);
   const int32_t id = nghttp2_submit_request(session_.session_, nullptr, fields.data(),
                                             fields.size(), end_stream ? nullptr : &body, this);
   if (id > 0) {
@@ -116,6 +172,7 @@ void Stream::send_headers(const http::HeaderMap& headers, bool end_stream) {
 }
 
 void Stream::send_data(Buffer& data, bool end_stream) {
+  if (tunnel_ == Tunnel::Refused) data.clear();  // it was for the tunnel
   pending_.append(std::move(data));
   if (end_stream) end_after_pending_ = true;
   if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_.session_, id_);
@@ -138,8 +195,13 @@ void Stream::send_trailers(const http::HeaderMap& trailers) {
 /// A server's user has said the last word; what the client still sends is dropped.
 void Stream::end_of_message() {
   if (session_.role_ == Role::Client) return;
+  if (in_open_tunnel() && !end_delivered_) return session_.unsettled(*this);
   detach();
   session_.unsettled(*this);
+}
+
+bool Stream::both_said() const {
+  return session_.role_ == Role::Server && in_open_tunnel() && end_after_pending_;
 }
 
 void Stream::reset(ResetReason reason) {
@@ -226,7 +288,9 @@ bool Stream::headers_complete() {
 /// What nghttp2 has not checked of a request.
 bool Stream::request_complete(http::HeaderMap& block) {
   detail_ = complete_request_head(block);
-  return detail_.empty();
+  if (!detail_.empty()) return false;
+  tunnel_kind_ = read_tunnel_request(block);
+  return true;
 }
 
 void Stream::resume_receiving() {
@@ -245,10 +309,24 @@ void Stream::deliver() {
   if (headers_ && !headers_delivered_ && !delivery_stopped()) {
     headers_delivered_ = true;
     end_delivered_ = remote_ended_ && received_.empty() && !trailers_;
+    if (tunnel_ == Tunnel::Asked) settle_tunnel();
     receiver_->on_headers(*headers_, end_delivered_);
   }
   if (headers_delivered_ && !end_delivered_) deliver_body();
   if (receiver_ != nullptr && closed_) deliver_close();
+}
+
+/// The answer to a client's request for a tunnel has come.
+void Stream::settle_tunnel() {
+  const bool opens = opens_tunnel(tunnel_kind_, headers_->status()) && !end_delivered_;
+  tunnel_ = opens ? Tunnel::Open : Tunnel::Refused;
+  if (!opens) pending_.clear();
+  if (opens && tunnel_kind_ == TunnelKind::Extended) read_tunnel_answer(*headers_, protocol_);
+  if ((opens || end_after_pending_) && std::exchange(deferred_, false)) {
+    nghttp2_session_resume_data(session_.session_, id_);
+  }
+  session_.unsettled(*this);
+  session_.want_turn();
 }
 
 void Stream::deliver_body() {
@@ -261,10 +339,12 @@ void Stream::deliver_body() {
     if (receiver_ == nullptr) return;  // reset() gave the window back
     if (last) received_.clear();
     consumed(before - received_.size());
+    if (last && both_said()) return detach();
   }
   if (trailers_ && !end_delivered_ && received_.empty() && !delivery_stopped()) {
     end_delivered_ = true;
     receiver_->on_trailers(*trailers_);
+    if (receiver_ != nullptr && both_said()) detach();
   }
 }
 

@@ -14,11 +14,13 @@
 #include "proxy/base/timer_wheel.h"
 #include "proxy/http/codec.h"
 #include "proxy/http/header_map.h"
+#include "proxy/http2/extended_connect.h"
 
 namespace remora::http2 {
 
 class Session;
 struct Callbacks;
+struct FieldList;
 
 class Stream final : public http::StreamSender {
  public:
@@ -45,6 +47,8 @@ class Stream final : public http::StreamSender {
 
   /// One field of the header block under way; false when the block passes a limit.
   bool add_header(std::string_view name, std::string_view value);
+  /// A head that waited for the peer's SETTINGS is sent, or fails.
+  void submit_held_head();
   bool headers_complete();
   bool request_complete(http::HeaderMap& block);
 
@@ -58,6 +62,13 @@ class Stream final : public http::StreamSender {
   void detach();
   void end_of_message();
   void consumed(size_t bytes);
+  void send_request(const http::HeaderMap& headers, bool end_stream);
+  void submit_extended(const FieldList& fields);
+  void submit_request(const FieldList& fields, bool end_stream);
+  void settle_tunnel();
+  /// A server's user has said and heard the last word of an open tunnel.
+  bool both_said() const;
+  bool in_open_tunnel() const { return tunnel_ == Tunnel::Open; }
   bool delivery_stopped() const { return receiver_ == nullptr || receive_pauses_ > 0; }
 
   Session& session_;
@@ -85,6 +96,13 @@ class Stream final : public http::StreamSender {
   bool closed_ = false;        // for nghttp2 the stream is over
   uint32_t close_code_ = 0;
   std::string_view detail_;  // why we refused what came; static text
+
+  // Tunnels. What is sent before the answer waits, and goes nowhere when it is a refusal.
+  enum class Tunnel : uint8_t { None, Asked, Refused, Open };
+  TunnelKind tunnel_kind_ = TunnelKind::None;
+  Tunnel tunnel_ = Tunnel::None;
+  std::string_view protocol_;  // of an upgrade that we ask for; lives with the request
+  std::vector<std::pair<std::string, std::string>> held_head_;  // until the peer's SETTINGS come
 
   // Sending.
   Buffer pending_;

@@ -15,8 +15,8 @@ namespace {
 /// A connection that has more to read than this lets the others go first.
 constexpr size_t kMaxReadBytesPerTurn = size_t{256} * 1024;
 constexpr int kMaxDiscardsPerTurn = 64;
-/// A reset that arrives together with bytes, or with what only the transport reads, shows no edge of
-/// its own; so a connection that has been quiet for this long after an edge is looked at once.
+/// A reset that arrives together with bytes, or with what only the transport reads, shows no edge
+/// of its own; so a connection that has been quiet for this long after an edge is looked at once.
 constexpr uint64_t kQuietCheckMs = 250;
 
 }  // namespace

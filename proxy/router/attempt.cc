@@ -105,7 +105,8 @@ void Attempt::on_reset(http::ResetReason reason, std::string_view detail) {
   if (over_) return;
   over_ = true;
   leave_high_water();
-  // A codec says what became of the stream, which the reason tells already; only transports say why.
+  // A codec says what became of the stream, which the reason tells already; only transports say
+  // why.
   const bool by_codec = detail.starts_with("upstream_reset");
   owner_.on_attempt_failed(*this, reason, by_codec ? std::string_view() : detail);
 }

@@ -144,7 +144,7 @@ struct ClusterAction {
   bool append_x_forwarded_host = false;
   bool high_priority = false;
   std::optional<RetryPolicy> retry;
-  std::vector<UpgradeSetting> upgrades;   // instead of the connection manager's
+  std::vector<UpgradeSetting> upgrades;  // instead of the connection manager's
   std::optional<ConnectConfig> connect;  // none: tunnels are passed on
 };
 struct RedirectAction {

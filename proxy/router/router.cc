@@ -112,8 +112,9 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
   return FilterStatus::Continue();
 }
 
-/// What tells connections for this request from others. The name that TLS to the upstream asks for and verifies, when the cluster takes it from
-/// requests: as the client sent it, before the route's edits.
+/// What tells connections for this request from others. The name that TLS to the upstream asks for
+/// and verifies, when the cluster takes it from requests: as the client sent it, before the route's
+/// edits.
 void Router::set_needs(const HeaderMap& headers) {
   const upstream::ClusterConfig& config = cluster_->config();
   if (config.tells_downstream) {

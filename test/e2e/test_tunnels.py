@@ -38,12 +38,22 @@ def terminator(port, **more):
     return px.static_bootstrap([listener], [px.static_cluster("target", port)])
 
 
-def tunnel_to(port, log=None, tunneling=None, **more):
+HTTP2 = {
+    "typed_extension_protocol_options": {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {}},
+        }
+    }
+}
+
+
+def tunnel_to(port, log=None, tunneling=None, cluster=None, **more):
     """TCP through the proxy at `port`: a listener "in"."""
     tunneling = {"hostname": "target.example:443", **(tunneling or {})}
     logs = [px.file_access_log(log, LOG)] if log else []
     filters = px.tcp_filter_chain("proxy", "t", tunneling_config=tunneling, access_log=logs, **more)
-    return px.static_bootstrap([px.static_listener("in", filters)], [px.static_cluster("proxy", port)])
+    return px.static_bootstrap([px.static_listener("in", filters)], [px.static_cluster("proxy", port, **(cluster or {}))])
 
 
 def run(bootstrap, directory):
@@ -59,8 +69,9 @@ def stat_becomes(proxy, name, value):
     px.wait_for(lambda: proxy.stat(name) == value, 5.0, f"{name} to be {value}, is {proxy.stat(name)}")
 
 
+@pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
 @pytest.mark.parametrize("post", [False, True], ids=["connect", "post"])
-def test_tcp_through_a_pair(tmp_path, post):
+def test_tcp_through_a_pair(tmp_path, post, http2):
     """TCP enters a tunnel at one sidecar and leaves it at another."""
     with Upstream(echo) as upstream:
         bootstrap = terminator(upstream.port)
@@ -71,7 +82,7 @@ def test_tcp_through_a_pair(tmp_path, post):
             route["route"]["upgrade_configs"][0]["connect_config"] = {"allow_post": True}
         with run(bootstrap, tmp_path / "end") as end:
             log = str(tmp_path / "access.log")
-            enter = tunnel_to(end.port("end"), log, {"use_post": True} if post else {})
+            enter = tunnel_to(end.port("end"), log, {"use_post": True} if post else {}, HTTP2 if http2 else {})
             with run(enter, tmp_path / "enter") as proxy:
                 with Client(proxy.port("in"), timeout=10) as client:
                     client.send(b"hello")
@@ -82,7 +93,7 @@ def test_tcp_through_a_pair(tmp_path, post):
                         assert exactly(client, len(block)) == block
                     client.sock.shutdown(1)
                     assert client.read_end(5) == "fin"
-                stat_becomes(proxy, "cluster.proxy.upstream_cx_active", 0)
+                stat_becomes(proxy, "cluster.proxy.upstream_rq_active", 0)
                 stat_becomes(end, "cluster.target.upstream_cx_active", 0)
                 sent = 5 + 8 * MIB
                 assert px.wait_for(lambda: open(log).read(), what="log") == f"- {sent} {sent} -\n"

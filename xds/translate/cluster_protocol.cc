@@ -48,7 +48,7 @@ absl::Status set_http1(const core::Http1ProtocolOptions& options, Context& conte
 
 absl::Status set_http2(const core::Http2ProtocolOptions& options, Context& context,
                        upstream::ClusterConfig* out, const Path& path) {
-  REMORA_TRY(context.only_honoured(options, {"max_concurrent_streams"}, path));
+  REMORA_TRY(context.only_honoured(options, {"allow_connect", "max_concurrent_streams"}, path));
   if (!options.has_max_concurrent_streams()) return absl::OkStatus();
   const uint32_t streams = options.max_concurrent_streams().value();
   if (streams < 1 || streams > kMaxConcurrentStreams) {

@@ -284,8 +284,9 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> http_connection_manager(const 
   REMORA_TRY(
       read_common_options(from, context, out.get(), path.field("common_http_protocol_options")));
   REMORA_TRY(read_http1(from, out.get(), path));
-  REMORA_TRY(context.only_honoured(from.http2_protocol_options(), {},
+  REMORA_TRY(context.only_honoured(from.http2_protocol_options(), {"allow_connect"},
                                    path.field("http2_protocol_options")));
+  out->http2.allow_connect = from.http2_protocol_options().allow_connect();
   REMORA_TRY(read_upgrades(from, context, out.get(), path));
   REMORA_TRY(read_timeouts(from, out.get(), path));
   set_http2(out.get());

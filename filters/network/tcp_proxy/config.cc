@@ -121,15 +121,16 @@ absl::Status read_tunneling(const Proto& proto, xds::translate::Context& context
   REMORA_TRY(xds::translate::check_header_value(from.post_path(), here.field("post_path")));
   if (from.use_post()) tunnel.post_path = from.post_path().empty() ? "/" : from.post_path();
   for (int i = 0; i < from.headers_to_add_size(); ++i) {
-    auto header = tunnel_header(from.headers_to_add(i),
-                                here.at("headers_to_add", static_cast<size_t>(i)));
+    auto header =
+        tunnel_header(from.headers_to_add(i), here.at("headers_to_add", static_cast<size_t>(i)));
     if (!header.ok()) return header.status();
     tunnel.headers.push_back(*std::move(header));
   }
   // No filter of ours reads them.
   if (from.propagate_response_headers() || from.propagate_response_trailers()) {
-    const Path field = here.field(from.propagate_response_headers() ? "propagate_response_headers"
-                                                                    : "propagate_response_trailers");
+    const Path field =
+        here.field(from.propagate_response_headers() ? "propagate_response_headers"
+                                                     : "propagate_response_trailers");
     REMORA_TRY(context.not_honoured(field, "is not supported", false));
   }
   out->tunneling = std::make_shared<const tcp_proxy::TunnelConfig>(std::move(tunnel));

@@ -39,7 +39,7 @@ struct Config {
   uint32_t max_connect_attempts = 1;
   std::vector<std::shared_ptr<telemetry::AccessLog>> access_logs;
   bool log_on_connected = false;
-  uint64_t log_interval_ms = 0;  // 0: none
+  uint64_t log_interval_ms = 0;                   // 0: none
   std::shared_ptr<const TunnelConfig> tunneling;  // null: straight to the cluster's hosts
   std::shared_ptr<stats::Group<stats::TcpSchema>> stats;
 
@@ -47,9 +47,7 @@ struct Config {
   const std::string& cluster_for(uint64_t random) const;
 };
 
-class TcpProxy final : public NetworkFilter,
-                       private upstream::TcpWaiter,
-                       private Tunnel::User {
+class TcpProxy final : public NetworkFilter, private upstream::TcpWaiter, private Tunnel::User {
  public:
   /// `config` is part of the configuration that the connection pins.
   TcpProxy(const Config& config, NetworkFilterContext& context);
@@ -100,9 +98,7 @@ class TcpProxy final : public NetworkFilter,
   void connect();
   void connect_failed(std::string_view detail, const upstream::HostPtr& host);
   void begin_relay(const Connection& server);
-  bool relaying() const {
-    return upstream_ != nullptr || (tunnel_ != nullptr && tunnel_->open());
-  }
+  bool relaying() const { return upstream_ != nullptr || (tunnel_ != nullptr && tunnel_->open()); }
   void stop_client();
   void let_client_go_on();
   void give_up(http::ResponseFlag flag);
@@ -131,7 +127,7 @@ class TcpProxy final : public NetworkFilter,
   std::unique_ptr<upstream::PendingRequest> connecting_;
   Upstream upstream_side_;
   std::unique_ptr<upstream::TcpConnection> upstream_;  // from connected to closed
-  std::unique_ptr<Tunnel> tunnel_;  // instead, where the configuration wants one
+  std::unique_ptr<Tunnel> tunnel_;                     // instead, where the configuration wants one
   uint32_t attempts_ = 0;
   Ending ending_ = Ending::None;
   http::ResponseFlags flags_;

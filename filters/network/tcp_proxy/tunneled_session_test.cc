@@ -94,7 +94,8 @@ TEST_F(TunneledSessionTest, AClientThatLeavesClosesTheTunnel) {
 TEST_F(TunneledSessionTest, TheRequestMayCarryFactsOfTheSession) {
   const Server proxy = listen();
   tunnel.host = *LogFormat::text("%UPSTREAM_CLUSTER%:1");
-  tunnel.headers.push_back({.name = "x-cluster", .value = *LogFormat::text("<%UPSTREAM_CLUSTER%>")});
+  tunnel.headers.push_back(
+      {.name = "x-cluster", .value = *LogFormat::text("<%UPSTREAM_CLUSTER%>")});
   tunnel.headers.push_back(
       {.name = "x-none",
        .value = *LogFormat::text("%REQUESTED_SERVER_NAME%", telemetry::Missing::Empty)});
@@ -106,8 +107,8 @@ TEST_F(TunneledSessionTest, APostCarriesTheBytesAsItsBody) {
   const Server proxy = listen();
   tunnel.post_path = "/tunnel";
   reach(proxy);
-  expect_receives(server,
-                  "POST /tunnel HTTP/1.1\r\nhost: target:443\r\ntransfer-encoding: chunked\r\n\r\n");
+  expect_receives(
+      server, "POST /tunnel HTTP/1.1\r\nhost: target:443\r\ntransfer-encoding: chunked\r\n\r\n");
   send(server, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n");
   expect_receives(client, "hi");
   send(client, "hello");
