@@ -120,6 +120,8 @@ TEST_F(RouteTest, ClusterActionKeepsWhatItSays) {
 weighted_clusters: {clusters: [{name: a, weight: 10}, {name: b, weight: 90,
     response_headers_to_add: [{header: {key: v, value: "2"}, append: false}]}]},
 cluster_not_found_response_code: NOT_FOUND,
+upgrade_configs: [{upgrade_type: websocket, enabled: false},
+  {upgrade_type: CONNECT, connect_config: {allow_post: true, proxy_protocol_config: {version: V2}}}],
 regex_rewrite: {pattern: {regex: "^/a(.*)"}, substitution: '\1'},
 host_rewrite_header: X-Host, append_x_forwarded_host: true, timeout: 0s, idle_timeout: 1.5s,
 priority: HIGH,
@@ -137,6 +139,12 @@ retry_policy: {retry_on: "connect-failure, unavailable,retriable-status-codes", 
   EXPECT_EQ(action.total_weight, 100u);
   EXPECT_EQ(action.weighted[1].response_edits.add.at(0).action, HeaderEdit::Action::OverwriteOrAdd);
   EXPECT_EQ(action.cluster_not_found_status, 404);
+  ASSERT_EQ(action.upgrades.size(), 2u);
+  EXPECT_FALSE(action.upgrades[0].enabled);
+  EXPECT_TRUE(action.upgrades[1].enabled);
+  ASSERT_TRUE(action.connect && action.connect->proxy_protocol);
+  EXPECT_TRUE(action.connect->allow_post);
+  EXPECT_EQ(action.connect->proxy_protocol->version, ProxyProtocolSettings::Version::V2);
   EXPECT_EQ(action.regex_substitution, "\\1");
   EXPECT_EQ(action.host_rewrite_header, "x-host");
   EXPECT_EQ(action.timeout_ms, 0u);
@@ -236,6 +244,17 @@ TEST_F(RouteTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
        "2s, max_interval: 1s}}}}",
        "retry_back_off.max_interval: must not be less"},
       {"{match: {prefix: /}, direct_response: {status: 99}}", "direct_response.status: "},
+      {"{match: {prefix: /}, route: {cluster: c, upgrade_configs: [{}]}}",
+       "route.upgrade_configs[0].upgrade_type: is required"},
+      {"{match: {prefix: /}, route: {cluster: c, upgrade_configs: [{upgrade_type: a}, "
+       "{upgrade_type: A}]}}",
+       "route.upgrade_configs[1].upgrade_type: 'A' is there twice"},
+      {"{match: {prefix: /}, route: {cluster: c, upgrade_configs: [{upgrade_type: websocket, "
+       "connect_config: {}}]}}",
+       "route.upgrade_configs[0].connect_config: is for CONNECT only"},
+      {"{match: {prefix: /}, route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, "
+       "connect_config: {proxy_protocol_config: {pass_through_tlvs: {tlv_type: [256]}}}}]}}",
+       "connect_config.proxy_protocol_config.pass_through_tlvs.tlv_type[0]: is above 255"},
       {"{match: {prefix: /}, direct_response: {status: 200, body: {filename: /nonesuch}}}",
        "direct_response.body.filename: cannot read"},
       {"{match: {prefix: /}, route: {cluster: c}, request_headers_to_add: [{header: {key: ':path', "
