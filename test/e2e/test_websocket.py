@@ -60,7 +60,8 @@ class Path:
         return total
 
     def stop(self):
-        for proxy in self.proxies:
+        # From the client's side on: one that drains waits for the connections of those before it.
+        for proxy in reversed(self.proxies):
             proxy.stop()
 
 
