@@ -58,7 +58,7 @@ void strip_port(HeaderMap& request, uint16_t only_port) {
   if (colon == std::string_view::npos || colon + 1 == host.size()) return;
   size_t bracket = host.rfind(']');
   if (bracket != std::string_view::npos && colon < bracket) return;
-  uint16_t port = 0;
+  uint32_t port = 0;
   const char* end = host.data() + host.size();
   auto parsed = std::from_chars(host.data() + colon + 1, end, port);
   if (parsed.ec != std::errc() || parsed.ptr != end) return;
@@ -150,7 +150,8 @@ HeadProblem check_head(const HttpConfig& config, uint16_t local_port, HeaderMap&
 }
 
 bool expects_continue(const HeaderMap& request) {
-  return request.has(HeaderId::Expect) && same(request.get(HeaderId::Expect), "100-continue");
+  return request.count(HeaderId::Expect) == 1 &&
+         same(request.get(HeaderId::Expect), "100-continue");
 }
 
 void remove_request_hop_by_hop(HeaderMap& request) {

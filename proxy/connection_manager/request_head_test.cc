@@ -81,6 +81,7 @@ TEST_F(RequestHeadTest, PortsAreStrippedAsConfigured) {
   config_.strip_matching_host_port = false;
   config_.strip_any_host_port = true;
   EXPECT_EQ(host_of("a.com:81"), "a.com");
+  EXPECT_EQ(host_of("a.com:99999"), "a.com");
   EXPECT_EQ(host_of("[::1]:81"), "[::1]");
   EXPECT_EQ(host_of("[::1]"), "[::1]");
   EXPECT_EQ(host_of("a.com:x"), "a.com:x");
@@ -97,7 +98,8 @@ TEST_F(RequestHeadTest, OneExpectationIsUnderstood) {
   request_.add(HeaderId::Expect, "100-Continue");
   EXPECT_TRUE(expects_continue(request_));
   EXPECT_EQ(check_head(config_, 80, request_), HeadProblem::None);
-  request_.set(HeaderId::Expect, "a-miracle");
+  request_.add(HeaderId::Expect, "a-miracle");
+  EXPECT_FALSE(expects_continue(request_));
   EXPECT_EQ(check_head(config_, 80, request_), HeadProblem::Expectation);
 }
 

@@ -68,8 +68,13 @@ bool ChunkedDecoder::accept(char c) {
         return true;
       }
       if (c != ';' && !is_blank(c)) return add_digit(c);
-      state_ = State::Extension;
+      state_ = is_blank(c) ? State::Blank : State::Extension;
       return accept_extension(c);
+    case State::Blank:
+      if (is_blank(c)) return accept_extension(c);
+      if (c != ';' && c != '\r') return false;  // a second size, to some readers
+      state_ = State::Extension;
+      [[fallthrough]];
     case State::Extension:
       if (c == '\r') {
         state_ = State::LineFeed;
@@ -97,7 +102,7 @@ bool ChunkedDecoder::add_digit(char c) {
   return left_ <= kMaxChunkBytes;
 }
 
-/// Blanks behind the size count as extension too; after them only ";" makes sense.
+/// Blanks behind the size count as extension too.
 bool ChunkedDecoder::accept_extension(char c) {
   return is_value_byte(c) && ++extension_bytes_ <= kMaxChunkExtensionBytes;
 }

@@ -23,7 +23,16 @@ class ChunkedDecoder {
   Status decode(Buffer& in, Buffer& out);
 
  private:
-  enum class State : uint8_t { FirstDigit, Digits, Extension, LineFeed, Data, DataCr, DataLf };
+  enum class State : uint8_t {
+    FirstDigit,
+    Digits,
+    Blank,
+    Extension,
+    LineFeed,
+    Data,
+    DataCr,
+    DataLf
+  };
 
   Status decode_line(Buffer& in);
   bool accept(char c);

@@ -51,9 +51,26 @@ TEST(ChunkedDecoder, RefusesMoreExtensionThanTheLimitInTotal) {
 }
 
 TEST(ChunkedDecoder, RefusesWhatIsNoSize) {
-  for (const char* line :
-       {"0x3", " 3", "-1", "+3", "3g", "g", "", ";x", "00000000000000003", "FFFFFFFFFFFFFFFF",
-        "8000000000000000", "3\n", "3;a\nb", "3;a\rb", "3\rX", "3;\x01", "3\xff", "\xff"}) {
+  for (const char* line : {"0x3",
+                           " 3",
+                           "-1",
+                           "+3",
+                           "3g",
+                           "g",
+                           "",
+                           ";x",
+                           "00000000000000003",
+                           "FFFFFFFFFFFFFFFF",
+                           "8000000000000000",
+                           "3\n",
+                           "3;a\nb",
+                           "3;a\rb",
+                           "3 5",
+                           "3\t x;y",
+                           "3\rX",
+                           "3;\x01",
+                           "3\xff",
+                           "\xff"}) {
     EXPECT_EQ(decode(std::string(line) + "\r\nabc\r\n0\r\n"), "|error") << line;
   }
 }

@@ -33,7 +33,7 @@ BodyFraming request_body(const HeadFacts& facts, bool connect) {
     return refuse(400, details::kTransferEncodingNotAllowed);
   }
   if (encoded && (connect || !plain_chunked(facts))) {
-    return refuse(501, details::kInvalidTransferEncoding);
+    return refuse(400, details::kInvalidTransferEncoding);
   }
   if (connect && facts.length > 0) return refuse(400, details::kBodyDisallowed);
   if (encoded) return {.kind = BodyKind::Chunked, .length = 0, .error = {}};

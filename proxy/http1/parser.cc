@@ -168,27 +168,19 @@ HeadParser::Status HeadParser::finish_line(Run& run, char* line_end) {
   return Status::Done;
 }
 
-/// "HTTP/d.d"; sets the version when it is one of ours, else leaves *version_end null.
+/// "HTTP/1.0" or "HTTP/1.1"; the version's end goes to *version_end.
 HeadParser::Status HeadParser::read_version(const char* at, const char* end,
                                             const char** version_end) {
-  constexpr std::string_view kName = "HTTP/";
-  constexpr size_t kVersionBytes = 8;
+  constexpr std::string_view kMajor = "HTTP/1.";
+  constexpr size_t kVersionBytes = kMajor.size() + 1;
   const auto available = std::min<size_t>(kVersionBytes, static_cast<size_t>(end - at));
-  for (size_t i = 0; i < available; ++i) {
-    const bool right = i < kName.size() ? at[i] == kName[i]
-                       : i == 6         ? at[i] == '.'
-                                        : at[i] >= '0' && at[i] <= '9';
-    if (!right) return bad_syntax();
-  }
+  const size_t known = std::min(available, kMajor.size());
+  if (std::string_view(at, known) != kMajor.substr(0, known)) return bad_syntax();
   if (available < kVersionBytes) return Status::NeedMore;
-  const bool one = at[5] == '1';
-  if (one && at[7] == '1') {
-    facts_.version = http::Protocol::Http11;
-    *version_end = at + kVersionBytes;
-  } else if (one && at[7] == '0') {
-    facts_.version = http::Protocol::Http10;
-    *version_end = at + kVersionBytes;
-  }
+  const char minor = at[kMajor.size()];
+  if (minor != '0' && minor != '1') return bad_syntax();
+  facts_.version = minor == '1' ? http::Protocol::Http11 : http::Protocol::Http10;
+  *version_end = at + kVersionBytes;
   return Status::Done;
 }
 
@@ -206,27 +198,13 @@ HeadParser::Status HeadParser::parse_request_line(Run& run) {
   if (target_end == target_begin) return bad_syntax();
   const std::string_view target(target_begin, static_cast<size_t>(target_end - target_begin));
 
+  if (*target_end != ' ') return bad_syntax();  // also HTTP/0.9, which named no version
   const char* line_end = nullptr;
-  if (*target_end == '\r') {
-    line_end = target_end;  // HTTP/0.9 named no version
-  } else if (*target_end != ' ') {
-    return bad_syntax();
-  } else {
-    const char* version = target_end + 1;
-    const Status status = read_version(version, run.end, &line_end);
-    if (status != Status::Done) return status;
-    if (line_end == nullptr) {
-      // Well formed, but from another time; only a whole line says so.
-      if (version + 8 == run.end) return Status::NeedMore;
-      const Status end_status = finish_line(run, const_cast<char*>(version + 8));
-      return end_status == Status::Done ? fail(426, details::kLowVersion) : end_status;
-    }
-    if (line_end == run.end) return Status::NeedMore;
-  }
-  const bool has_version = line_end != target_end;
-  const Status status = finish_line(run, const_cast<char*>(line_end));
+  Status status = read_version(target_end + 1, run.end, &line_end);
   if (status != Status::Done) return status;
-  if (!has_version) return fail(426, details::kLowVersion);
+  if (line_end == run.end) return Status::NeedMore;
+  status = finish_line(run, const_cast<char*>(line_end));
+  if (status != Status::Done) return status;
 
   const std::string_view known = known_method(method);
   facts_.known_method = !known.empty();
@@ -239,7 +217,6 @@ HeadParser::Status HeadParser::parse_status_line(Run& run) {
   const char* at = nullptr;
   Status status = read_version(run.at, run.end, &at);
   if (status != Status::Done) return status;
-  if (at == nullptr) return bad_syntax();
   // " 200", then the end of the line or " reason".
   uint16_t code = 0;
   for (int i = 0; i < 4; ++i, ++at) {

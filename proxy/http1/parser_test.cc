@@ -142,10 +142,10 @@ TEST(RequestHead, IsRefusedWithABadRequestLine) {
   EXPECT_EQ(request(std::string(40, 'A')), kBad) << "no method is that long";
 }
 
-TEST(RequestHead, OfAnotherVersionIsTold) {
-  EXPECT_EQ(request("GET / HTTP/1.2\r\n"), "error 426 low_version");
-  EXPECT_EQ(request("GET / HTTP/2.0\r\n"), "error 426 low_version");
-  EXPECT_EQ(request("GET /\r\n"), "error 426 low_version");
+TEST(RequestHead, OfAnotherVersionIsRefused) {
+  EXPECT_EQ(request("GET / HTTP/1.2\r\n"), "error 400 http1.codec_error");
+  EXPECT_EQ(request("GET / HTTP/2.0\r\n"), "error 400 http1.codec_error");
+  EXPECT_EQ(request("GET /\r\n"), "error 400 http1.codec_error");
   EXPECT_EQ(request("GET / HTTP/1.0\r\n\r\n"), ":method=GET\n:path=/\nrest= head=18");
 }
 

@@ -41,6 +41,12 @@ TEST(RequestTarget, InABadAbsoluteFormIsRefused) {
   EXPECT_EQ(read("GET", "http:///p"), "http1.invalid_url");
   EXPECT_EQ(read("GET", "http://:80/p"), "http1.invalid_url");
   EXPECT_EQ(read("GET", "http://a@b@c/p"), "http1.invalid_url");
+  for (const char* host :
+       {"a_b",        "a,b",           "*",     "%61", "a\"b", "a:",     "a:x",    "a:65536",
+        "a:80:80",    "a:99999999999", "[::1",  "::1", "[]",   "[::1]x", "[::1]:", "[g::1]",
+        "[::1%eth0]", "u[@a",          "u\\@a", "\\"}) {
+    EXPECT_EQ(read("GET", "http://" + std::string(host) + "/"), "http1.invalid_url") << host;
+  }
   EXPECT_EQ(read("GET", "http:/other"), "http1.codec_error");
   EXPECT_EQ(read("GET", "h:80"), "http1.codec_error");
   EXPECT_EQ(read("GET", "abc"), "http1.codec_error");

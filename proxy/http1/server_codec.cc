@@ -123,6 +123,11 @@ ServerCodec::Step ServerCodec::read_head(Buffer& data) {
 /// Refuses what cannot be served, then hands the request up.
 ServerCodec::Step ServerCodec::accept_head() {
   const HeadFacts& facts = parser_.facts();
+  const std::string_view method = headers_->method();
+  head_request_ = method == "HEAD";
+  connect_request_ = method == "CONNECT";
+  const BodyFraming body = request_body(facts, connect_request_);
+  if (!body.ok()) return refuse(body.error);
   if (facts.version == Protocol::Http10) {
     if (!options_.accept_http_10) return refuse({426, details::kLowVersion});
     version_ = Protocol::Http10;
@@ -131,18 +136,12 @@ ServerCodec::Step ServerCodec::accept_head() {
     return refuse({400, details::kCodecError});
   }
   if (facts.hosts > 1) return refuse({400, details::kCodecError});
-  const std::string_view method = headers_->method();
-  head_request_ = method == "HEAD";
-  connect_request_ = method == "CONNECT";
-  const BodyFraming body = request_body(facts, connect_request_);
-  if (!body.ok()) return refuse(body.error);
   if (!http::is_valid_authority(headers_->authority()))
     return refuse({400, details::kInvalidAuthority});
 
   const RequestTarget target =
       read_request_target(method, headers_->path(), options_.allow_absolute_url, headers_->arena());
   if (!target.error_detail.empty()) return refuse({400, target.error_detail});
-  if (!http::is_valid_authority(target.authority)) return refuse({400, details::kInvalidAuthority});
   if (!target.authority.empty()) headers_->set(HeaderId::Authority, target.authority);
   if (!target.scheme.empty()) headers_->add(HeaderId::Scheme, target.scheme);
   if (connect_request_) {

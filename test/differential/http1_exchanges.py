@@ -88,6 +88,10 @@ CHUNKED = request(b"POST /p HTTP/1.1", b"host: test.example", b"transfer-encodin
                   body=b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n")
 
 
+CODING = "a length that we cannot know is a framing error like the others: 400; Envoy answers 501"
+VERSION = "a request line that is none of HTTP/1 is malformed: 400; Envoy answers 426"
+
+
 def bad(name, raw, **more):
     """A request that both must refuse and close; nothing may reach the upstream."""
     return Exchange("bad_" + name, raw, answers=None, **more)
@@ -247,9 +251,12 @@ BAD = [
     bad("length_plus", request(b"POST / HTTP/1.1", b"host: a", b"content-length: +5", body=b"hello")),
     bad("length_hex", request(b"POST / HTTP/1.1", b"host: a", b"content-length: 0x5", body=b"hello")),
     bad("length_huge", request(b"POST / HTTP/1.1", b"host: a", b"content-length: 18446744073709551616", body=b"hello")),
-    bad("unknown_coding", request(b"POST / HTTP/1.1", b"host: a", b"transfer-encoding: gzip", body=b"hello")),
-    bad("identity_coding", request(b"POST / HTTP/1.1", b"host: a", b"transfer-encoding: identity", body=b"hello")),
-    bad("chunked_twice", request(b"POST / HTTP/1.1", b"host: a", b"transfer-encoding: chunked, chunked", body=b"0\r\n\r\n")),
+    bad("unknown_coding", request(b"POST / HTTP/1.1", b"host: a", b"transfer-encoding: gzip", body=b"hello"), status=400,
+        stricter=CODING),
+    bad("identity_coding", request(b"POST / HTTP/1.1", b"host: a", b"transfer-encoding: identity", body=b"hello"), status=400,
+        stricter=CODING),
+    bad("chunked_twice", request(b"POST / HTTP/1.1", b"host: a", b"transfer-encoding: chunked, chunked", body=b"0\r\n\r\n"), status=400,
+        stricter=CODING),
     bad("coding_space_colon", request(b"POST / HTTP/1.1", b"host: a", b"transfer-encoding : chunked", body=b"0\r\n\r\n")),
     bad("bare_lf", b"GET / HTTP/1.1\nhost: a\n\n", status=400, stricter="RFC 9112 2.2 lets a recipient refuse bare LF; "
         "two parsers could read it differently"),
@@ -264,9 +271,9 @@ BAD = [
     bad("two_hosts", b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", status=400,
         stricter="RFC 9112 3.2: more than one Host is answered 400; Envoy joins them"),
     bad("chunk_size_0x", request(b"POST / HTTP/1.1", b"host: a", b"transfer-encoding: chunked", body=b"0x3\r\nabc\r\n0\r\n\r\n")),
-    bad("version_2", b"GET / HTTP/2.0\r\nhost: a\r\n\r\n"),
+    bad("version_2", b"GET / HTTP/2.0\r\nhost: a\r\n\r\n", status=400, stricter=VERSION),
     bad("version_lower", b"GET / http/1.1\r\nhost: a\r\n\r\n"),
-    bad("http_09", b"GET /\r\n\r\n"),
+    bad("http_09", b"GET /\r\n\r\n", status=400, stricter=VERSION),
     bad("http_10", b"GET / HTTP/1.0\r\nhost: a\r\n\r\n"),
     bad("space_in_target", b"GET /a b HTTP/1.1\r\nhost: a\r\n\r\n"),
     bad("fragment", b"GET /a#b HTTP/1.1\r\nhost: a\r\n\r\n"),
