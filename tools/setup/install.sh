@@ -18,6 +18,7 @@ test=(
 )
 # Other packagings of node bring their own npm, and conflict with Debian's.
 command -v npm >/dev/null || test+=(npm)
+command -v go >/dev/null || test+=(golang-go)
 
 missing=()
 for package in "${build[@]}" "${run[@]}" "${test[@]}"; do
