@@ -248,8 +248,9 @@ void ConnectionManager::count_early_reset(const http::StreamInfo& info) {
   if (info.end_us - info.start_us < kEarlyResetUs) ++early_resets_;
   if (early_resets_ * 2 < std::max(finished_requests_, kEarlyResetSample)) return;
   if (connection_.closing()) return;
-  stats_.inc(HttpStat::downstream_rq_too_many_premature_resets);
-  close(CloseHow::NoFlush);
+  if (static_cast<http2::ServerCodec&>(*codec_).give_up("http2.too_many_premature_resets")) {
+    stats_.inc(HttpStat::downstream_rq_too_many_premature_resets);
+  }
 }
 
 void ConnectionManager::close_if_done() {

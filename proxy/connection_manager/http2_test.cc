@@ -143,6 +143,8 @@ TEST_F(Http2Test, AClientThatOnlyOpensAndResetsIsCutOff) {
     settle();
   }
   EXPECT_TRUE(client.ended());
+  h2.receive(client.received());
+  EXPECT_EQ(h2.goaway_code, static_cast<uint32_t>(NGHTTP2_ENHANCE_YOUR_CALM));
   EXPECT_EQ(http_stat(HttpStat::downstream_rq_too_many_premature_resets), 1u);
 }
 

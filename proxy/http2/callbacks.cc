@@ -20,8 +20,18 @@ struct Callbacks {
     const bool known = hd->stream_id != 0 && nghttp2_session_find_stream(library, hd->stream_id);
     const std::string_view flood =
         self.guard_.on_frame({hd->type, hd->flags, hd->length, known}, self.timers_.now());
-    if (flood.empty()) return 0;
+    if (flood.empty()) return known ? 0 : on_stray(self, *hd);
     self.fail(flood, NGHTTP2_ENHANCE_YOUR_CALM);
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+  }
+
+  /// A head for a stream that is over: nghttp2 would ignore it, RFC 9113 section 5.1 wants it
+  /// refused. (DATA for one it drops before anybody hears of it.)
+  static int on_stray(Session& self, const nghttp2_frame_hd& hd) {
+    if (self.role_ == Role::Client || hd.type != NGHTTP2_HEADERS) return 0;
+    const bool was_open = hd.stream_id % 2 == 1 && hd.stream_id <= self.last_accepted_;
+    if (!was_open || self.our_resets_.may_hold(hd.stream_id)) return 0;
+    self.fail("http2.protocol_error{HEADERS for a closed stream}", NGHTTP2_STREAM_CLOSED);
     return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
 
@@ -211,6 +221,7 @@ struct Callbacks {
     const nghttp2_frame_hd& hd = frame->hd;
     if (hd.type == NGHTTP2_DATA) session(user).guard_.on_data_frame_sent();
     if (hd.type == NGHTTP2_GOAWAY) session(user).on_goaway_sent(frame->goaway.error_code);
+    if (hd.type == NGHTTP2_RST_STREAM) session(user).our_resets_.add(hd.stream_id);
     Stream* s = hd.stream_id == 0 ? nullptr : stream(library, hd.stream_id);
     if (s == nullptr) return 0;
     s->wire_bytes_sent_ += 9 + hd.length;

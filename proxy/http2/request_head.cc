@@ -32,7 +32,9 @@ bool settle_authority(HeaderMap& request) {
     }
     request.remove(HeaderId::Host);
   }
-  return http::is_valid_authority(request.authority());
+  // User information has no place in HTTP/2 (RFC 9113 section 8.3.1).
+  return http::is_valid_authority(request.authority()) &&
+         request.authority().find('@') == std::string_view::npos;
 }
 
 void join_cookies(HeaderMap& request) {

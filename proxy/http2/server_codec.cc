@@ -26,6 +26,18 @@ void ServerCodec::on_connection_closed() {
   abandon(ResetReason::ConnectionClosed, "downstream_remote_disconnect");
 }
 
+/// At once: the connection may be closed next, and the client must know what was not processed.
+void ServerCodec::finish_drain() {
+  session().finish_drain();
+  write_now();
+}
+
+bool ServerCodec::give_up(std::string_view detail) {
+  if (session().broken()) return false;
+  session().give_up(detail);
+  return true;
+}
+
 void ServerCodec::on_stream_ended() {
   if (idle()) handler_.on_codec_idle();
 }

@@ -22,8 +22,10 @@ class ServerCodec final : public http::ServerCodec, private SessionIo {
   void on_write_high_water() override { block_writing(); }
   void on_write_low_water() override { go_on_writing(); }
   void start_drain() override { session().start_drain(); }
-  void finish_drain() override { session().finish_drain(); }
+  void finish_drain() override;
   void on_connection_closed() override;
+  /// The client asks for too much. False when it has been told already.
+  bool give_up(std::string_view detail);
   bool idle() const override { return session().active_streams() == 0; }
   bool wants_close() const override { return session().broken() || client_leaves_; }
   http::Protocol protocol() const override { return http::Protocol::Http2; }

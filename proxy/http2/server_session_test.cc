@@ -201,6 +201,32 @@ TEST_F(ServerSessionTest, AResetByTheClientIsHeardAtOnceEvenWhilePaused) {
   EXPECT_EQ(session->active_streams(), 0u);
 }
 
+TEST_F(ServerSessionTest, RefusesHeadsForStreamsThatAreOver) {
+  const int32_t id = get();
+  ASSERT_TRUE(exchange());
+  exchanges[0]->answer("200", true);
+  ASSERT_TRUE(exchange());
+  const std::string number(1, static_cast<char>(id));
+  EXPECT_FALSE(give(std::string("\0\0\1\1\5\0\0\0", 8) + number + "\x82"));
+  EXPECT_EQ(session->error(), "http2.protocol_error{HEADERS for a closed stream}");
+}
+
+TEST_F(ServerSessionTest, IgnoresWhatWasOnItsWayWhenItReset) {
+  const int32_t id = client.request(head("POST", "/"), false);
+  ASSERT_TRUE(exchange());
+  exchanges[0]->sender.reset(ResetReason::LocalReset);
+  Buffer out(pool);
+  session->turn(out, write_limit);
+  client.data(id, "late", true, {{"x-t", "1"}});
+  const std::string late = client.output();
+  ASSERT_FALSE(late.empty());
+  EXPECT_TRUE(give(late));
+  Buffer more(pool);
+  session->turn(more, write_limit);
+  EXPECT_TRUE(more.empty());
+  EXPECT_FALSE(session->broken());
+}
+
 TEST_F(ServerSessionTest, GivingUpTellsTheClientOfAnInternalError) {
   const int32_t id = get();
   ASSERT_TRUE(exchange());
@@ -301,6 +327,11 @@ TEST_F(ServerSessionTest, ReadsAHeadOneWay) {
             "served");
   EXPECT_EQ(exchanges.back()->headers->authority(), "h");
   EXPECT_EQ(verdict(with({{"host", "other"}})), "http2.invalid_authority");
+  EXPECT_EQ(
+      verdict({{":method", "GET"}, {":path", "/"}, {":scheme", "http"}, {":authority", "u@h"}}),
+      "http2.invalid_authority");
+  EXPECT_EQ(verdict(with({{std::string(255, 'n'), "1"}})), "served");
+  EXPECT_EQ(verdict(with({{std::string(256, 'n'), "1"}})), "http2.invalid.header.field");
   EXPECT_EQ(verdict(head("GET", "//evil/..")), "http2.invalid_path");
   EXPECT_EQ(verdict({{":method", "GET"}, {":path", "/"}, {":scheme", "ftp"}, {":authority", "h"}}),
             "http2.invalid_scheme");
@@ -335,6 +366,18 @@ TEST_F(ServerSessionTest, RefusesStreamsAboveTheLimit) {
   EXPECT_FALSE(client.requests[first].closed);
   EXPECT_TRUE(client.requests[second].closed);
   EXPECT_EQ(client.requests[second].close_code, static_cast<uint32_t>(NGHTTP2_REFUSED_STREAM));
+}
+
+TEST_F(ServerSessionTest, GivingUpTellsTheClientWhyAndThenTheUser) {
+  get();
+  ASSERT_TRUE(exchange());
+  session->give_up("too much");
+  session->give_up("more");
+  EXPECT_EQ(error, "") << "not from inside the call";
+  exchange();
+  EXPECT_EQ(client.goaway_code, static_cast<uint32_t>(NGHTTP2_ENHANCE_YOUR_CALM));
+  EXPECT_EQ(error, "too much");
+  EXPECT_TRUE(session->broken());
 }
 
 TEST_F(ServerSessionTest, AbandoningTellsEveryStream) {

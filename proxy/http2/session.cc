@@ -80,6 +80,7 @@ Stream* Session::accept_stream(int32_t id) {
   auto& stream = streams_.emplace_back(std::make_unique<Stream>(*this, id));
   stream->index_ = streams_.size() - 1;
   stream->receiver_ = user_.on_new_stream(*stream);
+  last_accepted_ = id;
   nghttp2_session_set_stream_user_data(session_, id, stream.get());
   guard_.on_stream_opened();
   return stream.get();
@@ -191,6 +192,13 @@ void Session::fail(std::string_view detail, uint32_t error_code) {
   if (std::exchange(broken_, true)) return;
   error_ = detail;
   nghttp2_session_terminate_session(session_, error_code);
+}
+
+void Session::give_up(std::string_view detail) {
+  if (broken_) return;
+  fail(detail, NGHTTP2_ENHANCE_YOUR_CALM);
+  error_untold_ = true;
+  want_turn();
 }
 
 /// Without an error it is a server's graceful end; a client has no other reason to send one than

@@ -15,6 +15,7 @@
 #include "proxy/base/timer_wheel.h"
 #include "proxy/http/codec.h"
 #include "proxy/http2/flood_limits.h"
+#include "proxy/http2/recent_resets.h"
 
 struct nghttp2_session;
 
@@ -89,6 +90,8 @@ class Session {
   /// finish_drain() they are ignored. RFC 9113 section 6.8.
   void start_drain();
   void finish_drain();
+  /// The peer asks for too much: it is told to calm down, the user by on_session_error().
+  void give_up(std::string_view detail);
   size_t active_streams() const { return streams_.size() - dead_.size(); }
   /// Every stream hears on_reset(); nothing may be sent any more.
   void abandon(http::ResetReason reason, std::string_view detail);
@@ -126,6 +129,8 @@ class Session {
   TimerWheel& timers_;
   nghttp2_session* session_ = nullptr;
   FloodGuard guard_;
+  int32_t last_accepted_ = 0;  // the newest stream that the peer has opened
+  RecentResets our_resets_;
   std::vector<std::unique_ptr<Stream>> streams_;  // any order; a stream knows its index
   std::vector<Stream*> dead_;                     // over for both sides, to be freed by sweep()
   std::vector<Stream*> news_;

@@ -21,6 +21,8 @@ class SessionIo : protected SessionUser, private EndOfTurn {
   bool take_in(Buffer& data, bool end_stream);
   void block_writing() { write_blocked_ = true; }
   void go_on_writing();
+  /// What else the end of this turn would do. Not from within a callback of the session.
+  void write_now() { end_of_turn(); }
   /// The connection is gone.
   void abandon(http::ResetReason reason, std::string_view detail);
 

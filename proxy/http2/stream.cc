@@ -22,6 +22,7 @@ using http::ResetReason;
 
 constexpr uint16_t kMaxInformational = 100;  // 1xx before one response
 constexpr uint16_t kSwitchingProtocols = 101;
+constexpr size_t kMaxFieldNameBytes = 255;  // as with HTTP/1
 
 nghttp2_nv field(std::string_view name, std::string_view value) {
   auto* n = reinterpret_cast<uint8_t*>(const_cast<char*>(name.data()));
@@ -249,6 +250,10 @@ void Stream::on_flush_timeout() {
 // -------------------------------------------------------------------------------------- receiving
 
 bool Stream::add_header(std::string_view name, std::string_view value) {
+  if (name.size() > kMaxFieldNameBytes) {
+    detail_ = "http2.invalid.header.field";
+    return false;
+  }
   const SessionOptions& options = session_.options_;
   header_list_bytes_ += name.size() + value.size() + 32;
   if (header_list_bytes_ > options.max_header_list_bytes || ++header_count_ > options.max_headers) {
