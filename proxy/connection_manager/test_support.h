@@ -32,8 +32,9 @@ class TestClient final : private ConnectionHandler, private NetworkFilterContext
     client_ = Socket(fds[0]);
     facts_.remote = facts_.direct_remote = *Address::from_ip("10.1.1.1", 40000);
     facts_.local = facts_.direct_local = *Address::from_ip("10.2.2.2", 8080);
-    connection_ = std::make_unique<Connection>(
-        worker.loop(), Socket(fds[1]), raw_transport_factory()->make(fds[1], {}), ConnectionLimits{});
+    connection_ =
+        std::make_unique<Connection>(worker.loop(), Socket(fds[1]),
+                                     raw_transport_factory()->make(fds[1], {}), ConnectionLimits{});
     connection_->set_handler(*this);
     filter_ = factory.make(*this);
     connection_->begin();
@@ -47,6 +48,11 @@ class TestClient final : private ConnectionHandler, private NetworkFilterContext
   void send(std::string_view bytes) {
     EXPECT_EQ(::send(client_.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(bytes.size()));
+  }
+  /// As much of it as fits; nothing when the proxy has closed.
+  void try_send(std::string_view bytes) {
+    [[maybe_unused]] const ssize_t sent =
+        ::send(client_.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   }
   /// Everything that has come so far.
   std::string& received() {
