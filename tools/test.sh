@@ -65,7 +65,7 @@ if wants race; then
   step "several workers, thread" env REMORA_BIN="$PWD/.bazel-tsan-bin/proxy/remora" REMORA_WORKERS=4 \
     TSAN_OPTIONS="halt_on_error=1:suppressions=$PWD/test/support/tsan.supp" \
     /usr/bin/python3 -m pytest -p no:cacheprovider -q --tb=short --junitxml="$results/pytest-race.xml" \
-    test/e2e/test_xds.py test/e2e/test_life.py test/e2e/test_admin.py test/e2e/test_addresses.py
+    test/e2e/test_xds.py test/e2e/test_warming.py test/e2e/test_life.py test/e2e/test_admin.py test/e2e/test_addresses.py
 fi
 if wants fuzz; then step "fuzz" test/support/run_fuzz.sh "$fuzz_seconds" "$results"; fi
 if wants e2e; then

@@ -109,6 +109,10 @@ void DownstreamConnection::continue_reading() {
   connection_.resume_reading(kPauseByReadLimit);
 }
 
+bool DownstreamConnection::draining() const {
+  return draining_ || (listener_.health_check_failed() && !config_->drain_modify_only);
+}
+
 void DownstreamConnection::drain() {
   if (draining_) return;
   draining_ = true;

@@ -70,7 +70,7 @@ class DownstreamConnection final : public Deferrable,
   void continue_reading() override;
   void set_termination_details(std::string_view details) override { details_ = details; }
   std::string_view termination_details() const override { return details_; }
-  bool draining() const override { return draining_; }
+  bool draining() const override;
 
   void run_filters(size_t from);
   bool run_filter(size_t index);  // false: iteration ends here

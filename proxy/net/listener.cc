@@ -187,11 +187,7 @@ void Listener::connect(Socket socket, ConnectionFacts facts, ConnectionSlot slot
     connection->close(CloseHow::NoFlush, "no_network_filters");
     return;
   }
-  if (draining_) connection->drain();
-  if (stopped_ && draining_) {
-    connection->drain_plan.close_at = close_at_;
-    run_drain();
-  }
+  if (draining_) join_drain(*connection);
   connection->begin();
 }
 

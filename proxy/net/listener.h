@@ -35,6 +35,9 @@ class ListenerDirectory {
   virtual Listener* find_for(const Address& destination) = 0;
   /// A stopped listener has no connection left; it may be destroyed at the end of the turn.
   virtual void on_drained(Listener& listener) = 0;
+  /// Somebody wants health checks to fail: as long as that is so, connections of listeners that
+  /// drain with the server count as draining.
+  virtual bool health_check_failed() const = 0;
 
  protected:
   ~ListenerDirectory() = default;
@@ -55,6 +58,7 @@ class Listener final : public Deferrable {
   Stats& stats() { return stats_; }
   size_t connection_count() const { return connection_count_; }
   bool accepting() const { return !stopped_; }
+  bool health_check_failed() const { return directory_.health_check_failed(); }
 
   /// A new configuration on the same sockets. Connections of filter chains that are still there
   /// with the same content are left alone, the others drain.
@@ -112,6 +116,7 @@ class Listener final : public Deferrable {
   template <class Condition>
   void plan_drain(MonotonicMs close_after_ms, Condition applies);
   void run_drain();
+  void join_drain(DownstreamConnection& connection);
   void check_drained();
 
   ListenerEnvironment& environment_;
@@ -129,6 +134,8 @@ class Listener final : public Deferrable {
   bool stopped_ = false;
   bool paused_ = false;
   bool draining_ = false;  // connections to come are told to finish
+  MonotonicMs draining_since_ = 0;
+  uint64_t joined_drain_ = 0;
   MonotonicMs close_at_ = DownstreamConnection::DrainPlan::kNever;  // once removed
 };
 

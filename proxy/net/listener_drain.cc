@@ -46,7 +46,7 @@ bool Listener::still_has(const FilterChainConfig& chain) const {
 // --- draining ---
 
 void Listener::drain_politely() {
-  draining_ = true;
+  if (!std::exchange(draining_, true)) draining_since_ = environment_.loop.now_ms();
   plan_drain(DownstreamConnection::DrainPlan::kNever,
              [](const DownstreamConnection&) { return true; });
 }
@@ -122,6 +122,23 @@ void Listener::run_drain() {
     }
   });
   if (next != Plan::kNever) drain_timer_.arm(next - now);
+}
+
+/// One that came while the listener drains. The later it comes, the likelier it is told at once.
+void Listener::join_drain(DownstreamConnection& connection) {
+  if (stopped_) {
+    connection.drain();
+    connection.drain_plan.close_at = close_at_;
+    return run_drain();
+  }
+  constexpr uint64_t kStride = 37;  // has no divisor in common with the number of steps
+  const uint64_t spread = environment_.gradual_drain ? environment_.drain_time_ms : 0;
+  const uint64_t step = ++joined_drain_ * kStride % kDrainSteps;
+  const MonotonicMs announce_at = draining_since_ + spread * step / kDrainSteps;
+  const MonotonicMs now = environment_.loop.now_ms();
+  if (announce_at <= now) return connection.drain();
+  connection.drain_plan.announce_at = announce_at;
+  if (announce_at < drain_timer_.deadline()) drain_timer_.arm(announce_at - now);
 }
 
 void Listener::check_drained() {

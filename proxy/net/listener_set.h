@@ -5,6 +5,7 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -30,6 +31,11 @@ class ListenerSet final : public ListenerDirectory {
   enum class Scope : uint8_t { All, InboundOnly };
   /// Tells connections to finish politely.
   void drain(Scope scope);
+  /// `failed` is written by another thread and outlives the set.
+  void watch_health_check(const std::atomic<bool>& failed) { health_check_failed_ = &failed; }
+  bool health_check_failed() const override {
+    return health_check_failed_ != nullptr && health_check_failed_->load(std::memory_order_relaxed);
+  }
   /// Closes listening sockets; connections go on.
   void stop_accepting(Scope scope);
   /// Overload action: clients wait in the kernel's queue.
@@ -62,6 +68,7 @@ class ListenerSet final : public ListenerDirectory {
   std::vector<std::unique_ptr<Listener>> draining_;
   absl::flat_hash_map<Address, Listener*> by_address_;
   bool paused_ = false;
+  const std::atomic<bool>* health_check_failed_ = nullptr;
 };
 
 }  // namespace remora

@@ -348,6 +348,41 @@ TEST_F(ListenerTest, GradualDrainingTellsConnectionsOneAfterTheOther) {
   EXPECT_EQ(set->connection_count(), 32u) << "told, not closed";
 }
 
+TEST_F(ListenerTest, GradualDrainingTellsConnectionsToComeTheMoreTheLaterTheyCome) {
+  environment.drain_time_ms = 400;
+  environment.gradual_drain = true;
+  set = std::make_unique<ListenerSet>(environment);
+  const Address at = start(config("l", {chain(script)}));
+  set->drain(ListenerSet::Scope::All);
+  const MonotonicMs over = loop.now_ms() + environment.drain_time_ms;
+  std::vector<Socket> clients;
+  const auto drained = [&] { return std::count(script.log.begin(), script.log.end(), "drain"); };
+  for (int i = 0; i < 32; ++i) clients.push_back(connect(at));
+  turn_until([&] { return connected(32); });
+  EXPECT_LT(drained(), 32);
+  turn_until([&] { return drained() == 32; });
+  turn_until([&] { return loop.now_ms() >= over; });
+  clients.push_back(connect(at));
+  turn_until([&] { return connected(33); });
+  EXPECT_EQ(drained(), 33);
+}
+
+TEST_F(ListenerTest, ConnectionsCountAsDrainingWhileTheHealthCheckShallFail) {
+  Socket client = connect(start(config("l", {chain(script)})));
+  auto modify_only = config("m", {chain(script, 2)});
+  modify_only->drain_modify_only = true;
+  turn_until([&] { return connected(1); });
+  Socket other = connect(start(modify_only));
+  turn_until([&] { return stat("m", Stat::downstream_cx_total) == 1; });
+  std::atomic<bool> failed{true};
+  set->watch_health_check(failed);
+  EXPECT_TRUE(script.contexts[0]->draining());
+  EXPECT_FALSE(script.contexts[1]->draining());
+  failed = false;
+  EXPECT_FALSE(script.contexts[0]->draining());
+  EXPECT_THAT(script.log, ElementsAre("new", "new")) << "it is no event";
+}
+
 TEST_F(ListenerTest, DrainingTellsConnectionsToComeAndGoesByDirection) {
   auto inbound = config("l", {chain(script)});
   inbound->direction = TrafficDirection::Inbound;

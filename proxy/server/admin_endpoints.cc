@@ -44,7 +44,7 @@ void AdminEndpoints::add_views(Server& s, Admin& admin) {
               return AdminResponse::text(std::string(state_name(state)) + "\n", state == State::Live ? 200 : 503);
             });
   admin.add("/server_info", "print server version/status information", kRead, kLocal, [&s](const AdminRequest&) {
-    return server_info(s.options_, s.lifecycle_, static_cast<uint32_t>(s.workers_.size()), s.bootstrap_.proto.node());
+    return server_info(s.options_, s.lifecycle_, static_cast<uint32_t>(s.workers_.size()), s.node_);
   });
   admin.add("/clusters", "upstream cluster status", kRead, kLocal,
             [&s](const AdminRequest& request) { return clusters_view(s.clusters_, request); });
@@ -73,11 +73,11 @@ void AdminEndpoints::add_stats(Server& s, Admin& admin) {
 void AdminEndpoints::add_changes(Server& s, Admin& admin) {
   admin.add("/logging", "query/change logging levels", kChange, kLocal, &logging);
   admin.add("/healthcheck/fail", "cause the server to fail health checks", kChange, kLocal, [&s](const AdminRequest&) {
-    s.lifecycle_.health_check_failed = true;
+    s.fail_health_check(true);
     return AdminResponse::text("OK\n");
   });
   admin.add("/healthcheck/ok", "cause the server to pass health checks", kChange, kLocal, [&s](const AdminRequest&) {
-    s.lifecycle_.health_check_failed = false;
+    s.fail_health_check(false);
     return AdminResponse::text("OK\n");
   });
   admin.add("/reset_counters", "reset all counters to zero", kChange, kLocal, [&s](const AdminRequest&) {

@@ -1,12 +1,15 @@
 #include "proxy/server/options.h"
 
+#include <absl/strings/ascii.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <functional>
+#include <set>
 #include <thread>
 
 namespace remora::server {
@@ -76,6 +79,13 @@ absl::Status apply_stats_tag(Options& o, const std::string& v) {
   if (colon == std::string::npos || colon == 0 || colon + 1 == v.size()) {
     return bad("--stats-tag: '" + v + "' is not NAME:VALUE");
   }
+  // What a label may be called everywhere; a dot in the value would split a statistic's name.
+  if (!std::all_of(v.begin(), v.begin() + static_cast<ptrdiff_t>(colon), absl::ascii_isalnum)) {
+    return bad("--stats-tag: the name in '" + v + "' must be letters and digits");
+  }
+  if (v.find('.', colon) != std::string::npos) {
+    return bad("--stats-tag: the value in '" + v + "' must not have a dot");
+  }
   o.stats_tags.emplace_back(v.substr(0, colon), v.substr(colon + 1));
   return absl::OkStatus();
 }
@@ -106,9 +116,9 @@ const std::vector<Flag>& flags() {
          if (o.concurrency > 1024) return bad("--concurrency: at most 1024");
          return absl::OkStatus();
        }},
-      {{"--service-node"}, "ID", "node.id when the bootstrap has none", store(&Options::service_node)},
-      {{"--service-cluster"}, "NAME", "node.cluster when the bootstrap has none", store(&Options::service_cluster)},
-      {{"--service-zone"}, "ZONE", "node.locality.zone when the bootstrap has none", store(&Options::service_zone)},
+      {{"--service-node"}, "ID", "node.id, whatever the bootstrap says", store(&Options::service_node)},
+      {{"--service-cluster"}, "NAME", "node.cluster, whatever the bootstrap says", store(&Options::service_cluster)},
+      {{"--service-zone"}, "ZONE", "node.locality.zone, whatever the bootstrap says", store(&Options::service_zone)},
       {{"--drain-time-s"}, "SECONDS", "how long draining connections may live (default 600)",
        number("--drain-time-s", &Options::drain_time_s)},
       {{"--drain-strategy"}, "KIND", "gradual (default): more answers carry 'connection: close' as time passes; immediate: all do",
@@ -150,6 +160,8 @@ const std::vector<Flag>& flags() {
   return all;
 }
 
+constexpr std::string_view kRepeatable = "--stats-tag";
+
 const Flag* find_flag(const std::string& name) {
   for (const Flag& flag : flags()) {
     for (const std::string& candidate : flag.names) {
@@ -175,6 +187,7 @@ double cgroup_quota() {
 
 absl::StatusOr<Options> parse_options(const std::vector<std::string>& args) {
   Options options;
+  std::set<const Flag*> given;
   for (size_t i = 0; i < args.size(); ++i) {
     std::string name = args[i];
     std::optional<std::string> value;
@@ -189,6 +202,9 @@ absl::StatusOr<Options> parse_options(const std::vector<std::string>& args) {
     } else if (!value) {
       if (i + 1 == args.size()) return bad(name + " needs a value");
       value = args[++i];
+    }
+    if (!given.insert(flag).second && flag->names.front() != kRepeatable) {
+      return bad(name + " is given twice");
     }
     if (auto status = flag->apply(options, value.value_or("")); !status.ok()) return status;
   }

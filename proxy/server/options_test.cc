@@ -41,9 +41,31 @@ TEST(Options, RefusesWhatItDoesNotKnowOrCannotHonour) {
   EXPECT_FALSE(parse_options({"--reject-unknown-dynamic-fields", "--ignore-unknown-dynamic-fields"}).ok());
 }
 
+TEST(Options, AFlagIsGivenOnceExceptTags) {
+  EXPECT_FALSE(parse_options({"-l", "info", "--log-level", "debug"}).ok());
+  EXPECT_FALSE(parse_options({"--disable-hot-restart", "--disable-hot-restart"}).ok());
+  auto o = parse_options({"--stats-tag", "pod:a", "--stats-tag", "app:b"});
+  ASSERT_TRUE(o.ok()) << o.status();
+  EXPECT_EQ(o->stats_tags.size(), 2u);
+}
+
+TEST(Options, TagsHaveNamesAndValuesThatFitAStatistic) {
+  for (const char* tag : {"pod", "pod:", ":a", "a.b:c", "a_b:c", "a b:c", "pod:a.b"}) {
+    EXPECT_FALSE(parse_options({"--stats-tag", tag}).ok()) << tag;
+  }
+  EXPECT_TRUE(parse_options({"--stats-tag", "pod1:a-1/b c"}).ok());
+}
+
 TEST(Options, HelpNamesEveryFlagWithItsMeaning) {
   std::string help = help_text();
-  for (const char* flag : {"--config-path", "--base-id", "--restart-epoch", "--skip-deprecated-logs", "--concurrency"}) {
+  for (const char* flag :
+       {"-c", "--config-path", "--config-yaml", "--mode", "--concurrency", "--service-node",
+        "--service-cluster", "--service-zone", "--base-id", "--restart-epoch",
+        "--parent-shutdown-time-s", "--drain-time-s", "--drain-strategy", "--disable-hot-restart",
+        "--local-address-ip-version", "--file-flush-interval-msec", "--allow-unknown-static-fields",
+        "--reject-unknown-dynamic-fields", "--ignore-unknown-dynamic-fields",
+        "--skip-deprecated-logs", "-l", "--log-level", "--component-log-level", "--log-format",
+        "--log-path", "--admin-address-path", "--stats-tag", "--version", "--help"}) {
     EXPECT_NE(help.find(flag), std::string::npos) << flag;
   }
 }

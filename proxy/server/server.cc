@@ -10,6 +10,7 @@
 #include "proxy/net/machine_address.h"
 #include "proxy/server/admin_endpoints.h"
 #include "proxy/stats/names.h"
+#include "proxy/telemetry/access_log.h"
 #include "xds/node.h"
 
 namespace remora::server {
@@ -100,6 +101,7 @@ Server::Server(const Options& options, const FilterRegistries& registries, xds::
     : options_(options),
       registries_(registries),
       bootstrap_(std::move(bootstrap)),
+      node_(xds::make_node(bootstrap_.proto.node(), extension_names(registries_))),
       lifecycle_{wall_now_ns(), monotonic_now_ms()},
       stats_(std::move(stats)),
       server_stats_(*stats_, lifecycle_, connections_),
@@ -112,8 +114,7 @@ Server::Server(const Options& options, const FilterRegistries& registries, xds::
                        bootstrap_.node, &bootstrap_.runtime, &access_log_sinks_, ""},
       main_context_(loop_, stats_->main_index(), random_seed()),
       main_clusters_(main_context_),
-      sources_(main_context_, xds::make_node(bootstrap_.proto.node(), extension_names(registries_)),
-               stats_->group<stats::ControlPlaneSchema>(stats::kControlPlanePrefix)),
+      sources_(main_context_, node_, stats_->group<stats::ControlPlaneSchema>(stats::kControlPlanePrefix)),
       trust_check_(main_context_, main_clusters_, nullptr),
       secrets_(*this, main_context_, trust_check_, *stats_, dynamic_context_, sources_),
       remote_keys_(main_context_, *this),
@@ -153,6 +154,7 @@ void Server::make_workers() {
     settings.drain_time_ms = options_.drain_time_s * 1000;
     settings.gradual_drain = options_.drain_strategy == DrainStrategy::Gradual;
     settings.connection_limit = &connections_;
+    settings.health_check_failed = &health_check_failed_;
     workers_.push_back(std::make_unique<Worker>(settings));
   }
 }
@@ -168,6 +170,7 @@ absl::Status Server::add_static_resources() {
   }
   auto resources = xds::translate::static_resources(bootstrap_, static_context_);
   if (!resources.ok()) return resources.status();
+  admin_access_logs_ = std::move(resources->admin_access_logs);
   const auto& proto = bootstrap_.proto.static_resources();
   for (size_t i = 0; i < resources->clusters.size(); ++i) {
     auto status = clusters_.add_static(proto.clusters(static_cast<int>(i)), resources->clusters[i]);
@@ -184,7 +187,13 @@ absl::Status Server::add_static_resources() {
 absl::Status Server::open_admin() {
   AdminEndpoints::add(*this, admin_);
   if (!bootstrap_.admin_address) return absl::OkStatus();
-  auto listener = AdminListener::open(loop_, *bootstrap_.admin_address, admin_);
+  AdminListenerOptions options;
+  options.on_answered = [this](const http::StreamInfo& info) {
+    for (const auto& log : admin_access_logs_) log->log(main_context_, info);
+  };
+  if (!bootstrap_.admin_ignores_connection_limit) options.connection_limit = &connections_;
+  auto listener =
+      AdminListener::open(loop_, *bootstrap_.admin_address, admin_, std::move(options));
   if (!listener.ok()) return listener.status();
   admin_listener_ = *std::move(listener);
   LOG_INFO(main, "admin address: {}", admin_listener_->address().to_string());
@@ -207,7 +216,8 @@ int Server::run() {
   secrets_.start();
   subscribe_clusters();
   flush_timer_.arm(bootstrap_.stats_flush_interval_ms);
-  loop_.run();
+  const bool done = options_.mode == Mode::InitOnly && lifecycle_.initialized;
+  if (!done) loop_.run();
   LOG_INFO(main, "exiting");
   return 0;
 }
@@ -288,6 +298,11 @@ void Server::drain_listeners(DrainScope scope, bool graceful, bool keep_acceptin
   if (!graceful || keep_accepting) return;
   stop_listening_scope_ = scope;
   stop_listening_timer_.arm(options_.drain_time_s * 1000);
+}
+
+void Server::fail_health_check(bool failed) {
+  lifecycle_.health_check_failed = failed;
+  health_check_failed_.store(failed, std::memory_order_relaxed);
 }
 
 void Server::on_flush_timer() {

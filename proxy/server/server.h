@@ -3,6 +3,7 @@
 // and LDS with their routes, workers.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -69,6 +70,8 @@ class Server final : private Publisher {
   void on_flush_timer();
   /// POST /drain_listeners: at once, or politely for the drain time and then (unless `keep_accepting`) at once.
   void drain_listeners(DrainScope scope, bool graceful, bool keep_accepting);
+  /// POST /healthcheck/fail and /ok.
+  void fail_health_check(bool failed);
   void quit_soon() { loop_.stop(); }
 
   static constexpr uint64_t kDrainPollMs = 20;
@@ -76,7 +79,9 @@ class Server final : private Publisher {
   const Options options_;
   const FilterRegistries& registries_;
   xds::translate::BootstrapConfig bootstrap_;
+  const envoy::config::core::v3::Node node_;  // as control planes are told
   Lifecycle lifecycle_;
+  std::atomic<bool> health_check_failed_{false};  // as in lifecycle_, for workers
   std::unique_ptr<stats::Store> stats_;
   ConnectionLimit connections_;
   UnknownFields unknown_;
@@ -101,6 +106,7 @@ class Server final : private Publisher {
   std::unique_ptr<xds::SubscriptionStats> cds_stats_, lds_stats_;
   std::unique_ptr<xds::Subscription> cds_, lds_;
   Admin admin_;
+  xds::translate::AccessLogs admin_access_logs_;
   std::unique_ptr<AdminListener> admin_listener_;
   Signals signals_;
   Timer flush_timer_;

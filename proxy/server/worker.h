@@ -2,6 +2,7 @@
 // thread; from start() on only its own thread touches it, told what to do by ConfigUpdates. Owned by the Server.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -26,6 +27,7 @@ struct WorkerSettings {
   uint64_t drain_time_ms = 600'000;
   bool gradual_drain = true;
   ConnectionLimit* connection_limit = nullptr;  // shared by all workers
+  const std::atomic<bool>* health_check_failed = nullptr;  // likewise; the main thread writes it
 };
 
 class Worker {

@@ -156,11 +156,30 @@ def test_a_graceful_drain_tells_clients_and_goes_on_accepting_meanwhile(tmp_path
 
 def test_a_failed_health_check_says_so_until_it_is_mended(tmp_path):
     with Upstream(answer_ok) as upstream, px.Proxy(px.REMORA, bootstrap(upstream), directory=str(tmp_path)) as proxy:
+        port = proxy.port("in")
         assert proxy.admin("/ready") == (200, "LIVE\n")
-        assert proxy.admin("/healthcheck/fail", "POST")[0] == 200
-        assert proxy.admin("/ready")[0] == 503
+        with Client(port) as client:
+            client.send(REQUEST)
+            assert client.read_answer().header("connection") is None
+            assert proxy.admin("/healthcheck/fail", "POST")[0] == 200
+            assert proxy.admin("/ready") == (503, "DRAINING\n")
+            wait_for(lambda: get(port).header("connection") == "close", what="new clients are told to go elsewhere")
+            client.send(REQUEST)
+            assert client.read_answer().header("connection") == "close", "those who are here, too"
         assert proxy.admin("/healthcheck/ok", "POST")[0] == 200
         assert proxy.admin("/ready") == (200, "LIVE\n")
+        wait_for(lambda: get(port).header("connection") is None, what="connections live on again")
+
+
+def test_a_gradual_drain_tells_few_clients_at_first_and_all_in_the_end(tmp_path):
+    with Upstream(answer_ok) as upstream, px.Proxy(
+            px.REMORA, bootstrap(upstream), ["--drain-time-s", "2"], directory=str(tmp_path)) as proxy:
+        port = proxy.port("in")
+        assert proxy.admin("/drain_listeners?graceful&skip_exit", "POST")[0] == 200
+        told = [get(port).header("connection") == "close" for _ in range(10)]
+        assert sum(told) < 5, told
+        wait_for(lambda: all(get(port).header("connection") == "close" for _ in range(5)), what="the drain time is over")
+        assert proxy.alive()
 
 
 def test_a_second_sigterm_does_not_wait(tmp_path):

@@ -66,11 +66,9 @@ class Compiler {
 
   void set_node() {
     core::Node& node = *out_.proto.mutable_node();
-    if (node.id().empty()) node.set_id(input_.service_node);
-    if (node.cluster().empty()) node.set_cluster(input_.service_cluster);
-    if (node.locality().zone().empty() && !input_.service_zone.empty()) {
-      node.mutable_locality()->set_zone(input_.service_zone);
-    }
+    if (!input_.service_node.empty()) node.set_id(input_.service_node);
+    if (!input_.service_cluster.empty()) node.set_cluster(input_.service_cluster);
+    if (!input_.service_zone.empty()) node.mutable_locality()->set_zone(input_.service_zone);
     out_.node = {node.id(), node.cluster(), node.locality().region(), node.locality().zone(),
                  node.locality().sub_zone()};
   }

@@ -126,15 +126,16 @@ TEST_F(BootstrapTest, WhatAnAgentWritesIsUnderstood) {
   EXPECT_TRUE(statics->listeners.at(0)->ignore_global_connection_limit);
 }
 
-TEST_F(BootstrapTest, FlagsFillInTheNodeAndAddTags) {
+TEST_F(BootstrapTest, FlagsHaveTheLastWordAboutTheNodeAndAddTags) {
   input.service_node = "n";
   input.service_cluster = "c";
   input.service_zone = "z";
   input.stats_tags = {{"pod", "a-1"}};
-  auto config = load("{node: {id: written}}");
+  auto config = load("{node: {id: written, cluster: written, locality: {region: r, zone: old}}}");
   ASSERT_TRUE(config.ok()) << config.status();
-  EXPECT_EQ(config->node.id, "written");
+  EXPECT_EQ(config->node.id, "n");
   EXPECT_EQ(config->node.cluster, "c");
+  EXPECT_EQ(config->node.region, "r");
   EXPECT_EQ(config->node.zone, "z");
   EXPECT_EQ(config->proto.node().locality().zone(), "z");
   EXPECT_EQ(config->stats.tags.at(0).value, "a-1");

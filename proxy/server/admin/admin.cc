@@ -68,7 +68,7 @@ AdminResponse Admin::handle(std::string_view method, std::string_view target, st
     return AdminResponse::text("the Host header names a foreign site; use localhost or an IP address\n", 403);
   }
   if (endpoint.effect == Effect::ChangesState && method != "POST") {
-    return AdminResponse::text("Method Not Allowed", 405);
+    return AdminResponse::text("Method " + std::string(method) + " not allowed, POST required.", 405);
   }
   if (method != "GET" && method != "HEAD" && method != "POST") return AdminResponse::text("Method Not Allowed", 405);
   return endpoint.handler(request);

@@ -22,7 +22,7 @@ struct DumpSources {
   const SecretManager& secrets;
 };
 
-/// Honours ?resource=FIELD (one repeated field of a dump), ?mask=PATHS (with resource), ?include_eds, ?name_regex=.
+/// Honours ?resource=FIELD (one repeated field of a dump), ?mask=PATHS, ?include_eds, ?name_regex=.
 AdminResponse config_dump(const DumpSources& sources, const AdminRequest& request);
 
 }  // namespace remora::server
