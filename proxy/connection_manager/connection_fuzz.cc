@@ -81,7 +81,7 @@ class World final : public testing::HttpTest {
     }
     http.http1.enable_trailers = choice & 4;
     http.http1.accept_http_10 = choice & 8;
-    if (choice & 16) http.http1.upgrade_types = {"websocket"};
+    if (choice & 16) http.upgrades = {{"websocket", true}, {"CONNECT", true}};
     http.proxy_100_continue = choice & 32;
     if (choice & 64) config.max_requests_per_connection = 2;
     if (choice & 128) http.max_requests_per_connection = 3;

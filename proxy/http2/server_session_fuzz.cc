@@ -52,8 +52,12 @@ void require_request(const http::HeaderMap& headers) {
   if (headers.count(HeaderId::Path) > 1) complain("two paths");
   if (!http::is_visible_ascii(headers.path())) complain("a path");
   if (!http::is_valid_authority(headers.authority())) complain("an authority");
-  for (const HeaderId id : {HeaderId::Connection, HeaderId::TransferEncoding, HeaderId::Upgrade}) {
-    if (headers.has(id)) complain("a field of another connection");
+  if (headers.has(HeaderId::TransferEncoding)) complain("a field of another connection");
+  // Extended CONNECT comes up in the form of HTTP/1.
+  if (headers.has(HeaderId::Connection) != headers.has(HeaderId::Upgrade))
+    complain("half an upgrade");
+  if (headers.has(HeaderId::Connection) && headers.get(HeaderId::Connection) != "Upgrade") {
+    complain("a field of another connection");
   }
 }
 
