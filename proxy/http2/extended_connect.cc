@@ -14,7 +14,7 @@ TunnelKind read_tunnel_request(http::HeaderMap& request) {
   request.remove(HeaderId::ContentLength);
   request.set(HeaderId::Method, "GET");
   request.set(HeaderId::Upgrade, protocol);
-  request.set(HeaderId::Connection, "Upgrade");
+  request.set(HeaderId::Connection, "upgrade");
   return TunnelKind::Extended;
 }
 
@@ -32,7 +32,7 @@ void read_tunnel_answer(http::HeaderMap& answer, std::string_view protocol) {
   answer.set_status(101);
   answer.remove(HeaderId::ContentLength);
   answer.set(HeaderId::Upgrade, protocol);
-  answer.set(HeaderId::Connection, "Upgrade");
+  answer.set(HeaderId::Connection, "upgrade");
 }
 
 }  // namespace remora::http2

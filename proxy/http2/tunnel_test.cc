@@ -131,7 +131,7 @@ TEST_F(TunnelTest, AnUpgradeIsAskedForByExtendedConnect) {
   EXPECT_EQ(request.body, "") << "nothing is sent before the answer";
   peer->headers(1, {{":status", "200"}}, false);
   exchange();
-  EXPECT_EQ(end.head, ":status=101;upgrade=websocket;connection=Upgrade;");
+  EXPECT_EQ(end.head, ":status=101;upgrade=websocket;connection=upgrade;");
   EXPECT_EQ(request.body, "early");
   peer->data(1, "down", true);
   exchange();
@@ -211,7 +211,7 @@ TEST_F(TunnelTest, AnExtendedConnectComesAsAnUpgrade) {
   End& end = *ends[0];
   EXPECT_EQ(end.head,
             ":method=GET;:path=/ws;:scheme=http;:authority=host;upgrade=websocket;connection="
-            "Upgrade;");
+            "upgrade;");
   end.sender->send_headers(
       message({{":status", "101"}, {"upgrade", "websocket"}, {"connection", "Upgrade"}}), false);
   send(end, "down", true);
