@@ -28,7 +28,7 @@ namespace remora::xds::translate {
 struct BootstrapInput {
   std::string path;  // YAML, or JSON by its suffix; may be empty
   std::string yaml;  // merged over the file; may be empty
-  std::string service_node, service_cluster, service_zone;  // where the bootstrap does not say
+  std::string service_node, service_cluster, service_zone;  // whatever the bootstrap says
   std::vector<std::pair<std::string, std::string>> stats_tags;
   UnknownFieldPolicy policy{UnknownFieldPolicy::Kind::StaticRefuse};
   std::function<void(std::string)> on_unknown;
