@@ -160,7 +160,7 @@ std::optional<std::string_view> HeaderMap::joined(std::string_view name) const {
   char* at = out;
   for (const HeaderEntry* entry = first; entry != end; ++entry) {
     if (!same(*entry)) continue;
-    if (at != out) *at++ = ',';
+    if (entry != first) *at++ = ',';
     if (!entry->value.empty()) std::memcpy(at, entry->value.data(), entry->value.size());
     at += entry->value.size();
   }

@@ -90,6 +90,9 @@ TEST_F(HeaderMapTest, JoinsValuesOfOneName) {
   map_.add("accept", "a");
   map_.add("accept", "b");
   EXPECT_EQ(map_.joined("accept"), "a,b");
+  map_.add("z", "");
+  map_.add("z", "a");
+  EXPECT_EQ(map_.joined("z"), ",a");
 }
 
 TEST_F(HeaderMapTest, GrowsAndCounts) {
