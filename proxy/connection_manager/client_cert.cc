@@ -53,17 +53,14 @@ class Element {
   std::string text_;
 };
 
-/// True when a quote stands in `text` that no backslash is in front of: whoever spelled it did not
-/// escape.
-bool has_bare_quote(std::string_view text) {
+/// True when `text` can stand between quotes as it is: each quote and each backslash in it is one
+/// of an escaped pair.
+bool is_escaped(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\') {
-      ++i;
-    } else if (text[i] == '"') {
-      return true;
-    }
+    if (text[i] == '"') return false;
+    if (text[i] == '\\' && ++i == text.size()) return false;
   }
-  return false;
+  return true;
 }
 
 Element describe(const HttpConfig::ClientCertDetails& details, const TlsFacts& tls) {
@@ -80,10 +77,10 @@ Element describe(const HttpConfig::ClientCertDetails& details, const TlsFacts& t
     if (const std::string pem = tls.peer_chain_pem(); !pem.empty()) out.add_quoted("Chain", pem);
   }
   if (details.subject) {
-    if (has_bare_quote(peer.subject)) {
-      out.add("Subject", peer.subject);
-    } else {
+    if (is_escaped(peer.subject)) {
       out.add_quoted("Subject", peer.subject);
+    } else {
+      out.add("Subject", peer.subject);
     }
   }
   if (details.uri) {
