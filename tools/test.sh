@@ -5,7 +5,8 @@
 #   tools/test.sh unit e2e asan race fuzz  what is named:
 #     unit  unit tests, and the fuzz targets' corpora
 #     e2e   tests through the binary: end to end, against Envoy, the demo mesh
-#     asan  the unit tests and corpora under AddressSanitizer and UndefinedBehaviorSanitizer
+#     asan  the unit tests and corpora under AddressSanitizer and UndefinedBehaviorSanitizer, and 10,000 TLS handshakes
+#           while secrets rotate
 #     race  the binary with several workers, and what threads share, under ThreadSanitizer
 #     fuzz  every fuzz target for FUZZ_SECONDS (20) each
 set -uo pipefail
@@ -58,7 +59,9 @@ if wants unit || wants e2e; then
 fi
 if wants unit || wants e2e; then step "build" bazel build --noshow_progress //proxy:remora //tools/control_plane; fi
 if wants unit; then step "unit tests" bazel_tests "" --test_env=REMORA_OFFICIAL_PROTOS -- //...; fi
-if wants asan; then step "unit tests, address and undefined" bazel_tests asan --config=asan -- "${sources[@]}"; fi
+if wants asan; then
+  step "unit tests, address and undefined" bazel_tests asan --config=asan --test_env=REMORA_TLS_HANDSHAKES=10000 -- "${sources[@]}"
+fi
 if wants race; then
   step "shared state, thread" bazel_tests tsan --config=tsan --test_tag_filters=threads --build_tests_only -- "${sources[@]}"
   step "build, thread" bazel build --noshow_progress --config=tsan //proxy:remora
