@@ -7,7 +7,8 @@
 
 Each pair of proxies is two processes of one worker, all on one core; load and application share another. The pairs take turns in
 every round. Counted is the CPU time of both proxies' threads (/proc/PID/task/*/schedstat) over the requests that wrk saw answered.
-REMORA_BIN and ENVOY_BIN name the binaries; the same bootstrap drives both. Ends with the medians and their ratio.
+REMORA_BIN and ENVOY_BIN name the binaries; the same bootstrap drives both. Ends with the medians and their ratio. On a machine that
+is busy with other things, `chrt -r 5` in front keeps them out of the figures.
 """
 
 import argparse
