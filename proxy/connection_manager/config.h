@@ -29,6 +29,7 @@ namespace remora::connection_manager {
 struct HttpFilterConfig {
   std::string name;
   std::shared_ptr<const http::FilterFactory> factory;
+  std::string_view route_type = {};  // of its overrides by routes; static memory
 };
 
 struct HttpConfig {

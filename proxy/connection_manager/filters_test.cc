@@ -69,6 +69,34 @@ class Collecting : public http::Filter {
   }
 };
 
+/// Answers with what the route has for it.
+class Quoting : public http::Filter {
+ public:
+  Quoting(http::FilterStream& stream, int) : stream_(stream) {}
+  FilterStatus on_request_headers(http::HeaderMap&, bool) override {
+    const auto* text = static_cast<const std::string*>(stream_.route_config_of("test"));
+    static const http::Failure failure = {418, http::kNoFlag, "quoted", "nothing"};
+    return stream_.reply(failure, text != nullptr ? std::string_view(*text) : std::string_view());
+  }
+
+ private:
+  http::FilterStream& stream_;
+};
+
+TEST_F(FiltersTest, AFilterIsGivenWhatItsRouteHasForIt) {
+  filters.push_back({"test", std::make_shared<http::FilterOf<Quoting, int>>(0), "a.Text"});
+  const auto text = std::make_shared<const std::string>("something");
+  route.filter_configs = {{"test", {"a.Text", text}}};
+  TestClient& first = connect();
+  first.send(kGet);
+  expect(first, "something");
+  route.filter_configs = {{"test", {"a.Number", text}}};
+  TestClient& second = connect();
+  second.send(kGet);
+  expect(second, "nothing");
+  EXPECT_THAT(second.received(), Not(HasSubstr("something"))) << "meant for another kind of filter";
+}
+
 TEST_F(FiltersTest, AFilterMayAnswerInsteadOfTheUpstream) {
   add<Refusing>();
   TestClient& client = connect();

@@ -71,7 +71,9 @@ void RequestStream::on_request_head(HeaderMap& headers, bool end_stream) {
   const Admission admission = admit_upgrade(headers);
   if (admission == Admission::Refused) return;
   begin_filters(config.filters.size());
-  for (const HttpFilterConfig& filter : config.filters) add_filter(*filter.factory);
+  for (const HttpFilterConfig& filter : config.filters) {
+    add_filter(*filter.factory, filter.route_type);
+  }
   run_filters(end_stream || admission == Admission::Complete);
 }
 
@@ -155,16 +157,9 @@ void RequestStream::apply_route_limits() {
   if (action->max_stream_duration_ms) timers().set_max_duration(*action->max_stream_duration_ms);
 }
 
-const void* RequestStream::route_config_of(std::string_view filter_name) {
-  const router::RouteDecision& decision = route_decision();
-  auto find = [&](const StringMap<std::shared_ptr<const void>>& configs) -> const void* {
-    auto at = configs.find(filter_name);
-    return at == configs.end() ? nullptr : at->second.get();
-  };
-  if (decision.route != nullptr) {
-    if (const void* config = find(decision.route->filter_configs)) return config;
-  }
-  return decision.vhost != nullptr ? find(decision.vhost->filter_configs) : nullptr;
+const void* RequestStream::route_config_of(std::string_view filter_name, std::string_view type) {
+  const router::FilterOverride* found = router::filter_override(route_decision(), filter_name);
+  return found != nullptr && found->type == type ? found->config.get() : nullptr;
 }
 
 // ------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ class RequestStream final : public http::Stream {
   const router::RouteDecision& route_decision() override;
   const router::Route* route() override { return route_decision().route; }
   void clear_route_cache() override { routed_ = false; }
-  const void* route_config_of(std::string_view filter_name) override;
+  const void* route_config_of(std::string_view filter_name, std::string_view type) override;
 
  private:
   void on_request_head(http::HeaderMap& headers, bool end_stream) override;

@@ -9,8 +9,8 @@ namespace {
 /// What one filter sees of its stream.
 class FilterHandle final : public FilterStream {
  public:
-  FilterHandle(Stream& stream, WorkerContext& worker, size_t index)
-      : stream_(stream), worker_(worker), index_(index) {}
+  FilterHandle(Stream& stream, WorkerContext& worker, size_t index, std::string_view route_type)
+      : stream_(stream), worker_(worker), index_(index), route_type_(route_type) {}
 
   Arena& arena() override { return stream_.arena(); }
   WorkerContext& worker() override { return worker_; }
@@ -21,7 +21,7 @@ class FilterHandle final : public FilterStream {
   const router::RouteDecision& route_decision() override { return stream_.route_decision(); }
   void clear_route_cache() override { stream_.clear_route_cache(); }
   const void* route_config_of(std::string_view name) override {
-    return stream_.route_config_of(name);
+    return stream_.route_config_of(name, route_type_);
   }
   FilterStatus reply(const Failure& failure, std::string_view body,
                      std::span<const ReplyHeader> headers) override {
@@ -48,6 +48,7 @@ class FilterHandle final : public FilterStream {
   Stream& stream_;
   WorkerContext& worker_;
   const size_t index_;
+  const std::string_view route_type_;
 };
 
 /// 408 while the client still sends, 504 once its request is complete.
@@ -90,8 +91,8 @@ void Stream::open(StreamSender& sender, uint32_t buffer_limit, const StreamTimer
   timers_.start(limits);
 }
 
-void Stream::add_filter(const FilterFactory& factory) {
-  auto* handle = arena_.make<FilterHandle>(*this, worker_, chain_.size());
+void Stream::add_filter(const FilterFactory& factory, std::string_view route_type) {
+  auto* handle = arena_.make<FilterHandle>(*this, worker_, chain_.size(), route_type);
   chain_.add(factory.make(*handle), factory.events());
 }
 

@@ -50,7 +50,8 @@ class Stream : public StreamReceiver,
   virtual const router::RouteDecision& route_decision() = 0;
   virtual const router::Route* route() = 0;
   virtual void clear_route_cache() = 0;
-  virtual const void* route_config_of(std::string_view filter_name) = 0;
+  /// Null as well when what the route has under this name is for a filter of another type.
+  virtual const void* route_config_of(std::string_view filter_name, std::string_view type) = 0;
 
   bool finished() const { return finished_; }
   /// The client or its connection ended the stream.
@@ -65,7 +66,8 @@ class Stream : public StreamReceiver,
   void open(StreamSender& sender, uint32_t buffer_limit, const StreamTimers::Limits& limits);
   /// The filters of this request, made in order; before run_filters().
   void begin_filters(size_t count) { chain_.begin(arena_, count, buffer_limit_); }
-  void add_filter(const FilterFactory& factory);
+  /// `route_type`: the message of its overrides by routes; outlives the stream.
+  void add_filter(const FilterFactory& factory, std::string_view route_type);
   /// The request, whose headers have come, enters the filters.
   void run_filters(bool end_stream);
   /// Its headers turn out to be all of it.

@@ -34,6 +34,8 @@ struct FactoryContext {
   /// Where the metrics of the thing around the filter are: "http.ingress" of the connection manager
   /// for HTTP filters, "listener.10.0.0.1_80" for network and listener filters. May be empty.
   std::string_view stats_prefix = {};
+  /// What the list of HTTP filters calls this one, and so do routes that override it.
+  std::string_view filter_name = {};
 };
 
 /// Filters of one kind by the full name of their message

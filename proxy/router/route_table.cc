@@ -142,6 +142,18 @@ const VirtualHost* RouteTable::find_host(std::string_view authority) const {
   return default_;
 }
 
+const FilterOverride* filter_override(const RouteDecision& decision, std::string_view filter_name) {
+  if (decision.reason != RouteDecision::Reason::Matched) return nullptr;
+  const auto find = [&](const auto* level) -> const FilterOverride* {
+    if (level == nullptr || level->filter_configs.empty()) return nullptr;
+    const auto at = level->filter_configs.find(filter_name);
+    return at == level->filter_configs.end() ? nullptr : &at->second;
+  };
+  if (const FilterOverride* found = find(decision.weighted)) return found;
+  if (const FilterOverride* found = find(decision.route)) return found;
+  return find(decision.vhost);
+}
+
 RouteDecision RouteTable::decide(const http::HeaderMap& request, uint64_t random) const {
   RouteDecision decision;
   decision.table = this;

@@ -103,10 +103,19 @@ struct RetryPolicy {
   uint32_t host_selection_max_attempts = 1;
 };
 
+/// What an HTTP filter made of an entry of typed_per_filter_config. The message's type, in static
+/// memory, tells what kind of filter it is for.
+struct FilterOverride {
+  std::string_view type;
+  std::shared_ptr<const void> config;
+};
+using FilterOverrides = StringMap<FilterOverride>;  // by filter name
+
 struct WeightedCluster {
   std::string name;
   uint32_t weight = 0;
   HeaderEdits request_edits, response_edits;
+  FilterOverrides filter_configs;
 };
 
 /// Whether requests may change to a protocol.
@@ -167,7 +176,7 @@ struct Route {
   std::variant<ClusterAction, RedirectAction, DirectAction> action;
   HeaderEdits request_edits, response_edits;
   const VirtualHost* vhost = nullptr;
-  StringMap<std::shared_ptr<const void>> filter_configs;  // typed_per_filter_config, by filter name
+  FilterOverrides filter_configs;
 };
 
 struct VirtualHost {
@@ -179,7 +188,7 @@ struct VirtualHost {
   bool include_attempt_count_in_response = false;
   enum class RequireTls : uint8_t { None, ExternalOnly, All } require_tls = RequireTls::None;
   std::optional<RetryPolicy> retry;  // for routes without one
-  StringMap<std::shared_ptr<const void>> filter_configs;
+  FilterOverrides filter_configs;
 };
 
 // ------------------------------------------------------------------------------------------------
@@ -201,6 +210,10 @@ struct RouteDecision {
     Matched
   } reason = Reason::NoTable;
 };
+
+/// The override under this name of the weighted cluster, else of the route, else of the virtual
+/// host. Null: none, or no route matched.
+const FilterOverride* filter_override(const RouteDecision& decision, std::string_view filter_name);
 
 class RouteTable {
  public:

@@ -348,5 +348,32 @@ TEST_F(RouteTableTest, AHostThatDemandsTlsRedirectsPlainRequests) {
       "secure");
 }
 
+// --- overrides of filters ---
+
+TEST_F(RouteTableTest, TheMostSpecificOverrideOfAFilterIsTaken) {
+  const auto of = [](std::string_view type) { return FilterOverride{type, nullptr}; };
+  VirtualHost host;
+  Route route;
+  WeightedCluster weighted;
+  host.filter_configs = {{"f", of("host")}, {"g", of("host")}, {"h", of("host")}};
+  route.filter_configs = {{"f", of("route")}, {"g", of("route")}};
+  weighted.filter_configs = {{"f", of("cluster")}};
+  RouteDecision decision{nullptr, &host, &route, &weighted, "", RouteDecision::Reason::Matched};
+  EXPECT_EQ(filter_override(decision, "f")->type, "cluster");
+  EXPECT_EQ(filter_override(decision, "g")->type, "route");
+  EXPECT_EQ(filter_override(decision, "h")->type, "host");
+  EXPECT_EQ(filter_override(decision, "i"), nullptr);
+  decision.weighted = nullptr;
+  EXPECT_EQ(filter_override(decision, "f")->type, "route");
+}
+
+TEST_F(RouteTableTest, WithoutARouteNoFilterIsOverridden) {
+  VirtualHost host;
+  host.filter_configs = {{"f", {"host", nullptr}}};
+  const RouteDecision decision{nullptr, &host, nullptr,
+                               nullptr, "",    RouteDecision::Reason::NoRoute};
+  EXPECT_EQ(filter_override(decision, "f"), nullptr);
+}
+
 }  // namespace
 }  // namespace remora::router

@@ -134,6 +134,48 @@ POLICIES = {
     "no_server_name": [rbac(rules=rules("ALLOW", {"requested_server_name": {"exact": ""}}))],
 }
 
+# ------------------------------------------------------------------------------------------------ overrides by routes
+
+TO_APP = {"match": {"prefix": "/"}, "route": {"cluster": "app"}}
+OWN = rbac(rules=rules("DENY", header(**EXACT), name="own"), rules_stat_prefix="op_", track_per_rule_stats=True,
+           shadow_rules=rules("DENY", header(**EXACT), name="own shadow"), shadow_rules_stat_prefix="os_")
+
+
+def override(name=FILTER, message=HTTP + "PerRoute", **fields):
+    return {"typed_per_filter_config": {name: {"@type": TYPE + message, **fields}}}
+
+
+def table(*routes, host=None, **more):
+    return {"name": "r", "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": list(routes), **(host or {})}], **more}
+
+
+NO_USERS = {"rules": rules("DENY", header(string_match={"prefix": "user"}), name="route"), "rules_stat_prefix": "rp_",
+            "shadow_rules": rules("DENY", header(**EXACT), name="route shadow"), "shadow_rules_stat_prefix": "rs_"}
+NOBODY = override(rbac={"rules": rules("DENY")})
+NAMED = {**OWN, "name": "mine"}
+
+# Name -> the filters in front of the router and the route configuration.
+OVERRIDES = {
+    "route": ([OWN], table({**TO_APP, **override(rbac=NO_USERS)})),
+    "route_off": ([OWN], table({**TO_APP, **override()})),
+    "route_empty": ([OWN], table({**TO_APP, **override(rbac={})})),
+    "route_nothing_allowed": ([OWN], table({**TO_APP, **override(rbac={"rules": {}})})),
+    "route_shadow_only": ([OWN], table({**TO_APP, **override(rbac={"shadow_rules": rules("DENY", header(**EXACT))})})),
+    "route_tree": ([OWN], table({**TO_APP, **override(rbac={"matcher": tree_list((is_({"exact": "admin"}), act("m1")))})})),
+    "virtual_host": ([OWN], table(TO_APP, host=override(rbac=NO_USERS))),
+    "whole_table": ([OWN], table(TO_APP, **override(rbac=NO_USERS))),
+    "route_over_virtual_host": ([OWN], table({**TO_APP, **override(rbac=NO_USERS)}, host=NOBODY)),
+    "weighted": ([OWN], table({"match": {"prefix": "/"}, "route": {"weighted_clusters": {"clusters": [
+        {"name": "app", "weight": 1, **override(rbac=NO_USERS)}]}}, **NOBODY})),
+    "no_route": ([OWN], table({**TO_APP, "match": {"prefix": "/elsewhere"}}, host=override())),
+    "direct": ([OWN], table({"match": {"prefix": "/"}, "direct_response": {"status": 200}, **NOBODY})),
+    "of_all_by_that_name": ([OWN, rbac(rules=rules("DENY"))], table({**TO_APP, **override(rbac=NO_USERS)})),
+    "of_another_name": ([NAMED], table({**TO_APP, **NOBODY})),
+    "of_its_own_name": ([NAMED], table({**TO_APP, **override("mine", rbac=NO_USERS)})),
+    "wrapped": ([OWN], table({**TO_APP, **override(message="envoy.config.route.v3.FilterConfig", config={
+        "@type": TYPE + HTTP + "PerRoute", "rbac": NO_USERS})})),
+}
+
 HEADERS = {
     "none": [], "admin": [b"x: admin"], "user": [b"x: user"], "user_admin": [b"x: user", b"x: admin"],
     "admin_user": [b"x: admin", b"x: user"], "admin_admin": [b"x: admin", b"x: admin"], "byte_ff": [b"x: admin\xff"],

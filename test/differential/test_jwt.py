@@ -28,11 +28,10 @@ def echo_head(peer):
 
 
 class Side:
-    def __init__(self, binary, config, directory):
+    def __init__(self, binary, config, directory, routes):
         self.upstream = Upstream(echo_head)
         self.log = os.path.join(directory, "access.log")
-        filters = px.http_filter_chain([{"match": {"prefix": "/"}, "route": {"cluster": "app"}}],
-                                       http_filters=[px.typed(NAME, JWT, **config)],
+        filters = px.http_filter_chain(routes, http_filters=[px.typed(NAME, JWT, **config)],
                                        access_log=px.file_access_log(self.log, LOG))
         self.proxy = px.Proxy(
             binary,
@@ -66,13 +65,16 @@ class Side:
         self.upstream.close()
 
 
-def compare(config, requests, tmp_path, stricter=None):
+TO_APP = {"match": {"prefix": "/"}, "route": {"cluster": "app"}}
+
+
+def compare(config, requests, tmp_path, stricter=None, routes=(TO_APP,)):
     """`stricter`: name of a request that Envoy lets through -> the status that Remora gives, and why."""
     results = []
     for name, binary in (("remora", px.REMORA), ("envoy", px.ENVOY)):
         directory = tmp_path / name
         directory.mkdir()
-        side = Side(binary, config, str(directory))
+        side = Side(binary, config, str(directory), list(routes))
         try:
             results.append(side.ask(requests))
         finally:
@@ -265,3 +267,24 @@ def test_stripped_answers(keys, tmp_path):
               "bypass_cors_preflight": True}
     requests = {"missing": ("/", []), "bad": bearer("x"), "good": bearer(tokens.token(keys["RS256"]))}
     compare(config, requests, tmp_path)
+
+
+def test_overrides_by_routes(keys, tmp_path):
+    key = keys["RS256"]
+
+    def route(path, name=NAME, **override):
+        return {"match": {"prefix": path}, "route": {"cluster": "app"}, "typed_per_filter_config": {
+            name: {"@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig", **override}}}
+
+    weighted = route("/weighted", disabled=True)
+    weighted["route"] = {"weighted_clusters": {"clusters": [{
+        "name": "app", "weight": 1, "typed_per_filter_config": route("/", requirement_name="strict")["typed_per_filter_config"]}]}}
+    config = {"providers": {"p": provider(key)}, "rules": RULES,
+              "requirement_map": {"strict": {"provider_name": "p"}}}
+    routes = [route("/open", requirement_name="strict"), route("/off", disabled=True),
+              route("/typo", requirement_name="typo"), route("/other", name="other", disabled=True), weighted, TO_APP]
+    paths = ["/open", "/off", "/typo", "/other", "/weighted", "/"]
+    requests = {}
+    for path in paths:
+        requests.update({path: (path, []), f"{path} good": bearer(tokens.token(key), path), f"{path} bad": bearer("x", path)})
+    compare(config, requests, tmp_path, routes=routes)

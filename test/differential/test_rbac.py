@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from test.differential.rbac_cases import HEADERS, PATH_POLICIES, PATHS, POLICIES, STRICTER
+from test.differential.rbac_cases import HEADERS, OVERRIDES, PATH_POLICIES, PATHS, POLICIES, STRICTER, TO_APP
 from test.support import proxy as px
 from test.support.client import Client
 from test.support.upstream import Upstream
@@ -13,7 +13,8 @@ LOG = ("%REQ(X-CASE)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% "
        "%DYNAMIC_METADATA(envoy.filters.http.rbac)% %DYNAMIC_METADATA(envoy.common)%\n")
 
 
-ROUTES = [{"match": {"prefix": "/"}, "route": {"cluster": "app"}}]
+# Name -> the filters in front of the router and the routes.
+CASES = {**{name: (filters, [TO_APP]) for name, filters in {**POLICIES, **PATH_POLICIES}.items()}, **OVERRIDES}
 
 
 def requests_of(policy):
@@ -33,9 +34,9 @@ class Side:
         self.directory = directory
         self.upstream = Upstream()
         listeners = []
-        for name, filters in {**POLICIES, **PATH_POLICIES}.items():
+        for name, (filters, routes) in CASES.items():
             chain = px.http_filter_chain(
-                ROUTES, stat_prefix=name, http_filters=filters, normalize_path=True,
+                routes, stat_prefix=name, http_filters=filters, normalize_path=True,
                 access_log=px.file_access_log(os.path.join(directory, name + ".log"), LOG))
             listeners.append(px.static_listener(name, chain))
         self.proxy = px.Proxy(
@@ -85,7 +86,7 @@ def sides(tmp_path_factory):
     remora.close()
 
 
-@pytest.mark.parametrize("policy", [*POLICIES, *PATH_POLICIES])
+@pytest.mark.parametrize("policy", CASES)
 def test_decides_logs_and_counts_as_envoy(sides, policy):
     envoy, remora = sides
     theirs, ours = envoy.run(policy), remora.run(policy)

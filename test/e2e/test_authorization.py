@@ -200,6 +200,46 @@ def test_an_update_that_changes_no_policy_disturbs_nobody(mesh):
         assert client.read_answer().status == 200
 
 
+OWN_POLICY = "type.googleapis.com/" + HTTP + "PerRoute"
+
+
+def overridden(**rbac):
+    return {"typed_per_filter_config": {"envoy.filters.http.rbac": {"@type": OWN_POLICY, **rbac}}}
+
+
+def test_routes_may_bring_a_policy_of_their_own(mesh):
+    """It comes and goes with the routes, for connections that are open too."""
+    ads, _, start = mesh
+    rds = {"route_config_name": "routes", "config_source": {"ads": {}, "resource_api_version": "V3"}}
+    listener = px.static_listener("in", px.http_filter_chain([], http_filters=[http_rbac(rules=rules("DENY"))]))
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    del manager["route_config"]
+    manager["rds"] = rds
+
+    def routes(*some):
+        return {"name": "routes", "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": list(some)}]}
+
+    def to_app(path, **override):
+        return {"match": {"prefix": path}, "route": {"cluster": "app"}, **override}
+
+    allowed = overridden(rbac={"rules": rules("ALLOW")})
+    ads.set("route", routes(to_app("/off", **overridden()), to_app("/allowed", **allowed), to_app("/")))
+    proxy = start(listener)
+    with Client(proxy.port("in")) as client:
+        def status(path):
+            client.send(GET.replace(b"/ ", path + b" ", 1))
+            return client.read_answer().status
+
+        assert [status(path) for path in (b"/off", b"/allowed", b"/")] == [200, 200, 403]
+        ads.set("route", routes(to_app("/off", **allowed), to_app("/allowed", **overridden(rbac={"rules": {}})), to_app("/")))
+        wait_for(lambda: status(b"/allowed") == 403, 5.0, "the new policy")
+        assert [status(path) for path in (b"/off", b"/")] == [200, 403]
+        bad = overridden(rbac={"rules": {"policies": {"p": {"permissions": ANY, "principals": [{}]}}}})
+        ads.set("route", routes(to_app("/", **bad)))
+        ads.wait_nack("route", 'typed_per_filter_config["envoy.filters.http.rbac"].rbac.rules.policies["p"].principals[0]')
+        assert [status(path) for path in (b"/off", b"/")] == [200, 403]
+
+
 @pytest.mark.parametrize("listener", [http_listener, tcp_listener])
 @pytest.mark.parametrize("policy,reason", [
     ({"permissions": ANY, "principals": [{}]}, "has no identifier that is supported"),

@@ -27,12 +27,12 @@ def echo_head(peer):
 class Mesh:
     """A proxy with the filter in front of an upstream that echoes, and a server of keys when there is to be one."""
 
-    def __init__(self, providers, rules=REQUIRED, keys=None, route=None, args=(), **more):
+    def __init__(self, providers, rules=REQUIRED, keys=None, route=None, args=(), name=NAME, **more):
         self.upstream = Upstream(echo_head)
         self.keys = Upstream(keys) if keys else None
         config = {"providers": providers, "rules": rules, **more}
         routes = [{"match": {"prefix": "/"}, "route": {"cluster": "app"}, **(route or {})}]
-        filters = px.http_filter_chain(routes, http_filters=[px.typed(NAME, JWT, **config)])
+        filters = px.http_filter_chain(routes, http_filters=[px.typed(name, JWT, **config)])
         clusters = [px.static_cluster("app", self.upstream.port)]
         if self.keys:
             clusters.append(px.static_cluster("keys", self.keys.port))
@@ -176,6 +176,8 @@ def test_routes_may_ask_for_something_else(keys):
         return {"typed_per_filter_config": {NAME: {"@type": "type.googleapis.com/" + PER_ROUTE, **config}}}
     with Mesh({"p": local(key)}, route=route(disabled=True)) as mesh:
         assert mesh.get().status == 200
+    with Mesh({"p": local(key)}, route=route(disabled=True), name="mine") as mesh:
+        assert mesh.get().status == 401, "meant for a filter of another name"
     more = {"rules": [], "requirement_map": {"strict": {"provider_name": "p"}}}
     with Mesh({"p": local(key)}, route=route(requirement_name="strict"), **more) as mesh:
         assert mesh.get().status == 401

@@ -33,13 +33,13 @@ absl::StatusOr<Entry> read_entry(const google::protobuf::Any& any, const Path& p
 
 }  // namespace
 
-absl::StatusOr<FilterConfigs> filter_configs(
+absl::StatusOr<router::FilterOverrides> filter_configs(
     const google::protobuf::Map<std::string, google::protobuf::Any>& protos, Context& context,
     const Path& path) {
   std::vector<std::string> names;
   for (const auto& [name, any] : protos) names.push_back(name);
   std::ranges::sort(names);  // the same message always gives the same first error
-  FilterConfigs out;
+  router::FilterOverrides out;
   for (const std::string& name : names) {
     const Path here = path.entry("typed_per_filter_config", name);
     auto entry = read_entry(protos.at(name), here);
@@ -55,7 +55,7 @@ absl::StatusOr<FilterConfigs> filter_configs(
     const std::string at = here.str();
     auto made = filter->make_route_config(entry->config.bytes, {context.stats, context, at});
     if (!made.ok()) return prefixed(at, made.status());
-    out.emplace(name, *std::move(made));
+    out.emplace(name, router::FilterOverride{filter->route_type, *std::move(made)});
   }
   return out;
 }

@@ -27,9 +27,10 @@ bool may_skip(const HttpFilter& filter, std::string_view type, const UnknownFiel
          std::ranges::find(kDispensable, type) != kDispensable.end();
 }
 
-// Null for a filter that is left out.
-absl::StatusOr<std::shared_ptr<const http::FilterFactory>> http_filter(
-    const HttpFilter& filter, std::string_view stats_prefix, Context& context, const Path& path) {
+// Without a factory for a filter that is left out.
+absl::StatusOr<HttpFilterConfig> http_filter(const HttpFilter& filter,
+                                             std::string_view stats_prefix, Context& context,
+                                             const Path& path) {
   const Path at = path.field("typed_config");
   if (filter.name().empty()) return path.field("name").error("is required");
   if (!filter.has_typed_config()) return at.error("is required");
@@ -45,12 +46,13 @@ absl::StatusOr<std::shared_ptr<const http::FilterFactory>> http_filter(
     if (context.on_unknown) {
       context.on_unknown(absl::StrCat(context.resource, ": ", at.str(), ": ", what));
     }
-    return nullptr;
+    return HttpFilterConfig{filter.name(), nullptr};
   }
   const std::string text = at.str();
-  auto made = known->make(config.bytes, {context.stats, context, text, stats_prefix});
+  auto made =
+      known->make(config.bytes, {context.stats, context, text, stats_prefix, filter.name()});
   if (!made.ok()) return prefixed(text, made.status());
-  return made;
+  return HttpFilterConfig{filter.name(), *std::move(made), known->route_type};
 }
 
 }  // namespace
@@ -64,15 +66,15 @@ absl::StatusOr<std::vector<HttpFilterConfig>> http_filters(
   std::vector<HttpFilterConfig> out;
   for (int i = 0; i < protos.size(); ++i) {
     const Path here = path.at("http_filters", i);
-    auto factory = http_filter(protos[i], stats_prefix, context, here);
-    if (!factory.ok()) return factory.status();
+    auto filter = http_filter(protos[i], stats_prefix, context, here);
+    if (!filter.ok()) return filter.status();
     const bool last = i + 1 == protos.size();
-    const bool terminal = *factory != nullptr && (*factory)->terminal();
+    const bool terminal = filter->factory != nullptr && filter->factory->terminal();
     if (terminal != last) {
       return here.error(last ? "the last filter must be a terminal one"
                              : "a terminal filter must be the last one");
     }
-    if (*factory != nullptr) out.push_back({protos[i].name(), *std::move(factory)});
+    if (filter->factory != nullptr) out.push_back(*std::move(filter));
   }
   return out;
 }

@@ -144,7 +144,7 @@ absl::StatusOr<std::shared_ptr<const router::RouteTable>> route_table(
   router::RouteTable::Input input;
   input.name = table.name();
   REMORA_TRY(set_header_edits(table, path, &input.request_edits, &input.response_edits));
-  FilterConfigs shared;
+  router::FilterOverrides shared;
   REMORA_TRY_ASSIGN(shared, filter_configs(table.typed_per_filter_config(), context, path));
   Compiler compiler(table, validate, context);
   for (int i = 0; i < table.virtual_hosts_size(); ++i) {

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "api/previous_hosts.pb.h"
+#include "xds/translate/filter_configs.h"
 #include "xds/translate/header_edits.h"
 #include "xds/translate/typed_config.h"
 #include "xds/translate/upgrade.h"
@@ -89,21 +90,19 @@ absl::Status read_host_predicates(const route::RetryPolicy& proto, router::Retry
   return absl::OkStatus();
 }
 
-absl::Status read_weighted(const route::WeightedCluster& proto, router::ClusterAction* out,
-                           const Path& path) {
+absl::Status read_weighted(const route::WeightedCluster& proto, Context& context,
+                           router::ClusterAction* out, const Path& path) {
   if (proto.clusters_size() == 0) return path.field("clusters").error("must not be empty");
   for (int i = 0; i < proto.clusters_size(); ++i) {
     const auto& cluster = proto.clusters(i);
     const Path here = path.at("clusters", i);
     if (cluster.name().empty()) return here.field("name").error("is required");
-    if (!cluster.typed_per_filter_config().empty()) {
-      return here.field("typed_per_filter_config")
-          .error("is supported for routes and virtual hosts only");
-    }
     router::WeightedCluster weighted;
     weighted.name = cluster.name();
     weighted.weight = cluster.weight().value();
     REMORA_TRY(set_header_edits(cluster, here, &weighted.request_edits, &weighted.response_edits));
+    REMORA_TRY_ASSIGN(weighted.filter_configs,
+                      filter_configs(cluster.typed_per_filter_config(), context, here));
     out->total_weight += weighted.weight;
     out->weighted.push_back(std::move(weighted));
   }
@@ -117,8 +116,8 @@ absl::Status read_weighted(const route::WeightedCluster& proto, router::ClusterA
   return absl::OkStatus();
 }
 
-absl::Status read_destination(const route::RouteAction& proto, router::ClusterAction* out,
-                              const Path& path) {
+absl::Status read_destination(const route::RouteAction& proto, Context& context,
+                              router::ClusterAction* out, const Path& path) {
   switch (proto.cluster_specifier_case()) {
     case route::RouteAction::kCluster:
       if (proto.cluster().empty()) return path.field("cluster").error("is required");
@@ -129,7 +128,8 @@ absl::Status read_destination(const route::RouteAction& proto, router::ClusterAc
       out->cluster_header = absl::AsciiStrToLower(proto.cluster_header());
       return absl::OkStatus();
     case route::RouteAction::kWeightedClusters:
-      return read_weighted(proto.weighted_clusters(), out, path.field("weighted_clusters"));
+      return read_weighted(proto.weighted_clusters(), context, out,
+                           path.field("weighted_clusters"));
     case route::RouteAction::CLUSTER_SPECIFIER_NOT_SET:
       return path.error("has no cluster specifier that is supported");
   }
@@ -234,7 +234,7 @@ uint16_t redirect_status(route::RedirectAction::RedirectResponseCode code) {
 absl::StatusOr<router::ClusterAction> cluster_action(const route::RouteAction& proto,
                                                      Context& context, const Path& path) {
   router::ClusterAction out;
-  REMORA_TRY(read_destination(proto, &out, path));
+  REMORA_TRY(read_destination(proto, context, &out, path));
   REMORA_TRY(read_rewrites(proto, context, &out, path));
   REMORA_TRY(read_timeouts(proto, &out, path));
   REMORA_TRY(read_upgrades(proto, context, &out, path));

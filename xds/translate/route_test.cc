@@ -201,10 +201,23 @@ TEST_F(RouteTest, PerRouteFilterConfigsAreCompiledByTheirFilter) {
     o: {'@type': type.googleapis.com/envoy.config.route.v3.FilterConfig, is_optional: true,
         config: {'@type': type.googleapis.com/a.b.C}}}})");
   ASSERT_NE(table, nullptr);
-  EXPECT_TRUE(first(table).filter_configs.contains("f"));
+  ASSERT_TRUE(first(table).filter_configs.contains("f"));
+  EXPECT_EQ(first(table).filter_configs.at("f").type,
+            "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer");
   EXPECT_FALSE(first(table).filter_configs.contains("o"));
   EXPECT_THAT(reported,
               ElementsAre(HasSubstr("typed_per_filter_config[\"o\"]: unknown type a.b.C")));
+}
+
+TEST_F(RouteTest, WeightedClustersHaveFilterConfigsToo) {
+  auto table = one_route(R"({match: {prefix: /}, route: {weighted_clusters: {clusters: [
+    {name: a, weight: 1, typed_per_filter_config: {
+      f: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}},
+    {name: b, weight: 1}]}}})");
+  ASSERT_NE(table, nullptr);
+  const auto& weighted = std::get<ClusterAction>(first(table).action).weighted;
+  EXPECT_TRUE(weighted.at(0).filter_configs.contains("f"));
+  EXPECT_TRUE(weighted.at(1).filter_configs.empty());
 }
 
 TEST_F(RouteTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {

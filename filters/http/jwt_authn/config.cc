@@ -26,8 +26,6 @@ using jwt::Provider;
 using jwt::Requirement;
 using xds::translate::Path;
 
-constexpr char kName[] = "envoy.filters.http.jwt_authn";
-constexpr std::string_view kFilterName = kName;
 constexpr uint64_t kRetryMaxFactor = 10;  // of the base interval, when no maximum is given
 
 std::string_view view(absl::string_view text) { return {text.data(), text.size()}; }
@@ -120,7 +118,7 @@ class Compiler {
       : proto_(proto), context_(context), settings_(std::make_shared<jwt::Settings>()) {}
 
   absl::StatusOr<std::shared_ptr<const jwt::Settings>> compile() {
-    settings_->filter_name = kFilterName;
+    settings_->filter_name = context_.filter_name;
     settings_->bypass_cors_preflight = proto_.bypass_cors_preflight();
     settings_->strip_failure_response = proto_.strip_failure_response();
     settings_->stats = context_.stats.group<jwt::JwtSchema>(
@@ -372,7 +370,7 @@ class Compiler {
       REMORA_TRY_ASSIGN(settings_->by_name[name],
                         requirement(proto_.requirement_map().at(name), path));
     }
-    settings_->requirement_names = absl::StrJoin(names, ", ");
+    settings_->requirement_names = absl::StrJoin(names, ",");
     return absl::OkStatus();
   }
 
@@ -434,12 +432,8 @@ absl::StatusOr<std::shared_ptr<const http::FilterFactory>> make_jwt_authn(
 }
 
 absl::StatusOr<std::shared_ptr<const void>> make_route_config(std::string_view bytes,
-                                                              const FactoryContext& context) {
+                                                              const FactoryContext& /*context*/) {
   const Path path;
-  // Under another name nobody would find it.
-  if (context.path.find(kFilterName) == std::string_view::npos) {
-    return path.error(absl::StrCat("is for a filter named ", kName));
-  }
   proto::PerRouteConfig message;
   if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return path.error("is not a PerRouteConfig");

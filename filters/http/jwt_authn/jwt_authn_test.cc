@@ -195,11 +195,11 @@ TEST_F(JwtAuthnTest, FilterStateMayChooseTheRequirement) {
 TEST_F(JwtAuthnTest, ARouteThatNamesARequirementThatIsNotThereIsClosed) {
   const RouteSettings route = {false, "typo"};
   stream.route_config = &route;
-  settings->requirement_names = "x, y";
+  settings->requirement_names = "x,y";
   EXPECT_EQ(start(), FilterStatus::kReplied);
   EXPECT_EQ(stream.status, 403);
   EXPECT_EQ(stream.body,
-            "Failed JWT authentication: Wrong requirement_name: typo. It should be one of [x, y]");
+            "Failed JWT authentication: Wrong requirement_name: typo. It should be one of [x,y]");
 }
 
 }  // namespace

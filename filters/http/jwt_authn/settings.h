@@ -20,11 +20,12 @@
 
 namespace remora::jwt {
 
-#define REMORA_JWT_STATS(X)                                                       \
-  X(Counter, allowed)                                                             \
-  X(Counter, cors_preflight_bypassed)                                             \
-  X(Counter, denied) X(Counter, jwks_fetch_failed) X(Counter, jwks_fetch_success) \
-      X(Counter, jwt_cache_hit) X(Counter, jwt_cache_miss)
+#define REMORA_JWT_STATS(X)                                                              \
+  X(Counter, allowed)                                                                    \
+  X(Counter, cors_preflight_bypassed)                                                    \
+  X(Counter, denied)                                                                     \
+  X(Counter, jwks_fetch_failed) X(Counter, jwks_fetch_success) X(Counter, jwt_cache_hit) \
+      X(Counter, jwt_cache_miss)
 REMORA_STATS_SCHEMA(Jwt, REMORA_JWT_STATS, REMORA_NO_STATS, REMORA_NO_STATS)
 
 /// A list of which a token must be meant for one; empty: for anybody. Schemes and a last slash do
@@ -92,7 +93,7 @@ struct Settings {
   std::vector<std::unique_ptr<Requirement>> requirements;
   std::vector<Rule> rules;
   StringMap<const Requirement*> by_name;  // requirement_map
-  std::string requirement_names;          // "a, b", for who asks for another
+  std::string requirement_names;          // "a,b", for who asks for another
   std::string filter_state_name;          // empty: no such rules
   StringMap<const Requirement*> by_filter_state;
   bool bypass_cors_preflight = false;

@@ -31,7 +31,9 @@ class FakeStream final : public http::FilterStream {
   const router::Route* route() override { return nullptr; }
   const router::RouteDecision& route_decision() override { return decision_; }
   void clear_route_cache() override {}
-  const void* route_config_of(std::string_view) override { return nullptr; }
+  const void* route_config_of(std::string_view name) override {
+    return name == "rbac" ? of_route : nullptr;
+  }
   FilterStatus reply(const http::Failure& failure, std::string_view,
                      std::span<const http::ReplyHeader>) override {
     answered = failure;
@@ -48,6 +50,7 @@ class FakeStream final : public http::FilterStream {
   uint32_t buffer_limit() const override { return 0; }
 
   std::optional<http::Failure> answered;
+  const Policies* of_route = nullptr;
 
  private:
   EventLoop loop_;
@@ -69,10 +72,15 @@ std::shared_ptr<const policy::Engine> everybody(policy::Action action) {
 class HttpRbacTest : public testing::Test {
  protected:
   HttpRbacTest() {
-    config_.enforced_keys = DecisionKeys::make(Mode::Enforced, "");
-    config_.shadow_keys = DecisionKeys::make(Mode::Shadow, "s_");
-    config_.enforced_counters = DecisionCounters(*store_, Mode::Enforced, "http.in", "");
-    config_.shadow_counters = DecisionCounters(*store_, Mode::Shadow, "http.in", "s_");
+    config_.filter_name = "rbac";
+    config_.policies = with_keys("", "s_");
+    config_.counters = {DecisionCounters(*store_, Mode::Enforced, "http.in", ""),
+                        DecisionCounters(*store_, Mode::Shadow, "http.in", "s_")};
+    config_.override_counters = config_.counters;
+  }
+  static Policies with_keys(std::string_view enforced, std::string_view shadow) {
+    return {nullptr, nullptr, DecisionKeys::make(Mode::Enforced, enforced),
+            DecisionKeys::make(Mode::Shadow, shadow)};
   }
   FilterStatus::Value run() {
     HttpRbac filter(stream_, config_);
@@ -83,6 +91,10 @@ class HttpRbacTest : public testing::Test {
     const MetadataStruct* fields = stream_.info().dynamic_metadata.find("envoy.filters.http.rbac");
     if (fields != nullptr) append_json(*fields, json);
     return json;
+  }
+
+  uint64_t denied(const std::string& prefix) {
+    return store_->group<policy::RbacSchema>(prefix)->at(0).value(policy::RbacStat::denied);
   }
 
   std::unique_ptr<stats::Store> store_ = *stats::Store::make({}, 1);
@@ -105,8 +117,7 @@ TEST_F(HttpRbacTest, ADeniedRequestIsAnsweredWith403) {
   EXPECT_EQ(stream_.answered->body, "RBAC: access denied");
   EXPECT_EQ(left(),
             "{\"enforced_effective_policy_id\":\"all\",\"enforced_engine_result\":\"denied\"}");
-  EXPECT_EQ(
-      store_->group<policy::RbacSchema>("http.in.rbac")->at(0).value(policy::RbacStat::denied), 1u);
+  EXPECT_EQ(denied("http.in.rbac"), 1u);
 }
 
 TEST_F(HttpRbacTest, AShadowPolicyRefusesNobody) {
@@ -121,6 +132,46 @@ TEST_F(HttpRbacTest, ALogPolicyLeavesAHint) {
   EXPECT_EQ(run(), FilterStatus::kContinue);
   EXPECT_EQ(stream_.info().dynamic_metadata.find("envoy.common")->at("access_log_hint"),
             MetadataValue(true));
+}
+
+TEST_F(HttpRbacTest, ARoutesPoliciesStandForAllOfTheFilters) {
+  config_.policies.enforced = everybody(policy::Action::Allow);
+  config_.policies.shadow = everybody(policy::Action::Allow);
+  Policies of_route = with_keys("r_", "");
+  of_route.enforced = everybody(policy::Action::Deny);
+  stream_.of_route = &of_route;
+  EXPECT_EQ(run(), FilterStatus::kReplied);
+  EXPECT_EQ(left(),
+            "{\"r_enforced_effective_policy_id\":\"all\",\"r_enforced_engine_result\":\"denied\"}");
+  EXPECT_EQ(denied("http.in.rbac"), 1u) << "counted with the filter's own";
+}
+
+TEST_F(HttpRbacTest, ARouteWithoutPrefixesLeavesItsDecisionsWhereTheFilterDoes) {
+  config_.policies = with_keys("e_", "s_");
+  Policies of_route;
+  of_route.enforced = of_route.shadow = everybody(policy::Action::Allow);
+  stream_.of_route = &of_route;
+  EXPECT_EQ(run(), FilterStatus::kContinue);
+  EXPECT_EQ(left(),
+            "{\"e_enforced_effective_policy_id\":\"all\",\"e_enforced_engine_result\":\"allowed\","
+            "\"s_shadow_effective_policy_id\":\"all\",\"s_shadow_engine_result\":\"allowed\"}");
+}
+
+TEST_F(HttpRbacTest, ARuleOfARouteIsNotTakenForOneOfTheFilter) {
+  config_.policies.enforced = std::make_shared<const policy::Engine>(policy::Rules{});
+  config_.counters.enforced.track_rules(*store_, *config_.policies.enforced);
+  Policies of_route = with_keys("", "");
+  of_route.enforced = everybody(policy::Action::Allow);
+  stream_.of_route = &of_route;
+  EXPECT_EQ(run(), FilterStatus::kContinue);
+}
+
+TEST_F(HttpRbacTest, ARouteWithoutPoliciesTurnsTheFilterOff) {
+  config_.policies.enforced = everybody(policy::Action::Deny);
+  const Policies none;
+  stream_.of_route = &none;
+  EXPECT_EQ(run(), FilterStatus::kContinue);
+  EXPECT_EQ(left(), "");
 }
 
 }  // namespace
