@@ -12,6 +12,7 @@
 #include "proxy/http1/hop_by_hop.h"
 #include "proxy/router/request_edit.h"
 #include "proxy/router/route_tables.h"
+#include "proxy/router/timeouts.h"
 #include "proxy/telemetry/access_log.h"
 #include "proxy/upstream/worker_context.h"
 
@@ -67,7 +68,6 @@ void RequestStream::on_request_head(HeaderMap& headers, bool end_stream) {
   info().request_id = headers.get(HeaderId::XRequestId);
 
   route_decision();
-  apply_route_limits();
   const Admission admission = admit_upgrade(headers);
   if (admission == Admission::Refused) return;
   begin_filters(config.filters.size());
@@ -142,6 +142,7 @@ const router::RouteDecision& RequestStream::route_decision() {
   routed_ = true;
   decision_ = table_ != nullptr ? table_->decide(request_headers(), worker_.random())
                                 : router::RouteDecision();
+  apply_route_limits();
   info().route_name =
       decision_.route != nullptr ? std::string_view(decision_.route->name) : std::string_view();
   info().virtual_host_name =
@@ -150,11 +151,17 @@ const router::RouteDecision& RequestStream::route_decision() {
 }
 
 void RequestStream::apply_route_limits() {
-  if (decision_.route == nullptr) return;
+  if (decision_.route == nullptr || finished()) return;
   const auto* action = std::get_if<router::ClusterAction>(&decision_.route->action);
   if (action == nullptr) return;
   if (action->idle_timeout_ms) timers().set_idle(*action->idle_timeout_ms);
-  if (action->max_stream_duration_ms) timers().set_max_duration(*action->max_stream_duration_ms);
+  const auto duration = router::stream_duration_ms(*action, owner_->config().max_stream_duration_ms,
+                                                   request_headers());
+  if (!duration) return timers().set_max_duration(0);
+  // It began with the first byte of the request; what is over ends in a moment.
+  constexpr uint64_t kUsPerMs = 1000, kSoon = 1;
+  const uint64_t used = (loop().time().now_us - info().start_us) / kUsPerMs;
+  timers().set_max_duration(*duration > used ? *duration - used : kSoon);
 }
 
 const void* RequestStream::route_config_of(std::string_view filter_name, std::string_view type) {

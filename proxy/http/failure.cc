@@ -119,7 +119,9 @@ const Failure kRequestTimeout = {408, kNoFlag, "request_overall_timeout", "reque
 const Failure kRequestHeadersTimeout = {408, kNoFlag, "request_header_timeout",
                                         "request header timeout"};
 const Failure kMaxStreamDuration = {408, kNoFlag, "max_duration_timeout",
-                                    "downstream duration timeout"};
+                                    "downstream duration timeout", GrpcStatus::DeadlineExceeded};
+const Failure kUpstreamMaxStreamDuration = {408, F::UMSDR, "upstream_max_stream_duration_reached",
+                                            "upstream max stream duration reached"};
 const Failure kMissingHost = {400, kNoFlag, "missing_host_header", ""};
 const Failure kMissingPath = {400, kNoFlag, "missing_path_rejected", ""};
 const Failure kAbsolutePath = {404, kNoFlag, "absolute_path_rejected", ""};

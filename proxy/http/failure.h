@@ -4,8 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+
+#include "proxy/http/grpc.h"
 
 namespace remora::http {
 
@@ -64,10 +67,11 @@ ResponseFlag response_flag_of(std::string_view short_name);
 inline constexpr ResponseFlag kNoFlag = ResponseFlag::kCount;
 
 struct Failure {
-  uint16_t status;           // 0: no answer can be sent, the connection closes
-  ResponseFlag flag;         // kNoFlag: none
-  std::string_view details;  // %RESPONSE_CODE_DETAILS%
-  std::string_view body;     // text/plain body of the local answer; may be empty
+  uint16_t status;                             // 0: no answer can be sent, the connection closes
+  ResponseFlag flag;                           // kNoFlag: none
+  std::string_view details;                    // %RESPONSE_CODE_DETAILS%
+  std::string_view body;                       // text/plain body of the local answer; may be empty
+  std::optional<GrpcStatus> grpc_status = {};  // for gRPC requests; none: what `status` stands for
 };
 
 /// Known failures; bodies and details are Envoy's.
@@ -93,20 +97,21 @@ extern const Failure kStreamIdleTimeout;      // 408 SI stream_idle_timeout "str
 extern const Failure kRequestTimeout;         // 408 request_overall_timeout "request timeout"
 extern const Failure kRequestHeadersTimeout;  // 408 request_header_timeout
 extern const Failure kMaxStreamDuration;  // 408 max_duration_timeout "downstream duration timeout"
-extern const Failure kMissingHost;        // 400 missing_host_header
-extern const Failure kMissingPath;        // 400 missing_path_rejected
-extern const Failure kAbsolutePath;       // 404 absolute_path_rejected
-extern const Failure kPathNormalization;  // 400 path_normalization_failed
-extern const Failure kUpgradeFailed;      // 403 upgrade_failed
-extern const Failure kExpectationFailed;  // 417
-extern const Failure kPayloadTooLarge;    // 413 request_payload_too_large
-extern const Failure kResponseTooLarge;   // 500 response_payload_too_large
-extern const Failure kHeadersTooLarge;    // 431
-extern const Failure kLowVersion;         // 426 low_version
-extern const Failure kFilterChainNotFound;      // 500 filter_chain_not_found
-extern const Failure kDownstreamDisconnect;     // 0 DC downstream_remote_disconnect
-extern const Failure kDownstreamProtocolError;  // 400 DPE http1.codec_error
-extern const Failure kOverload;                 // 503 OM overload
+extern const Failure kUpstreamMaxStreamDuration;  // 408 UMSDR upstream_max_stream_duration_reached
+extern const Failure kMissingHost;                // 400 missing_host_header
+extern const Failure kMissingPath;                // 400 missing_path_rejected
+extern const Failure kAbsolutePath;               // 404 absolute_path_rejected
+extern const Failure kPathNormalization;          // 400 path_normalization_failed
+extern const Failure kUpgradeFailed;              // 403 upgrade_failed
+extern const Failure kExpectationFailed;          // 417
+extern const Failure kPayloadTooLarge;            // 413 request_payload_too_large
+extern const Failure kResponseTooLarge;           // 500 response_payload_too_large
+extern const Failure kHeadersTooLarge;            // 431
+extern const Failure kLowVersion;                 // 426 low_version
+extern const Failure kFilterChainNotFound;        // 500 filter_chain_not_found
+extern const Failure kDownstreamDisconnect;       // 0 DC downstream_remote_disconnect
+extern const Failure kDownstreamProtocolError;    // 400 DPE http1.codec_error
+extern const Failure kOverload;                   // 503 OM overload
 }  // namespace failures
 
 }  // namespace remora::http

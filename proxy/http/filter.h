@@ -34,19 +34,23 @@ class FilterStream;
 /// and then continuing does not compile.
 class FilterStatus {
  public:
-  enum Value : uint8_t { kContinue, kPause, kReplied };
+  enum Value : uint8_t { kContinue, kPause, kReplied, kEndWith };
   static constexpr FilterStatus Continue() { return FilterStatus(kContinue); }
   /// Holds this direction here until FilterStream::resume() or until the filter answers Continue to
   /// a later event of it. What arrives meanwhile is shown to the filter, if it handles it, and kept
   /// up to the stream's buffer limit (then 413 / 500 for a filter that looks at the body,
   /// back-pressure for one that only waits).
   static constexpr FilterStatus Pause() { return FilterStatus(kPause); }
+  /// To trailers: `data` takes their place and ends the message. It stays the filter's.
+  static constexpr FilterStatus EndWith(Buffer& data) { return FilterStatus(kEndWith, &data); }
   constexpr Value value() const { return value_; }
+  constexpr Buffer* data() const { return data_; }
 
  private:
   friend class FilterStream;
-  constexpr explicit FilterStatus(Value v) : value_(v) {}
+  constexpr explicit FilterStatus(Value v, Buffer* data = nullptr) : value_(v), data_(data) {}
   Value value_;
+  Buffer* data_;
 };
 
 enum class Direction : uint8_t { Request, Response };

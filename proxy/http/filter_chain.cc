@@ -56,11 +56,13 @@ namespace {
 
 /// Marks a filter's call as being on the stack, and says afterwards whether the filter holds.
 template <class Hold, class Call>
-FilterStatus::Value run(Hold& hold, Call call) {
+FilterStatus run(Hold& hold, Call call) {
   hold.running = true;
-  FilterStatus::Value answer = call().value();
+  FilterStatus answer = call();
   hold.running = false;
-  if (answer == FilterStatus::kPause && hold.resume_asked) answer = FilterStatus::kContinue;
+  if (answer.value() == FilterStatus::kPause && hold.resume_asked) {
+    answer = FilterStatus::Continue();
+  }
   hold.resume_asked = false;
   return answer;
 }
@@ -75,10 +77,11 @@ void FilterChain::pass_headers(Direction d, size_t position, bool end_stream) {
     if (d == Direction::Request) reached_ = std::max(reached_, position + 1);
     if (!handles_headers(slot.events, d)) continue;
     Hold& hold = hold_of(slot, d);
-    FilterStatus::Value answer = run(hold, [&] {
-      return d == Direction::Request ? slot.filter->on_request_headers(*s.headers, end_stream)
-                                     : slot.filter->on_response_headers(*s.headers, end_stream);
-    });
+    const FilterStatus::Value answer =
+        run(hold, [&] {
+          return d == Direction::Request ? slot.filter->on_request_headers(*s.headers, end_stream)
+                                         : slot.filter->on_response_headers(*s.headers, end_stream);
+        }).value();
     if (s.epoch != epoch || answer == FilterStatus::kReplied) return;
     if (answer == FilterStatus::kPause) {
       hold.holding = true;
@@ -97,10 +100,11 @@ void FilterChain::pass_data(Direction d, size_t position, Buffer& data, bool end
     Slot& slot = slot_at(d, position);
     Hold& hold = hold_of(slot, d);
     if (handles_body(slot.events, d)) {
-      FilterStatus::Value answer = run(hold, [&] {
-        return d == Direction::Request ? slot.filter->on_request_body(data, end_stream)
-                                       : slot.filter->on_response_body(data, end_stream);
-      });
+      const FilterStatus::Value answer =
+          run(hold, [&] {
+            return d == Direction::Request ? slot.filter->on_request_body(data, end_stream)
+                                           : slot.filter->on_response_body(data, end_stream);
+          }).value();
       if (s.epoch != epoch || answer == FilterStatus::kReplied) return;
       if (answer == FilterStatus::kPause) {
         keep(d, slot, data, end_stream);
@@ -122,21 +126,24 @@ void FilterChain::pass_trailers(Direction d, size_t position) {
   for (; position < count_; ++position) {
     Slot& slot = slot_at(d, position);
     Hold& hold = hold_of(slot, d);
-    FilterStatus::Value answer = hold.holding ? FilterStatus::kPause : FilterStatus::kContinue;
+    FilterStatus answer = hold.holding ? FilterStatus::Pause() : FilterStatus::Continue();
     if (handles_trailers(slot.events, d)) {
       answer = run(hold, [&] {
         return d == Direction::Request ? slot.filter->on_request_trailers(*s.trailers)
                                        : slot.filter->on_response_trailers(*s.trailers);
       });
-      if (s.epoch != epoch || answer == FilterStatus::kReplied) return;
+      if (s.epoch != epoch || answer.value() == FilterStatus::kReplied) return;
     }
-    if (answer == FilterStatus::kPause) {
+    if (answer.value() == FilterStatus::kPause) {
       hold.holding = true;
       hold.trailers = true;
       return;
     }
     if (hold.holding) release(d, position);
     if (s.epoch != epoch) return;
+    if (answer.value() == FilterStatus::kEndWith) {
+      return pass_data(d, position + 1, *answer.data(), true);
+    }
   }
   exit_.exit_trailers(d, *s.trailers);
 }

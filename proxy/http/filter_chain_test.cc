@@ -260,6 +260,29 @@ TEST_F(FilterChainTest, ALocalAnswerReplacesAResponseThatIsHeld) {
                                   "out:body new end"));
 }
 
+TEST_F(FilterChainTest, BytesMayTakeThePlaceOfTrailers) {
+  make(3);
+  headers(Direction::Response);
+  seen();
+  Buffer last(pool_);
+  last.append("last");
+  response_[1].trailers = FilterStatus::EndWith(last);
+  chain_.trailers(Direction::Response, trailers_);
+  EXPECT_THAT(seen(), ElementsAre("c:response trailers", "b:response trailers",
+                                  "a:response body last end", "out:body last end"));
+}
+
+TEST_F(FilterChainTest, WhatWasHeldGoesBeforeWhatTakesThePlaceOfTrailers) {
+  make(1);
+  response_[0].headers = FilterStatus::Pause();
+  headers(Direction::Response);
+  seen();
+  Buffer nothing(pool_);
+  response_[0].trailers = FilterStatus::EndWith(nothing);
+  chain_.trailers(Direction::Response, trailers_);
+  EXPECT_THAT(seen(), ElementsAre("a:response trailers", "out:headers", "out:body  end"));
+}
+
 TEST_F(FilterChainTest, EveryFilterHearsOfTheEnd) {
   make(2);
   chain_.notify_destroy();

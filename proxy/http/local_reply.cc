@@ -2,31 +2,10 @@
 
 #include <charconv>
 
+#include "proxy/http/grpc.h"
+
 namespace remora::http {
 namespace {
-
-bool is_grpc(const HeaderMap& request) {
-  constexpr std::string_view kGrpc = "application/grpc";
-  std::string_view type = request.get(HeaderId::ContentType);
-  return type.starts_with(kGrpc) && (type.size() == kGrpc.size() || type[kGrpc.size()] == '+');
-}
-
-/// gRPC's percent encoding of grpc-message: printable ASCII but '%' stays.
-std::string_view percent_encoded(std::string_view text, Arena& arena) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  char* out = static_cast<char*>(arena.allocate(text.size() * 3 + 1, 1));
-  char* at = out;
-  for (unsigned char c : text) {
-    if (c >= ' ' && c <= '~' && c != '%') {
-      *at++ = static_cast<char>(c);
-    } else {
-      *at++ = '%';
-      *at++ = kHex[c >> 4];
-      *at++ = kHex[c & 15];
-    }
-  }
-  return {out, static_cast<size_t>(at - out)};
-}
 
 std::string_view decimal(size_t number, Arena& arena) {
   char* out = static_cast<char*>(arena.allocate(20, 1));
@@ -36,46 +15,33 @@ std::string_view decimal(size_t number, Arena& arena) {
 
 }  // namespace
 
-std::string_view grpc_status_of(uint16_t http_status) {
-  switch (http_status) {
-    case 400:
-      return "13";
-    case 401:
-      return "16";
-    case 403:
-      return "7";
-    case 404:
-      return "12";
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return "14";
-    default:
-      return "2";
-  }
+Asker Asker::of(const HeaderMap& request) {
+  return {has_grpc_content_type(request), request.method() == "HEAD"};
 }
 
-HeaderMap& begin_local_reply(uint16_t status, const HeaderMap* request, Arena& arena) {
+HeaderMap& begin_local_reply(uint16_t status, Asker asker, Arena& arena) {
   auto* response = arena.make<HeaderMap>(arena);
-  response->set_status(request != nullptr && is_grpc(*request) ? 200 : status);
+  response->set_status(asker.grpc ? 200 : status);
   return *response;
 }
 
-std::string_view complete_local_reply(uint16_t status, std::string_view body,
-                                      const HeaderMap* request, HeaderMap& response) {
+std::string_view complete_local_reply(const Failure& failure, std::string_view body, Asker asker,
+                                      HeaderMap& response) {
   Arena& arena = response.arena();
-  if (request != nullptr && is_grpc(*request)) {
-    response.add(HeaderId::ContentType, "application/grpc");
-    response.add(HeaderId::GrpcStatus, grpc_status_of(status));
-    if (!body.empty()) response.add(HeaderId::GrpcMessage, percent_encoded(body, arena));
+  if (asker.grpc) {
+    const GrpcStatus status = failure.grpc_status.value_or(grpc_status_of_http(failure.status));
+    response.add(HeaderId::ContentType, kGrpcContentType);
+    response.add(HeaderId::GrpcStatus, decimal(static_cast<size_t>(status), arena));
+    if (!body.empty() && !asker.head) {
+      response.add(HeaderId::GrpcMessage, percent_encoded_grpc_message(body, arena));
+    }
     return {};
   }
   if (!body.empty()) {
     response.add(HeaderId::ContentLength, decimal(body.size(), arena));
     response.add(HeaderId::ContentType, "text/plain");
   }
-  return request != nullptr && request->method() == "HEAD" ? std::string_view() : body;
+  return asker.head ? std::string_view() : body;
 }
 
 }  // namespace remora::http

@@ -11,15 +11,20 @@
 
 namespace remora::http {
 
-/// The headers, with nothing but a status; whoever answers adds what is his. `request` may be null (it
-/// was not understood).
-HeaderMap& begin_local_reply(uint16_t status, const HeaderMap* request, Arena& arena);
+/// Who asks: what of the request, as it came, shapes the answer. The default: it was not
+/// understood.
+struct Asker {
+  bool grpc = false;
+  bool head = false;  // the method
+
+  static Asker of(const HeaderMap& request);
+};
+
+/// The headers, with nothing but a status; whoever answers adds what is his.
+HeaderMap& begin_local_reply(uint16_t status, Asker asker, Arena& arena);
 
 /// Adds what describes the body. Answers the body to send; empty: the headers end the stream.
-std::string_view complete_local_reply(uint16_t status, std::string_view body,
-                                      const HeaderMap* request, HeaderMap& response);
-
-/// The grpc-status that stands for an HTTP status.
-std::string_view grpc_status_of(uint16_t http_status);
+std::string_view complete_local_reply(const Failure& failure, std::string_view body, Asker asker,
+                                      HeaderMap& response);
 
 }  // namespace remora::http

@@ -9,8 +9,9 @@ class LocalReplyTest : public testing::Test {
  protected:
   LocalReplyTest() : request_(arena_) { request_.add(HeaderId::Method, "GET"); }
   std::string answer(uint16_t status, std::string_view body, const HeaderMap* request) {
-    response_ = &begin_local_reply(status, request, arena_);
-    return std::string(complete_local_reply(status, body, request, *response_));
+    const Asker asker = request == nullptr ? Asker() : Asker::of(*request);
+    response_ = &begin_local_reply(status, asker, arena_);
+    return std::string(complete_local_reply({status, kNoFlag, {}, {}}, body, asker, *response_));
   }
 
   BlockPool pool_;
@@ -43,20 +44,25 @@ TEST_F(LocalReplyTest, ARequestThatWasNotUnderstoodIsAnsweredToo) {
 
 TEST_F(LocalReplyTest, GrpcIsAnsweredWithAStatusAndAnEscapedMessage) {
   request_.add(HeaderId::ContentType, "application/grpc+proto");
-  EXPECT_EQ(answer(503, "100% bad\n", &request_), "");
+  EXPECT_EQ(answer(503, "100% ~bad\n", &request_), "");
   EXPECT_EQ(response_->status(), 200);
   EXPECT_EQ(response_->get(HeaderId::GrpcStatus), "14");
-  EXPECT_EQ(response_->get(HeaderId::GrpcMessage), "100%25 bad%0A");
+  EXPECT_EQ(response_->get(HeaderId::GrpcMessage), "100%25 %7Ebad%0A");
   EXPECT_EQ(response_->get(HeaderId::ContentType), "application/grpc");
 }
 
-TEST_F(LocalReplyTest, StatusesMapToGrpcs) {
-  EXPECT_EQ(grpc_status_of(400), "13");
-  EXPECT_EQ(grpc_status_of(401), "16");
-  EXPECT_EQ(grpc_status_of(403), "7");
-  EXPECT_EQ(grpc_status_of(404), "12");
-  EXPECT_EQ(grpc_status_of(429), "14");
-  EXPECT_EQ(grpc_status_of(418), "2");
+TEST_F(LocalReplyTest, GrpcIsToldNoMessageOfWhatAHeadAsksFor) {
+  request_.set(HeaderId::Method, "HEAD");
+  request_.add(HeaderId::ContentType, "application/grpc");
+  EXPECT_EQ(answer(503, "down", &request_), "");
+  EXPECT_EQ(response_->get(HeaderId::GrpcStatus), "14");
+  EXPECT_FALSE(response_->has(HeaderId::GrpcMessage));
+}
+
+TEST_F(LocalReplyTest, AFailureMayHaveAGrpcStatusOfItsOwn) {
+  response_ = &begin_local_reply(504, {.grpc = true}, arena_);
+  complete_local_reply(failures::kMaxStreamDuration, "", {.grpc = true}, *response_);
+  EXPECT_EQ(response_->get(HeaderId::GrpcStatus), "4");
 }
 
 }  // namespace

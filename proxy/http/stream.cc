@@ -1,6 +1,5 @@
 #include "proxy/http/stream.h"
 
-#include "proxy/http/local_reply.h"
 #include "proxy/http/upgrade.h"
 
 namespace remora::http {
@@ -82,6 +81,7 @@ void Stream::open(StreamSender& sender, uint32_t buffer_limit, const StreamTimer
   sender_ = &sender;
   request_headers_ = nullptr;
   response_headers_ = nullptr;
+  asker_ = {};
   buffer_limit_ = buffer_limit;
   request_ended_ = response_started_ = replied_ = was_reset_ = finished_ = false;
   tunnel_ = response_ended_ = false;
@@ -106,6 +106,7 @@ void Stream::run_filters(bool end_stream) {
 void Stream::on_headers(HeaderMap& headers, bool end_stream) {
   request_headers_ = &headers;
   info_.request_headers = &headers;
+  asker_ = Asker::of(headers);
   if (finished_) return;
   timers_.on_activity();
   timers_.on_headers_complete();
@@ -261,12 +262,12 @@ void Stream::reply(const Failure& failure, std::string_view body,
 
 void Stream::send_local(const Failure& failure, std::string_view body,
                         std::span<const ReplyHeader> headers) {
-  HeaderMap& response = begin_local_reply(failure.status, request_headers_, arena_);
+  HeaderMap& response = begin_local_reply(failure.status, asker_, arena_);
   response_headers_ = &response;
   info_.response_headers = &response;
   on_local_reply(response);
   for (const ReplyHeader& header : headers) response.set(header.id, header.value);
-  body = complete_local_reply(failure.status, body, request_headers_, response);
+  body = complete_local_reply(failure, body, asker_, response);
   chain_.headers(Direction::Response, response, body.empty());
   if (body.empty() || finished_) return;
   Buffer bytes(loop_.blocks());

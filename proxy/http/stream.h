@@ -11,6 +11,7 @@
 #include "proxy/http/codec.h"
 #include "proxy/http/filter.h"
 #include "proxy/http/filter_chain.h"
+#include "proxy/http/local_reply.h"
 #include "proxy/http/stream_info.h"
 #include "proxy/http/stream_timers.h"
 
@@ -115,6 +116,7 @@ class Stream : public StreamReceiver,
   StreamSender* sender_ = nullptr;  // null: the codec knows this stream no more
   HeaderMap* request_headers_ = nullptr;
   HeaderMap* response_headers_ = nullptr;
+  Asker asker_;
   uint32_t buffer_limit_ = 0;
   bool request_ended_ = false;
   bool response_started_ = false;

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <utility>
 
+#include "proxy/http/grpc.h"
+
 namespace remora::router {
 namespace {
 
@@ -75,91 +77,25 @@ std::optional<T> number(std::string_view text) {
   return value;
 }
 
-/// A duration header that this proxy obeys and does not pass on.
-std::optional<uint64_t> take_ms(HeaderMap& request, HeaderId id) {
-  if (!request.has(id)) return std::nullopt;
-  std::optional<uint64_t> ms = number<uint64_t>(request.get(id));
-  request.remove(id);
-  return ms;
-}
-
-uint32_t grpc_bit(std::string_view grpc_status) {
-  constexpr std::string_view kCancelled = "1", kDeadlineExceeded = "4", kResourceExhausted = "8",
-                             kInternal = "13", kUnavailable = "14";
-  if (grpc_status == kCancelled) return RetryPolicy::kGrpcCancelled;
-  if (grpc_status == kDeadlineExceeded) return RetryPolicy::kGrpcDeadlineExceeded;
-  if (grpc_status == kResourceExhausted) return RetryPolicy::kGrpcResourceExhausted;
-  if (grpc_status == kInternal) return RetryPolicy::kGrpcInternal;
-  if (grpc_status == kUnavailable) return RetryPolicy::kGrpcUnavailable;
-  return 0;
-}
-
-/// What a route that reads grpc-timeout makes of it.
-std::optional<uint64_t> grpc_timeout_ms(const ClusterAction& action, const HeaderMap& request) {
-  if (!action.grpc_timeout_max_ms || !request.has(HeaderId::GrpcTimeout)) return std::nullopt;
-  std::optional<uint64_t> asked = parse_grpc_timeout(request.get(HeaderId::GrpcTimeout));
-  if (!asked) return std::nullopt;
-  uint64_t ms = *asked;
-  const uint64_t max = *action.grpc_timeout_max_ms;
-  if (max != 0) ms = ms == 0 ? max : std::min(ms, max);
-  // The time that the client's own deadline needs to arrive first; never down to "no timeout".
-  if (action.grpc_timeout_offset_ms < ms) ms -= action.grpc_timeout_offset_ms;
-  return ms;
+uint32_t grpc_bit(const HeaderMap& response) {
+  using http::GrpcStatus;
+  switch (http::known_grpc_status(http::grpc_status_in(response).value_or(0))) {
+    case GrpcStatus::Cancelled:
+      return RetryPolicy::kGrpcCancelled;
+    case GrpcStatus::DeadlineExceeded:
+      return RetryPolicy::kGrpcDeadlineExceeded;
+    case GrpcStatus::ResourceExhausted:
+      return RetryPolicy::kGrpcResourceExhausted;
+    case GrpcStatus::Internal:
+      return RetryPolicy::kGrpcInternal;
+    case GrpcStatus::Unavailable:
+      return RetryPolicy::kGrpcUnavailable;
+    default:
+      return 0;
+  }
 }
 
 }  // namespace
-
-std::optional<uint64_t> parse_grpc_timeout(std::string_view text) {
-  constexpr size_t kMaxDigits = 8;
-  if (text.size() < 2 || text.size() > kMaxDigits + 1) return std::nullopt;
-  std::optional<uint64_t> amount = number<uint64_t>(text.substr(0, text.size() - 1));
-  if (!amount) return std::nullopt;
-  switch (text.back()) {
-    case 'H':
-      return *amount * 3'600'000;
-    case 'M':
-      return *amount * 60'000;
-    case 'S':
-      return *amount * 1000;
-    case 'm':
-      return *amount;
-    case 'u':
-      return (*amount + 999) / 1000;
-    case 'n':
-      return (*amount + 999'999) / 1'000'000;
-    default:
-      return std::nullopt;
-  }
-}
-
-Timeouts timeouts_of(const ClusterAction& action, const RetryPolicy* policy, bool respect_expected,
-                     HeaderMap& request) {
-  Timeouts timeouts;
-  // A route that bounds the whole stream does not use the timeout of the response besides.
-  timeouts.global_ms = action.max_stream_duration_ms ? 0 : action.timeout_ms;
-  if (auto ms = grpc_timeout_ms(action, request)) timeouts.global_ms = *ms;
-  if (policy != nullptr) timeouts.per_try_ms = policy->per_try_timeout_ms;
-
-  std::optional<uint64_t> asked;
-  if (respect_expected && request.has(HeaderId::XEnvoyExpectedRqTimeoutMs)) {
-    asked = number<uint64_t>(request.get(HeaderId::XEnvoyExpectedRqTimeoutMs));
-  } else {
-    asked = take_ms(request, HeaderId::XEnvoyUpstreamRqTimeoutMs);
-  }
-  if (asked) timeouts.global_ms = *asked;
-  if (auto ms = take_ms(request, HeaderId::XEnvoyUpstreamRqPerTryTimeoutMs)) {
-    timeouts.per_try_ms = *ms;
-  }
-  if (timeouts.global_ms != 0 && timeouts.per_try_ms >= timeouts.global_ms) timeouts.per_try_ms = 0;
-  return timeouts;
-}
-
-uint64_t expected_timeout_ms(const Timeouts& timeouts, uint64_t elapsed_ms) {
-  const uint64_t expected = timeouts.per_try_ms != 0 ? timeouts.per_try_ms : timeouts.global_ms;
-  if (expected == 0 || timeouts.global_ms == 0) return expected;
-  if (elapsed_ms >= timeouts.global_ms) return 1;
-  return std::min(expected, timeouts.global_ms - elapsed_ms);
-}
 
 uint32_t parse_retry_on(std::string_view words) { return bits_of(words, kRetryOn); }
 uint32_t parse_retry_grpc_on(std::string_view words) { return bits_of(words, kRetryGrpcOn); }
@@ -207,9 +143,6 @@ bool RetryPlan::has_status(uint16_t status) const {
 
 bool RetryPlan::wants_retry(const HeaderMap& response) const {
   constexpr uint16_t kConflict = 409;
-  constexpr uint32_t kAnyGrpc = RetryPolicy::kGrpcCancelled | RetryPolicy::kGrpcDeadlineExceeded |
-                                RetryPolicy::kGrpcInternal | RetryPolicy::kGrpcResourceExhausted |
-                                RetryPolicy::kGrpcUnavailable;
   if (on_ == 0) return false;
   // Limited by another proxy: only who asks for it in particular presses on.
   if (response.has(HeaderId::XEnvoyRateLimited)) return (on_ & RetryPolicy::kEnvoyRatelimited) != 0;
@@ -218,8 +151,7 @@ bool RetryPlan::wants_retry(const HeaderMap& response) const {
   if ((on_ & RetryPolicy::kGatewayError) && status >= 502 && status <= 504) return true;
   if ((on_ & RetryPolicy::kRetriable4xx) && status == kConflict) return true;
   if ((on_ & RetryPolicy::kRetriableStatusCodes) && has_status(status)) return true;
-  return (on_ & kAnyGrpc) && response.has(HeaderId::GrpcStatus) &&
-         (on_ & grpc_bit(response.get(HeaderId::GrpcStatus)));
+  return (on_ & grpc_bit(response)) != 0;
 }
 
 bool RetryPlan::wants_retry(ResetReason reason, bool request_sent) const {

@@ -1,6 +1,5 @@
-// Whether a failed attempt is repeated, when, and how long anything may take: pure decisions from
-// (policy, request headers, what happened). Acting on them is the router's job. The stream's worker
-// thread.
+// Whether a failed attempt is repeated, and when: pure decisions from (policy, request headers,
+// what happened). Acting on them is the router's job. The stream's worker thread.
 #pragma once
 
 #include <cstdint>
@@ -11,24 +10,6 @@
 #include "proxy/router/route_table.h"
 
 namespace remora::router {
-
-struct Timeouts {
-  uint64_t global_ms = 0;   // from the end of the request to the end of the response; 0: none
-  uint64_t per_try_ms = 0;  // of one attempt, to its response headers; 0: none
-};
-
-/// The route's timeouts as changed by x-envoy-upstream-rq-timeout-ms,
-/// x-envoy-upstream-rq-per-try-timeout-ms and grpc-timeout, which are taken out of the request
-/// where Envoy does. `respect_expected`: a proxy before this one may say in
-/// x-envoy-expected-rq-timeout-ms what is left.
-Timeouts timeouts_of(const ClusterAction& action, const RetryPolicy* policy, bool respect_expected,
-                     http::HeaderMap& request);
-
-/// What x-envoy-expected-rq-timeout-ms tells the upstream `elapsed_ms` after the start; 0: nothing.
-uint64_t expected_timeout_ms(const Timeouts& timeouts, uint64_t elapsed_ms);
-
-/// grpc-timeout ("100m") in milliseconds, rounded up; nullopt when it is none. Extremes saturate.
-std::optional<uint64_t> parse_grpc_timeout(std::string_view text);
 
 /// The words of retry_on and x-envoy-retry-on, and of x-envoy-retry-grpc-on; unknown ones are left
 /// out.

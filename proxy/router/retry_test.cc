@@ -101,57 +101,5 @@ TEST_F(RetryTest, BackOffDoublesUpToItsBound) {
   EXPECT_LT(backing_off.next_back_off_ms(300), 300u);
 }
 
-TEST_F(RetryTest, TimeoutsComeFromTheRouteAndItsPolicy) {
-  action_.timeout_ms = 500;
-  policy_.per_try_timeout_ms = 100;
-  Timeouts timeouts = timeouts_of(action_, &policy_, false, request_);
-  EXPECT_EQ(timeouts.global_ms, 500u);
-  EXPECT_EQ(timeouts.per_try_ms, 100u);
-  EXPECT_EQ(expected_timeout_ms(timeouts, 0), 100u);
-  EXPECT_EQ(expected_timeout_ms(timeouts, 450), 50u);
-  EXPECT_EQ(expected_timeout_ms(timeouts, 600), 1u);
-}
-
-TEST_F(RetryTest, HeadersChangeTimeoutsAndAreTakenOut) {
-  request_.add(HeaderId::XEnvoyUpstreamRqTimeoutMs, "50");
-  request_.add(HeaderId::XEnvoyUpstreamRqPerTryTimeoutMs, "60");
-  Timeouts timeouts = timeouts_of(action_, nullptr, false, request_);
-  EXPECT_EQ(timeouts.global_ms, 50u);
-  EXPECT_EQ(timeouts.per_try_ms, 0u) << "a try never outlives the whole";
-  EXPECT_EQ(request_.live_count(), 0u);
-}
-
-TEST_F(RetryTest, NonsenseInHeadersChangesNothing) {
-  for (std::string_view junk : {"", "-1", "+5", "5 ", "0x10", "99999999999999999999999"}) {
-    http::HeaderMap request(arena_);
-    request.add(HeaderId::XEnvoyUpstreamRqTimeoutMs, junk);
-    EXPECT_EQ(timeouts_of(action_, nullptr, false, request).global_ms, 15000u) << junk;
-  }
-}
-
-TEST_F(RetryTest, GrpcTimeoutsInEveryUnitAndAtTheirExtremes) {
-  EXPECT_EQ(parse_grpc_timeout("1H"), 3'600'000u);
-  EXPECT_EQ(parse_grpc_timeout("2M"), 120'000u);
-  EXPECT_EQ(parse_grpc_timeout("3S"), 3000u);
-  EXPECT_EQ(parse_grpc_timeout("4m"), 4u);
-  EXPECT_EQ(parse_grpc_timeout("1u"), 1u);
-  EXPECT_EQ(parse_grpc_timeout("1n"), 1u);
-  EXPECT_EQ(parse_grpc_timeout("99999999H"), 359'999'996'400'000u);
-  for (std::string_view junk : {"", "m", "5", "5x", "-5m", "999999999m", "1 m"}) {
-    EXPECT_EQ(parse_grpc_timeout(junk), std::nullopt) << junk;
-  }
-}
-
-TEST_F(RetryTest, GrpcTimeoutTakesTheRoutesPlaceWithinItsBound) {
-  action_.grpc_timeout_max_ms = 1000;
-  action_.grpc_timeout_offset_ms = 10;
-  request_.add(HeaderId::GrpcTimeout, "500m");
-  EXPECT_EQ(timeouts_of(action_, nullptr, false, request_).global_ms, 490u);
-  request_.set(HeaderId::GrpcTimeout, "5S");
-  EXPECT_EQ(timeouts_of(action_, nullptr, false, request_).global_ms, 990u);
-  action_.grpc_timeout_max_ms = 0;
-  EXPECT_EQ(timeouts_of(action_, nullptr, false, request_).global_ms, 4990u);
-}
-
 }  // namespace
 }  // namespace remora::router

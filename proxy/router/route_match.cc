@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "proxy/http/grpc.h"
+
 namespace remora::router {
 namespace {
 
@@ -76,12 +78,6 @@ std::optional<std::string_view> query_value(std::string_view path, std::string_v
   return std::nullopt;
 }
 
-bool is_grpc_request(const http::HeaderMap& request) {
-  constexpr std::string_view kGrpc = "application/grpc";
-  std::string_view type = request.get(http::HeaderId::ContentType);
-  return type.starts_with(kGrpc) && (type.size() == kGrpc.size() || type[kGrpc.size()] == '+');
-}
-
 bool matches(const RouteMatch& match, const http::HeaderMap& request, uint64_t random) {
   constexpr uint64_t kMillion = 1'000'000;
   std::string_view path = request.path();
@@ -93,7 +89,7 @@ bool matches(const RouteMatch& match, const http::HeaderMap& request, uint64_t r
     if (!path_matches(match, path_without_query(path))) return false;
   }
   if (match.fraction_per_million && random % kMillion >= *match.fraction_per_million) return false;
-  if (match.grpc_only && !is_grpc_request(request)) return false;
+  if (match.grpc_only && !http::has_grpc_content_type(request)) return false;
   for (const HeaderMatch& header : match.headers) {
     if (!header.matches(request)) return false;
   }

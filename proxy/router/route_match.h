@@ -17,9 +17,6 @@ std::string_view path_without_query(std::string_view path);
 /// The first value of query parameter `name` in `path`, as written (not decoded); nullopt: absent.
 std::optional<std::string_view> query_value(std::string_view path, std::string_view name);
 
-/// Whether the content type is application/grpc or application/grpc+something.
-bool is_grpc_request(const http::HeaderMap& request);
-
 /// All conditions of `match` hold. `random` decides the fraction.
 bool matches(const RouteMatch& match, const http::HeaderMap& request, uint64_t random);
 

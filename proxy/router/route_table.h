@@ -130,6 +130,12 @@ struct ConnectConfig {
   std::optional<ProxyProtocolSettings> proxy_protocol;
 };
 
+/// How much of a request's grpc-timeout counts.
+struct GrpcTimeout {
+  std::optional<uint64_t> max_ms;  // none: it does not count; 0: all of it
+  uint64_t offset_ms = 0;          // less this
+};
+
 struct ClusterAction {
   std::string cluster;         // empty when weighted or by header
   std::string cluster_header;  // lower case
@@ -138,11 +144,11 @@ struct ClusterAction {
   uint16_t cluster_not_found_status = 503;
   uint64_t timeout_ms = 15000;  // 0: none
   std::optional<uint64_t> idle_timeout_ms;
-  std::optional<uint64_t> max_stream_duration_ms;
-  // grpc-timeout, when read, takes the place of timeout_ms: at most `max` (0: what it says), less
-  // `offset`.
-  std::optional<uint64_t> grpc_timeout_max_ms;  // none: grpc-timeout is not read
-  uint64_t grpc_timeout_offset_ms = 0;
+  GrpcTimeout max_grpc_timeout;  // in place of timeout_ms
+  // max_stream_duration is there: timeout_ms and max_grpc_timeout do not count.
+  bool bounds_streams = false;
+  std::optional<uint64_t> max_stream_duration_ms;  // 0: no bound
+  GrpcTimeout grpc_timeout_header;                 // in place of max_stream_duration_ms
   std::string prefix_rewrite;
   bool has_prefix_rewrite = false;
   std::shared_ptr<const re2::RE2> regex_rewrite;

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "proxy/http/grpc.h"
 #include "proxy/http/upgrade.h"
 #include "proxy/net/proxy_protocol.h"
 #include "proxy/upstream/cluster_map.h"
@@ -65,6 +66,8 @@ Router::Router(http::FilterStream& stream, const RouterConfig& config)
                     this),
       per_try_timer_(stream.worker().timers(), Timer::bind<&Router::on_per_try_timeout, Router>(),
                      this),
+      stream_timer_(stream.worker().timers(),
+                    Timer::bind<&Router::on_stream_duration_reached, Router>(), this),
       back_off_timer_(stream.worker().timers(), Timer::bind<&Router::on_back_off_over, Router>(),
                       this) {}
 
@@ -80,6 +83,7 @@ void Router::on_destroy() {
   over_ = true;
   global_timer_.disarm();
   per_try_timer_.disarm();
+  stream_timer_.disarm();
   back_off_timer_.disarm();
   if (attempt_ != nullptr) attempt_->abandon();
   release_retry();
@@ -168,6 +172,7 @@ void Router::prepare_request(HeaderMap& headers) {
   const RetryPolicy* policy = action_->retry ? &*action_->retry
                               : vhost.retry  ? &*vhost.retry
                                              : nullptr;
+  grpc_ = http::has_grpc_content_type(headers);
   timeouts_ = timeouts_of(*action_, policy, config_.respect_expected_rq_timeout, headers);
   set_attempt_headers();
   edit_request(decision, headers, config_.envoy_headers);
@@ -178,10 +183,11 @@ void Router::prepare_request(HeaderMap& headers) {
 void Router::set_attempt_headers() {
   HeaderMap& headers = stream_.request_headers();
   Arena& arena = stream_.arena();
-  if (config_.envoy_headers == EnvoyHeaders::Insert) {
-    if (const uint64_t ms = expected_timeout_ms(timeouts_, ms_since_request()); ms != 0) {
+  if (const uint64_t ms = expected_timeout_ms(timeouts_, ms_since_request()); ms != 0) {
+    if (config_.envoy_headers == EnvoyHeaders::Insert) {
       headers.set(HeaderId::XEnvoyExpectedRqTimeoutMs, decimal(ms, arena));
     }
+    if (timeouts_.tells_grpc) http::set_grpc_timeout(ms, headers);
   }
   if (stream_.route_decision().vhost->include_request_attempt_count) {
     headers.set(HeaderId::XEnvoyAttemptCount, decimal(attempt_count_, arena));
@@ -309,6 +315,9 @@ void Router::on_attempt_open(Attempt& attempt) {
                                                     info.connection, connection.local_address(),
                                                     connection.peer_address()));
   }
+  const uint64_t longest =
+      timeouts_.upstream_stream_ms.value_or(cluster_->config().max_stream_duration_ms);
+  if (longest != 0) stream_timer_.arm(longest);
   for (uint32_t i = 0; i < response_pauses_; ++i) attempt.sender()->pause_receiving();
   send_request();
   if (std::exchange(body_paused_, false)) stream_.resume_request_body();
@@ -350,6 +359,7 @@ Router::Again Router::decide_retry(bool wanted) {
   counts.inc(ClusterStat::upstream_rq_retry_backoff_exponential);
   attempt_ = nullptr;
   per_try_timer_.disarm();
+  stream_timer_.disarm();
   back_off_timer_.arm(plan_.next_back_off_ms(stream_.worker().random()));
   return Again::Yes;
 }

@@ -17,6 +17,7 @@
 #include "proxy/router/request_edit.h"
 #include "proxy/router/retry.h"
 #include "proxy/router/route_table.h"
+#include "proxy/router/timeouts.h"
 #include "proxy/stats/group.h"
 #include "proxy/stats/schemas.h"
 #include "proxy/upstream/cluster.h"
@@ -76,10 +77,13 @@ class Router final : public http::Filter, private Attempt::Owner {
   void open_tunnel();
   void on_global_timeout();
   void on_per_try_timeout();
+  void on_stream_duration_reached();
   void answer_timeout(const http::Failure& failure);
+  void give_up_attempt();
   void answer_no_host();
   void answer_reset(http::ResetReason reason, std::string_view detail);
   void reply(const http::Failure& failure, std::string_view body, bool overloaded);
+  void reply_uncounted(const http::Failure& failure, std::string_view body, bool overloaded);
 
   // --- trying again ---
   enum class Again : uint8_t { Yes, No };
@@ -90,6 +94,7 @@ class Router final : public http::Filter, private Attempt::Owner {
   // --- counting ---
   void count_upstream_code(uint16_t status, const http::HeaderMap* response);
   void count_retried_code(uint16_t status);
+  void judge_host(Attempt& attempt, const http::HeaderMap& headers, bool end_stream);
   void count_upstream_time();
   uint64_t now_us() const;
   uint64_t ms_since_request() const;
@@ -119,8 +124,11 @@ class Router final : public http::Filter, private Attempt::Owner {
   bool retry_taken_ = false;  // a place of the retry breaker is held
   bool retried_ = false;
   bool over_ = false;
+  bool grpc_ = false;           // the request
+  bool host_unjudged_ = false;  // until grpc-status comes
   Timer global_timer_;
   Timer per_try_timer_;
+  Timer stream_timer_;
   Timer back_off_timer_;
 };
 

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <utility>
 
+#include "proxy/http/grpc.h"
 #include "proxy/http/upgrade.h"
 #include "proxy/router/router.h"
 #include "proxy/upstream/worker_context.h"
@@ -29,6 +30,13 @@ std::string_view decimal(uint64_t number, Arena& arena) {
   char* out = static_cast<char*>(arena.allocate(kMaxDigits, 1));
   char* end = std::to_chars(out, out + kMaxDigits, number).ptr;
   return {out, static_cast<size_t>(end - out)};
+}
+
+void count(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
+
+void count_grpc_verdict(upstream::HostCounters& counters, std::optional<int64_t> status) {
+  const bool success = status && !http::is_server_error(*status);
+  count(success ? counters.rq_success : counters.rq_error);
 }
 
 ResponseFlag flag_of(ResetReason reason) {
@@ -74,17 +82,13 @@ void Router::on_attempt_informational(HeaderMap& headers) {
 }
 
 void Router::on_attempt_headers(Attempt& attempt, HeaderMap& headers, bool end_stream) {
-  constexpr uint16_t kFirstError = 500;
   http::StreamInfo& info = stream_.info();
   info.upstream_first_rx_us = now_us();
   per_try_timer_.disarm();
   const uint16_t status = headers.status();
-  auto& counters = attempt.host()->counters;
-  (status >= kFirstError ? counters.rq_error : counters.rq_success)
-      .fetch_add(1, std::memory_order_relaxed);
-
   if (decide_retry(plan_.wants_retry(headers)) == Again::Yes) {
     count_retried_code(status);
+    count(attempt.host()->counters.rq_error);
     if (end_stream && request_ended_) {
       attempt.complete();
     } else {
@@ -98,6 +102,7 @@ void Router::on_attempt_headers(Attempt& attempt, HeaderMap& headers, bool end_s
   info.response_code_details = "via_upstream";
   complete_response_headers(headers);
   count_upstream_code(status, &headers);
+  judge_host(attempt, headers, end_stream);
   if (!end_stream && http::opens_tunnel(info.tunnel, status)) open_tunnel();
   if (end_stream) on_response_complete();
   stream_.respond_headers(headers, end_stream);
@@ -117,12 +122,18 @@ void Router::complete_response_headers(HeaderMap& headers) {
 
 void Router::on_attempt_data(Buffer& data, bool end_stream) {
   stream_.info().upstream_last_rx_us = now_us();
+  // A gRPC answer that ends without a status is an error.
+  if (end_stream && std::exchange(host_unjudged_, false))
+    count(attempt_->host()->counters.rq_error);
   if (end_stream) on_response_complete();
   stream_.respond_data(data, end_stream);
 }
 
 void Router::on_attempt_trailers(HeaderMap& trailers) {
   stream_.info().upstream_last_rx_us = now_us();
+  if (std::exchange(host_unjudged_, false)) {
+    count_grpc_verdict(attempt_->host()->counters, http::grpc_status_in(trailers));
+  }
   on_response_complete();
   stream_.respond_trailers(trailers);
 }
@@ -137,6 +148,7 @@ void Router::open_tunnel() {
 void Router::on_response_complete() {
   response_ended_ = true;
   global_timer_.disarm();
+  stream_timer_.disarm();
   stream_.info().upstream_last_rx_us = now_us();
   count_upstream_time();
   if (request_ended_) {
@@ -167,12 +179,15 @@ void Router::on_response_low_water() {
 void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string_view detail) {
   http::StreamInfo& info = stream_.info();
   per_try_timer_.disarm();
+  stream_timer_.disarm();
   info.upstream_host = &attempt.host()->address();
   if (!detail.empty()) info.upstream_transport_failure = stream_.arena().copy(detail);
   if (reason == ResetReason::RemoteReset || reason == ResetReason::RemoteRefused) {
     cluster_->stats().inc(ClusterStat::upstream_rq_rx_reset);
   }
-  attempt.host()->counters.rq_error.fetch_add(1, std::memory_order_relaxed);
+  if (!response_started_ || std::exchange(host_unjudged_, false)) {
+    count(attempt.host()->counters.rq_error);
+  }
   if (response_started_) {
     stats_.inc(RouterStat::rq_reset_after_downstream_response_started);
     info.flags.set(flag_of(reason));
@@ -214,7 +229,8 @@ void Router::on_per_try_timeout() {
   stream_.info().flags.set(ResponseFlag::UT);
   Attempt* attempt = attempt_;
   if (decide_retry(plan_.wants_retry_after_timeout()) == Again::Yes) {
-    attempt->host()->counters.rq_timeout.fetch_add(1, std::memory_order_relaxed);
+    count(attempt->host()->counters.rq_timeout);
+    count(attempt->host()->counters.rq_error);
     attempt->abandon();
     return;
   }
@@ -230,12 +246,10 @@ void Router::answer_timeout(const http::Failure& timeout) {
     failure.body = {};
   }
   if (attempt_ != nullptr) {
-    attempt_->host()->counters.rq_timeout.fetch_add(1, std::memory_order_relaxed);
-    attempt_->host()->counters.rq_error.fetch_add(1, std::memory_order_relaxed);
-    attempt_->abandon();
+    count(attempt_->host()->counters.rq_timeout);
+    if (!response_started_) count(attempt_->host()->counters.rq_error);
   }
-  back_off_timer_.disarm();
-  release_retry();
+  give_up_attempt();
   if (response_started_) {
     stream_.reply(failure);
     return;
@@ -243,10 +257,38 @@ void Router::answer_timeout(const http::Failure& timeout) {
   reply(failure, {}, false);
 }
 
+void Router::give_up_attempt() {
+  if (attempt_ != nullptr) attempt_->abandon();
+  back_off_timer_.disarm();
+  release_retry();
+}
+
+/// An attempt's stream has lasted as long as the cluster, or the request, lets it.
+void Router::on_stream_duration_reached() {
+  constexpr uint16_t kGatewayTimeout = 504;
+  cluster_->stats().inc(ClusterStat::upstream_rq_max_duration_reached);
+  Attempt* attempt = attempt_;
+  if (!response_started_ && decide_retry(plan_.wants_retry_after_timeout()) == Again::Yes) {
+    count(attempt->host()->counters.rq_error);
+    attempt->abandon();
+    return;
+  }
+  http::Failure failure = http::failures::kUpstreamMaxStreamDuration;
+  if (request_ended_) failure.status = kGatewayTimeout;
+  give_up_attempt();
+  reply_uncounted(failure, {}, false);
+}
+
 /// A local answer on behalf of the upstream, counted as if it had given it.
 void Router::reply(const http::Failure& failure, std::string_view body, bool overloaded) {
+  count_upstream_code(failure.status, nullptr);
+  reply_uncounted(failure, body, overloaded);
+}
+
+void Router::reply_uncounted(const http::Failure& failure, std::string_view body, bool overloaded) {
   global_timer_.disarm();
   per_try_timer_.disarm();
+  stream_timer_.disarm();
   std::array<http::ReplyHeader, 2> headers;
   size_t count = 0;
   if (stream_.route_decision().vhost->include_attempt_count_in_response) {
@@ -255,7 +297,6 @@ void Router::reply(const http::Failure& failure, std::string_view body, bool ove
   if (overloaded && config_.envoy_headers == EnvoyHeaders::Insert) {
     headers[count++] = {HeaderId::XEnvoyOverloaded, "true"};
   }
-  count_upstream_code(failure.status, nullptr);
   over_ = true;
   stream_.reply(failure, body, {headers.data(), count});
 }
@@ -276,6 +317,22 @@ void Router::count_upstream_code(uint16_t status, const HeaderMap* response) {
 
 void Router::count_retried_code(uint16_t status) {
   if (config_.dynamic_stats) cluster_->stats().count_response(ClusterScope::Retry, status);
+}
+
+/// What the answer says of the host that gave it. Of gRPC the status of the call decides, which may
+/// come in trailers.
+void Router::judge_host(Attempt& attempt, const HeaderMap& headers, bool end_stream) {
+  constexpr uint16_t kFirstError = 500;
+  upstream::HostCounters& counters = attempt.host()->counters;
+  if (headers.status() >= kFirstError) {
+    count(counters.rq_error);
+  } else if (!grpc_) {
+    count(counters.rq_success);
+  } else if (end_stream) {
+    count_grpc_verdict(counters, http::grpc_status_in(headers));
+  } else {
+    host_unjudged_ = true;
+  }
 }
 
 void Router::count_upstream_time() {

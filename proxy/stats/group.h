@@ -75,6 +75,7 @@ class GroupBase : public std::enable_shared_from_this<GroupBase> {
   const uint32_t prefix_size_;
   std::unique_ptr<MainValues> main_;
   std::unique_ptr<GroupCache> cache_;
+  std::unique_ptr<std::vector<std::shared_ptr<GroupBase>>> children_;  // under the store's lock
 };
 
 /// One thread's half of a group. Only that thread writes; keep the reference as long as the group

@@ -58,6 +58,31 @@ void Store::remove(GroupBase& group) {
   std::lock_guard lock(mutex_);
   auto at = groups_.find(&group);
   if (at != groups_.end() && *at == &group) groups_.erase(at);
+  if (group.children_ != nullptr) children_ -= group.children_->size();
+}
+
+GroupBase* Store::find_child(const GroupBase& parent, const SchemaInfo& schema,
+                             std::string_view prefix) {
+  auto at = groups_.find(Key{&schema, prefix});
+  if (at == groups_.end() || parent.children_ == nullptr) return nullptr;
+  const auto& children = *parent.children_;
+  const bool ours = std::any_of(children.begin(), children.end(),
+                                [&](const auto& child) { return child.get() == *at; });
+  return ours ? *at : nullptr;
+}
+
+bool Store::has_room_for_child(const GroupBase& parent) const {
+  return children_ < kMaxChildren &&
+         (parent.children_ == nullptr || parent.children_->size() < kMaxChildrenOfGroup);
+}
+
+void Store::keep_child(GroupBase& parent, std::shared_ptr<GroupBase> child) {
+  using Children = std::vector<std::shared_ptr<GroupBase>>;
+  if (parent.children_ == nullptr) parent.children_ = std::make_unique<Children>();
+  groups_.erase(child.get());  // one of the same name that is being destroyed
+  groups_.insert(child.get());
+  parent.children_->push_back(std::move(child));
+  ++children_;
 }
 
 std::vector<std::shared_ptr<GroupBase>> Store::living_groups() {

@@ -58,6 +58,25 @@ class Store {
     return group;
   }
 
+  /// A group that comes into being by what a client sends: that of `prefix`, kept as long as
+  /// `parent` is. Null when there are too many, of the parent or in all. Any thread; takes a lock,
+  /// so keep the answer. Without a bound: for what comes once with its parent.
+  enum class Bound : uint8_t { Limited, None };
+  template <class Schema>
+  Group<Schema>* child_group(GroupBase& parent, std::string_view prefix,
+                             Bound bound = Bound::Limited) {
+    std::lock_guard lock(mutex_);
+    if (GroupBase* child = find_child(parent, kSchemaInfo<Schema>, prefix)) {
+      return static_cast<Group<Schema>*>(child);
+    }
+    if (bound == Bound::Limited && !has_room_for_child(parent)) return nullptr;
+    auto child = std::make_shared<Group<Schema>>(*this, prefix);
+    keep_child(parent, child);
+    return child.get();
+  }
+  static constexpr size_t kMaxChildrenOfGroup = 256;
+  static constexpr size_t kMaxChildren = 4096;
+
   /// Calls `refresh` before each scrape, for values that are computed when asked for (uptime, open
   /// circuit breakers). It goes with the handle that is returned.
   [[nodiscard]] std::shared_ptr<void> before_scrape(std::function<void()> refresh);
@@ -111,6 +130,10 @@ class Store {
   void add(GroupBase& group);
   void remove(GroupBase& group);
   std::vector<std::shared_ptr<GroupBase>> living_groups();
+  // Under the lock.
+  GroupBase* find_child(const GroupBase& parent, const SchemaInfo& schema, std::string_view prefix);
+  bool has_room_for_child(const GroupBase& parent) const;
+  void keep_child(GroupBase& parent, std::shared_ptr<GroupBase> child);
   std::shared_ptr<const HistogramBounds> bounds_for(std::string_view histogram_name) const;
 
   const StatsConfig config_;
@@ -120,6 +143,7 @@ class Store {
   std::shared_ptr<const HistogramBounds> default_bounds_;
   std::mutex mutex_;  // of groups_: the last reference to a group may go on a worker
   absl::flat_hash_set<GroupBase*, GroupHash, GroupEq> groups_;
+  size_t children_ = 0;  // how many groups are another's
   std::vector<std::weak_ptr<std::function<void()>>> refreshers_;
   std::vector<std::weak_ptr<std::function<void(Visitor)>>> collectors_;
 };

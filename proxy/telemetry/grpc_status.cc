@@ -1,7 +1,8 @@
 #include "proxy/telemetry/grpc_status.h"
 
-#include <charconv>
-#include <iterator>
+#include <span>
+
+#include "proxy/http/grpc.h"
 
 namespace remora::telemetry {
 
@@ -18,61 +19,27 @@ constexpr std::string_view kSnake[] = {
     "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
     "DATA_LOSS", "UNAUTHENTICATED"};
 
-constexpr uint32_t kUnknown = 2;
-
-std::optional<uint32_t> status_in(const http::HeaderMap* headers) {
-  if (headers == nullptr || !headers->has(http::HeaderId::GrpcStatus)) return std::nullopt;
-  std::string_view text = headers->get(http::HeaderId::GrpcStatus);
-  uint32_t status = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), status);
-  return error == std::errc() && end == text.data() + text.size() ? status : kUnknown;
-}
-
-/// The gRPC specification's table.
-uint32_t from_http(uint16_t code) {
-  switch (code) {
-    case 200:
-      return 0;
-    case 400:
-      return 13;
-    case 401:
-      return 16;
-    case 403:
-      return 7;
-    case 404:
-      return 12;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return 14;
-    default:
-      return kUnknown;
-  }
+std::string_view name_in(std::span<const std::string_view> names, int64_t status) {
+  const auto at = static_cast<uint64_t>(status);
+  return at < names.size() ? names[at] : std::string_view();
 }
 
 }  // namespace
 
 bool is_grpc(const http::StreamInfo& info) {
-  if (info.request_headers == nullptr) return false;
-  std::string_view type = info.request_headers->get(http::HeaderId::ContentType);
-  constexpr std::string_view kGrpc = "application/grpc";
-  return type.starts_with(kGrpc) &&
-         (type.size() == kGrpc.size() || type[kGrpc.size()] == '+' || type[kGrpc.size()] == ';');
+  return info.request_headers != nullptr && http::has_grpc_content_type(*info.request_headers);
 }
 
-std::optional<uint32_t> grpc_status_of(const http::StreamInfo& info) {
-  if (auto status = status_in(info.response_trailers)) return status;
-  if (auto status = status_in(info.response_headers)) return status;
+std::optional<int64_t> grpc_status_of(const http::StreamInfo& info) {
+  for (const http::HeaderMap* headers : {info.response_trailers, info.response_headers}) {
+    if (headers == nullptr) continue;
+    if (auto status = http::grpc_status_in(*headers)) return status;
+  }
   if (info.response_code == 0) return std::nullopt;
-  return from_http(info.response_code);
+  return static_cast<int64_t>(http::grpc_status_of_http(info.response_code));
 }
 
-std::string_view grpc_camel_name(uint32_t status) {
-  return status < std::size(kCamel) ? kCamel[status] : "";
-}
-std::string_view grpc_snake_name(uint32_t status) {
-  return status < std::size(kSnake) ? kSnake[status] : "";
-}
+std::string_view grpc_camel_name(int64_t status) { return name_in(kCamel, status); }
+std::string_view grpc_snake_name(int64_t status) { return name_in(kSnake, status); }
 
 }  // namespace remora::telemetry

@@ -12,10 +12,10 @@ namespace remora::telemetry {
 /// Whether the request is gRPC by its content-type.
 bool is_grpc(const http::StreamInfo& info);
 /// From the trailers, else the headers, else what the HTTP status stands for; nullopt when no
-/// answer was sent.
-std::optional<uint32_t> grpc_status_of(const http::StreamInfo& info);
+/// answer was sent. Any number; -1 for what is none.
+std::optional<int64_t> grpc_status_of(const http::StreamInfo& info);
 /// "DeadlineExceeded" and "DEADLINE_EXCEEDED"; empty when the number is none of the seventeen.
-std::string_view grpc_camel_name(uint32_t status);
-std::string_view grpc_snake_name(uint32_t status);
+std::string_view grpc_camel_name(int64_t status);
+std::string_view grpc_snake_name(int64_t status);
 
 }  // namespace remora::telemetry

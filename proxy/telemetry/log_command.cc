@@ -25,7 +25,8 @@ using Arguments = LogArguments;
 // -------------------------------------------------------------------------------------------------
 // values
 
-bool append_number(uint64_t value, std::string& out) {
+template <class Number>
+bool append_number(Number value, std::string& out) {
   char digits[20];
   out.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
   return true;

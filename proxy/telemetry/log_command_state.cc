@@ -1,4 +1,6 @@
 // Commands on what filters have left: dynamic metadata and filter state.
+#include <algorithm>
+
 #include "proxy/telemetry/log_command_entry.h"
 
 namespace remora::telemetry {
@@ -75,10 +77,29 @@ absl::Status compile_filter_state(std::string_view argument, Arguments& out) {
   return absl::OkStatus();
 }
 
+// The one object that is not text: "2,3" stands for a message with two numbers.
+constexpr std::string_view kGrpcStats = "envoy.filters.http.grpc_stats";
+
+/// As protobuf writes that message: without zeros.
+void append_grpc_stats(std::string_view counts, std::string& out) {
+  const size_t comma = std::min(counts.find(','), counts.size());
+  const std::string_view requests = counts.substr(0, comma);
+  const std::string_view responses = counts.substr(std::min(comma + 1, counts.size()));
+  out += '{';
+  if (requests != "0") out.append(R"("requestMessageCount":")").append(requests).append("\"");
+  if (requests != "0" && responses != "0") out += ',';
+  if (responses != "0") out.append(R"("responseMessageCount":")").append(responses).append("\"");
+  out += '}';
+}
+
 bool filter_state_json(const Arguments& a, const StreamInfo& info, std::string& out) {
   const std::string* value = info.find_filter_state(a.text);
   if (value == nullptr) return false;
-  append_json(MetadataValue(*value), out);
+  if (a.text == kGrpcStats) {
+    append_grpc_stats(*value, out);
+  } else {
+    append_json(MetadataValue(*value), out);
+  }
   return true;
 }
 

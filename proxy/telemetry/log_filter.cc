@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "proxy/http/grpc.h"
 #include "proxy/telemetry/grpc_status.h"
 
 namespace remora::telemetry {
@@ -42,8 +43,9 @@ struct Decide {
     return info.request_headers != nullptr && f.matches(*info.request_headers);
   }
   bool operator()(const LogFilter::GrpcStatus& f) const {
-    auto status = grpc_status_of(info);
-    bool listed = status && *status < 64 && (f.statuses >> *status & 1);
+    constexpr auto kNone = static_cast<int64_t>(http::GrpcStatus::Unknown);
+    const int64_t status = grpc_status_of(info).value_or(kNone);
+    const bool listed = status >= 0 && status < 64 && (f.statuses >> status & 1) != 0;
     return listed != f.exclude;
   }
   bool operator()(const LogFilter::Sampled& f) const {

@@ -143,6 +143,8 @@ TEST_F(LogFormatTest, GrpcStatusInThreeSpellings) {
       "DeadlineExceeded DEADLINE_EXCEEDED 4 4");
   response_.set(HeaderId::GrpcStatus, "99");
   EXPECT_EQ(text("%GRPC_STATUS%"), "99");
+  response_.set(HeaderId::GrpcStatus, "junk");
+  EXPECT_EQ(text("%GRPC_STATUS% %GRPC_STATUS_NUMBER%"), "-1 -1");
   response_.remove(HeaderId::GrpcStatus);
   info_.response_code = 503;
   EXPECT_EQ(text("%GRPC_STATUS%"), "Unavailable");

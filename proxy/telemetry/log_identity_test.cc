@@ -119,6 +119,16 @@ TEST_F(LogIdentityTest, FilterStateIsPlainOrTyped) {
   EXPECT_EQ(json("%FILTER_STATE(key:PLAIN)%"), "{\"v\":\"va\\\"lue\"}\n");
 }
 
+TEST_F(LogIdentityTest, MessagesOfGrpcCallsAreAMessage) {
+  info_.filter_state.set("envoy.filters.http.grpc_stats", "2,0");
+  EXPECT_EQ(text("%FILTER_STATE(envoy.filters.http.grpc_stats:PLAIN)%"), "2,0");
+  EXPECT_EQ(text("%FILTER_STATE(envoy.filters.http.grpc_stats)%"),
+            R"({"requestMessageCount":"2"})");
+  info_.filter_state.set("envoy.filters.http.grpc_stats", "2,3");
+  EXPECT_EQ(text("%FILTER_STATE(envoy.filters.http.grpc_stats:TYPED)%"),
+            R"({"requestMessageCount":"2","responseMessageCount":"3"})");
+}
+
 TEST_F(LogIdentityTest, RefusesArgumentsThatMeanNothing) {
   EXPECT_NE(text("%FILTER_STATE(key:FIELD:x)%").find("expected PLAIN or TYPED"), std::string::npos);
   EXPECT_NE(text("%DYNAMIC_METADATA()%").find("needs an argument"), std::string::npos);

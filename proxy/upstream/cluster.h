@@ -19,6 +19,7 @@
 #include "proxy/upstream/cluster_config.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/cluster_shared.h"
+#include "proxy/upstream/grpc_calls.h"
 #include "proxy/upstream/host_set.h"
 #include "proxy/upstream/http_pool.h"
 #include "proxy/upstream/intrusive_list.h"
@@ -59,6 +60,15 @@ class Cluster final : public Deferrable {
   Stats& stats() {
     if (stats_ == nullptr) stats_ = &shared_->stats().at(worker_.index());
     return *stats_;
+  }
+  /// What it counts of gRPC calls; made when first used.
+  GrpcCalls& grpc_calls(GrpcKind kind) {
+    auto& calls = grpc_calls_[static_cast<size_t>(kind)];
+    if (calls == nullptr) {
+      calls =
+          std::make_unique<GrpcCalls>(kind, shared_->store(), shared_->stats(), worker_.index());
+    }
+    return *calls;
   }
   /// Removed, or replaced by one of the same name: no new requests.
   bool retired() const { return retired_; }
@@ -120,7 +130,8 @@ class Cluster final : public Deferrable {
   std::shared_ptr<const ClusterConfig> config_;
   std::shared_ptr<ClusterShared> shared_;
   std::shared_ptr<const HostSet> hosts_;
-  Stats* stats_ = nullptr;  // made when first used
+  Stats* stats_ = nullptr;                                // made when first used
+  std::array<std::unique_ptr<GrpcCalls>, 2> grpc_calls_;  // by kind
   ConnectOptions connect_options_;
   std::vector<std::shared_ptr<const TransportFactory>> transports_;  // by Host::transport()
   // One of them, made at the first pick.

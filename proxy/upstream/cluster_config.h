@@ -28,8 +28,9 @@ struct Locality {
   bool operator==(const Locality&) const = default;
 };
 
-/// What an endpoint's metadata says about how to reach it (name space envoy.transport_socket_match): for each key its
-/// value as canonical text and, of a list, the text of each element.
+/// What an endpoint's metadata says about how to reach it (name space
+/// envoy.transport_socket_match): for each key its value as canonical text and, of a list, the text
+/// of each element.
 using TransportLabels = std::vector<std::pair<std::string, std::vector<std::string>>>;
 
 /// One of transport_socket_matches: for hosts whose labels have all of `criteria`.
@@ -50,7 +51,8 @@ struct EndpointConfig {
   bool draining = false;            // EDS health_status DRAINING
   std::string metadata_key;         // canonical text of endpoint metadata: equal text, equal host
   TransportLabels transport_labels;
-  uint32_t transport = 0;           // ClusterConfig::transport_for(transport_labels), set before hosts are made of it
+  uint32_t transport =
+      0;  // ClusterConfig::transport_for(transport_labels), set before hosts are made of it
 };
 
 struct LocalityEndpoints {
@@ -97,11 +99,12 @@ struct ClusterConfig {
   uint32_t per_connection_buffer_limit = 1024 * 1024;  // bytes
   HttpProtocol protocol = HttpProtocol::Http1;
   uint32_t http2_max_concurrent_streams = 1024;
-  bool http1_enable_trailers = false;   // otherwise trailers are checked and dropped
+  bool http1_enable_trailers = false;  // otherwise trailers are checked and dropped
   bool use_downstream_protocol = false;
   uint32_t max_requests_per_connection = 0;  // 0: no bound
   uint64_t idle_timeout_ms = 3'600'000;      // of an upstream connection; 0: none
   uint64_t max_connection_duration_ms = 0;
+  uint64_t max_stream_duration_ms = 0;  // of one request's stream, from its opening; 0: no bound
   CircuitBreakerThresholds default_thresholds;
   CircuitBreakerThresholds high_thresholds;
   // EDS
@@ -126,7 +129,7 @@ struct ClusterConfig {
   std::vector<SocketOption> socket_options;
   std::shared_ptr<const TransportFactory> transport;  // null: plain
   std::vector<TransportMatch> transport_matches;      // the first that matches a host serves it
-  uint64_t transport_hash = 0;  // of what the two above were made of: equal means alike
+  uint64_t transport_hash = 0;       // of what the two above were made of: equal means alike
   bool tells_downstream = false;     // one of them does: connections are for one downstream each
   bool auto_sni = false;             // HTTP: SNI is the request's host
   bool auto_san_validation = false;  // HTTP: and the server's certificate must have that name

@@ -92,7 +92,7 @@ uint64_t retry_limit(const CircuitBreakerThresholds& thresholds, const ResourceC
 }
 
 ClusterShared::ClusterShared(const ClusterConfig& config, stats::Store& store)
-    : state_(std::make_shared<State>()) {
+    : store_(store), state_(std::make_shared<State>()) {
   state_->stats = store.group<stats::ClusterSchema>(stats::cluster_prefix(stats_name(config)));
   set_config(config);
   before_scrape_ = store.before_scrape([state = state_] { state->publish(); });

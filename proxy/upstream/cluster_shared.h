@@ -58,6 +58,7 @@ class ClusterShared {
     return state_->counts[static_cast<size_t>(priority)];
   }
   stats::Group<stats::ClusterSchema>& stats() { return *state_->stats; }
+  stats::Store& store() { return store_; }
 
   // --- main thread ---
   /// The limits that circuit_breakers.*.*_open and remaining_* are shown against at scrape.
@@ -76,6 +77,7 @@ class ClusterShared {
     void publish();
   };
 
+  stats::Store& store_;
   std::shared_ptr<State> state_;
   std::shared_ptr<void> before_scrape_;
 };

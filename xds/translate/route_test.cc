@@ -124,7 +124,7 @@ upgrade_configs: [{upgrade_type: websocket, enabled: false},
   {upgrade_type: CONNECT, connect_config: {allow_post: true, proxy_protocol_config: {version: V2}}}],
 regex_rewrite: {pattern: {regex: "^/a(.*)"}, substitution: '\1'},
 host_rewrite_header: X-Host, append_x_forwarded_host: true, timeout: 0s, idle_timeout: 1.5s,
-priority: HIGH,
+priority: HIGH, max_grpc_timeout: 3s, grpc_timeout_offset: 0.02s,
 max_stream_duration: {max_stream_duration: 9s, grpc_timeout_header_max: 0s,
                       grpc_timeout_header_offset: 0.01s},
 retry_policy: {retry_on: "connect-failure, unavailable,retriable-status-codes", num_retries: 3,
@@ -151,8 +151,11 @@ retry_policy: {retry_on: "connect-failure, unavailable,retriable-status-codes", 
   EXPECT_EQ(action.idle_timeout_ms, 1500u);
   EXPECT_TRUE(action.high_priority);
   EXPECT_EQ(action.max_stream_duration_ms, 9000u);
-  EXPECT_EQ(action.grpc_timeout_max_ms, 0u);
-  EXPECT_EQ(action.grpc_timeout_offset_ms, 10u);
+  EXPECT_TRUE(action.bounds_streams);
+  EXPECT_EQ(action.grpc_timeout_header.max_ms, 0u);
+  EXPECT_EQ(action.grpc_timeout_header.offset_ms, 10u);
+  EXPECT_EQ(action.max_grpc_timeout.max_ms, 3000u);
+  EXPECT_EQ(action.max_grpc_timeout.offset_ms, 20u);
   const RetryPolicy& retry = *action.retry;
   EXPECT_EQ(retry.on, RetryPolicy::kConnectFailure | RetryPolicy::kGrpcUnavailable |
                           RetryPolicy::kRetriableStatusCodes);
