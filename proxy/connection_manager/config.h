@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "proxy/connection_manager/header_mutation.h"
+#include "proxy/connection_manager/ip_detection.h"
+#include "proxy/connection_manager/local_replies.h"
 #include "proxy/http/filter.h"
 #include "proxy/http1/options.h"
 #include "proxy/http2/session.h"
@@ -46,6 +49,12 @@ struct HttpConfig {
   struct ClientCertDetails {
     bool subject = false, cert = false, chain = false, dns = false, uri = false;
   };
+  /// How many of `kOf` requests are traced: of those whose client wants it, of all others, and at
+  /// most of all.
+  struct TraceShares {
+    static constexpr uint32_t kOf = 10'000;
+    uint32_t client = kOf, random = kOf, overall = kOf;
+  };
   enum class EscapedSlashes : uint8_t { Keep, Reject, UnescapeAndRedirect, UnescapeAndForward };
 
   std::string stat_prefix;
@@ -59,6 +68,11 @@ struct HttpConfig {
   std::vector<HttpFilterConfig> filters;  // last one terminal (router)
   std::vector<router::UpgradeSetting> upgrades;
   std::vector<std::shared_ptr<telemetry::AccessLog>> access_logs;
+  // Entries besides the one at a request's end.
+  bool log_new_requests = false;
+  bool log_new_tunnels = false;
+  uint64_t log_interval_ms = 0;                       // 0: none
+  std::shared_ptr<const LocalReplies> local_replies;  // null: answers stay as they are
 
   ServerHeader server_header = ServerHeader::Overwrite;
   std::string server_name = "envoy";
@@ -72,11 +86,23 @@ struct HttpConfig {
   // (--local-address-ip-version).
   std::string local_address = "127.0.0.1";
   bool skip_xff_append = false;
+  std::vector<IpDetection> ip_detections;  // none: use_remote_address and its kin decide
+  std::vector<HeaderMutation> early_mutations;
+  std::string scheme_to_overwrite;  // empty: :scheme is what x-forwarded-proto says
+  bool scheme_matches_upstream = false;
+  // Ports that clients mean https or http by, when somebody in front told the destination.
+  std::vector<uint16_t> https_ports, http_ports;
+  bool append_x_forwarded_port = false;
+  std::string user_agent;   // add_user_agent: this cluster's name
+  std::string own_node_id;  // told with it
   ClientCert client_cert = ClientCert::Sanitize;
   ClientCertDetails client_cert_details;
   bool generate_request_id = true;
   bool preserve_external_request_id = false;
   bool always_set_request_id_in_response = false;
+  std::optional<TraceShares> tracing;  // none: nothing is traced
+  bool packs_trace_reason = true;
+  bool samples_by_request_id = true;
   bool normalize_path = false;
   bool merge_slashes = false;
   EscapedSlashes escaped_slashes = EscapedSlashes::Keep;
@@ -88,10 +114,15 @@ struct HttpConfig {
   uint64_t stream_idle_timeout_ms = 300'000;  // 0: none
   uint64_t request_timeout_ms = 0;
   uint64_t request_headers_timeout_ms = 0;
+  uint64_t stream_flush_timeout_ms = 300'000;  // 0: none
   uint64_t drain_timeout_ms = 5000;
+  uint64_t drain_jitter_ms = 0;  // at most this much longer
   uint64_t delayed_close_timeout_ms = 1000;
   uint64_t idle_timeout_ms = 3'600'000;  // of the connection with no stream; 0: none
   uint64_t max_connection_duration_ms = 0;
+  uint64_t max_connection_jitter_ms = 0;  // at most this much longer
+  // HTTP/1 connections end with the next response instead of while one may be on its way.
+  bool safe_max_connection_duration = false;
   uint64_t max_stream_duration_ms = 0;
   uint32_t max_requests_per_connection = 0;  // 0: no bound
 };

@@ -43,6 +43,7 @@ ConnectionManager::ConnectionManager(const Shared& shared, NetworkFilterContext&
       stats_(shared.stats->at(context.worker().index())),
       listener_stats_(shared.listener_stats ? &shared.listener_stats->at(context.worker().index())
                                             : nullptr),
+      http1_stats_(shared.http1_stats.get()),
       idle_(context.worker().timers(),
             Timer::bind<&ConnectionManager::on_idle_timeout, ConnectionManager>(), this),
       duration_(context.worker().timers(),
@@ -73,8 +74,15 @@ NetworkFilter::Status ConnectionManager::on_new_connection() {
     stats_.inc(HttpStat::downstream_cx_ssl_active);
   }
   if (config_->idle_timeout_ms != 0) idle_.arm(config_->idle_timeout_ms);
-  if (config_->max_connection_duration_ms != 0) duration_.arm(config_->max_connection_duration_ms);
+  if (config_->max_connection_duration_ms != 0) {
+    duration_.arm(
+        with_jitter(config_->max_connection_duration_ms, config_->max_connection_jitter_ms));
+  }
   return Status::Continue;
+}
+
+uint64_t ConnectionManager::with_jitter(uint64_t ms, uint64_t jitter_ms) {
+  return jitter_ms == 0 ? ms : ms + context_.worker().random() % (jitter_ms + 1);
 }
 
 NetworkFilter::Status ConnectionManager::on_data(Buffer& data, bool end_stream) {
@@ -190,11 +198,21 @@ http::StreamReceiver& ConnectionManager::on_new_stream(http::StreamSender& respo
 
 void ConnectionManager::on_codec_error(uint16_t status, std::string_view detail) {
   stats_.inc(HttpStat::downstream_cx_protocol_error);
+  if (http1_stats_ != nullptr && detail == http1::details::kUnexpectedUnderscore) {
+    http1_stats_->at(context_.worker().index())
+        .inc(stats::Http1Stat::requests_rejected_with_underscores_in_headers);
+  }
   if (status == 0) {
     if (!connection_.closing()) close(CloseHow::FlushAndWait);
   } else if (current_ != nullptr && !current_->finished()) {
     current_->refuse(status, detail);
   }
+}
+
+void ConnectionManager::on_fields_dropped(size_t count) {
+  if (http1_stats_ == nullptr) return;
+  http1_stats_->at(context_.worker().index())
+      .add(stats::Http1Stat::dropped_headers_with_underscores, count);
 }
 
 Snapshot<router::RouteTable> ConnectionManager::route_table(const router::RouteTable** table) {
@@ -277,7 +295,7 @@ void ConnectionManager::on_drain() {
 void ConnectionManager::start_drain() {
   drain_ = Drain::Draining;
   if (codec_ != nullptr) codec_->start_drain();
-  drained_.arm(config_->drain_timeout_ms);
+  drained_.arm(with_jitter(config_->drain_timeout_ms, config_->drain_jitter_ms));
 }
 
 void ConnectionManager::on_drained() {
@@ -301,7 +319,11 @@ void ConnectionManager::on_duration_reached() {
   if (codec_ == nullptr) {
     close(CloseHow::Flush);
   } else if (drain_ == Drain::No) {
-    start_drain();
+    if (config_->safe_max_connection_duration && codec_->protocol() != http::Protocol::Http2) {
+      drain_ = Drain::Closing;
+    } else {
+      start_drain();
+    }
   }
 }
 

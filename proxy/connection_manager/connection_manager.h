@@ -27,6 +27,8 @@ struct Shared {
   std::shared_ptr<stats::Group<stats::HttpSchema>> stats;
   /// listener.ADDRESS.http.PREFIX; may be null.
   std::shared_ptr<stats::Group<stats::ListenerHttpSchema>> listener_stats;
+  /// http1; may be null.
+  std::shared_ptr<stats::Group<stats::Http1Schema>> http1_stats;
 };
 
 class ConnectionManager final : public NetworkFilter, public http::ServerCodecHandler {
@@ -65,6 +67,7 @@ class ConnectionManager final : public NetworkFilter, public http::ServerCodecHa
   void on_codec_error(uint16_t status, std::string_view detail) override;
   void on_goaway() override { close_if_done(); }
   void on_codec_idle() override { close_if_done(); }
+  void on_fields_dropped(size_t count) override;
 
   bool choose_codec(const Buffer& data, bool end_stream);
   void make_codec(http::Protocol protocol);
@@ -76,6 +79,7 @@ class ConnectionManager final : public NetworkFilter, public http::ServerCodecHa
   void on_idle_timeout();
   void on_duration_reached();
   void on_drained();
+  uint64_t with_jitter(uint64_t ms, uint64_t jitter_ms);
   void count_bytes();
   void count_closed(CloseCause cause);
 
@@ -84,6 +88,7 @@ class ConnectionManager final : public NetworkFilter, public http::ServerCodecHa
   Connection& connection_;
   stats::Slab<stats::HttpSchema>& stats_;
   stats::Slab<stats::ListenerHttpSchema>* listener_stats_;
+  stats::Group<stats::Http1Schema>* const http1_stats_;  // of Shared, which outlives us
   router::RouteTables::Slot* routes_ = nullptr;  // of RDS
   std::unique_ptr<http::ServerCodec> codec_;     // from the first bytes on
   RequestStream* current_ = nullptr;             // the newest request; HTTP/1

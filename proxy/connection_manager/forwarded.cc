@@ -1,9 +1,8 @@
 #include "proxy/connection_manager/forwarded.h"
 
-#include <absl/strings/ascii.h>
-
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "proxy/connection_manager/client_cert.h"
 
@@ -47,11 +46,22 @@ std::string_view ip_text(const Address& address, Arena& arena) {
   return arena.copy(address.ip_string());
 }
 
-std::string_view scheme_of(const Peer& peer) { return peer.secure ? "https" : "http"; }
+bool among(const std::vector<uint16_t>& ports, uint16_t port) {
+  return std::ranges::find(ports, port) != ports.end();
+}
 
-std::string_view trimmed(std::string_view text) {
-  absl::string_view stripped = absl::StripAsciiWhitespace({text.data(), text.size()});
-  return {stripped.data(), stripped.size()};
+std::string_view scheme_of(const HttpConfig& config, const Peer& peer) {
+  if (peer.local_restored) {
+    if (among(config.https_ports, peer.local_port)) return "https";
+    if (among(config.http_ports, peer.local_port)) return "http";
+  }
+  return peer.secure ? "https" : "http";
+}
+
+std::string_view decimal(uint16_t number, Arena& arena) {
+  char digits[8];
+  const auto result = std::to_chars(digits, digits + sizeof(digits), number);
+  return arena.copy({digits, static_cast<size_t>(result.ptr - digits)});
 }
 
 void append_peer(const HttpConfig& config, const Peer& peer, HeaderMap& request) {
@@ -79,9 +89,21 @@ Address by_connection(const HttpConfig& config, const Peer& peer, HeaderMap& req
   if (!client) client = peer.remote;
   if (!config.skip_xff_append) append_peer(config, peer, request);
   if (config.xff_num_trusted_hops == 0 || !request.has(HeaderId::XForwardedProto)) {
-    request.set(HeaderId::XForwardedProto, scheme_of(peer));
+    request.set(HeaderId::XForwardedProto, scheme_of(config, peer));
+  }
+  if (config.append_x_forwarded_port && config.xff_num_trusted_hops == 0) {
+    request.set(HeaderId::XForwardedPort, decimal(peer.local_port, request.arena()));
   }
   return client;
+}
+
+Address by_detection(const HttpConfig& config, const Peer& peer, HeaderMap& request, bool* single,
+                     uint16_t* reject_status) {
+  const DetectedIp detected = detect_ip(config.ip_detections, peer.remote, request);
+  *single = detected.trusted;
+  *reject_status = detected.reject_status;
+  if (detected.append) append_peer(config, peer, request);
+  return detected.address;
 }
 
 Address by_header(const HttpConfig& config, HeaderMap& request, bool* single) {
@@ -90,6 +112,33 @@ Address by_header(const HttpConfig& config, HeaderMap& request, bool* single) {
   std::string_view forwarded = request.get(HeaderId::XForwardedFor);
   *single = forwarded.find(',') == std::string_view::npos;
   return address_from_end(forwarded, config.xff_num_trusted_hops);
+}
+
+void set_scheme(const HttpConfig& config, const Peer& peer, HeaderMap& request) {
+  if (!config.scheme_to_overwrite.empty()) {
+    request.set(HeaderId::XForwardedProto, config.scheme_to_overwrite);
+    request.set(HeaderId::Scheme, config.scheme_to_overwrite);
+    return;
+  }
+  if (!request.has(HeaderId::XForwardedProto)) {
+    request.add(HeaderId::XForwardedProto, scheme_of(config, peer));
+  }
+  if (!request.has(HeaderId::Scheme)) {
+    std::string_view proto = request.get(HeaderId::XForwardedProto);
+    request.add(HeaderId::Scheme,
+                proto == "http" || proto == "https" ? proto : scheme_of(config, peer));
+  }
+}
+
+/// Tells the next hop which service asks.
+void name_ourselves(const HttpConfig& config, HeaderMap& request) {
+  request.set(HeaderId::XEnvoyDownstreamServiceCluster, config.user_agent);
+  if (request.get(HeaderId::UserAgent).empty()) {
+    request.set(HeaderId::UserAgent, config.user_agent);
+  }
+  if (!config.own_node_id.empty()) {
+    request.set(HeaderId::XEnvoyDownstreamServiceNode, config.own_node_id);
+  }
 }
 
 void strip_untrusted(const Origin& origin, std::span<const std::string> internal_only,
@@ -107,21 +156,6 @@ void strip_untrusted(const Origin& origin, std::span<const std::string> internal
 
 }  // namespace
 
-Address address_from_end(std::string_view forwarded_for, uint32_t hops) {
-  for (;;) {
-    size_t comma = forwarded_for.rfind(',');
-    std::string_view last =
-        comma == std::string_view::npos ? forwarded_for : forwarded_for.substr(comma + 1);
-    if (hops == 0) {
-      auto parsed = Address::from_ip(trimmed(last), 0);
-      return parsed.ok() ? *std::move(parsed) : Address();
-    }
-    if (comma == std::string_view::npos) return {};
-    forwarded_for = forwarded_for.substr(0, comma);
-    --hops;
-  }
-}
-
 Origin apply_forwarded(const HttpConfig& config, const Peer& peer,
                        std::span<const std::string> internal_only, HeaderMap& request) {
   // A header sent twice is one list.
@@ -132,14 +166,17 @@ Origin apply_forwarded(const HttpConfig& config, const Peer& peer,
 
   Origin origin;
   bool single = false;
-  origin.remote = config.use_remote_address ? by_connection(config, peer, request, &single)
-                                            : by_header(config, request, &single);
-  if (!request.has(HeaderId::XForwardedProto)) {
-    request.add(HeaderId::XForwardedProto, scheme_of(peer));
+  if (config.use_remote_address) {
+    origin.remote = by_connection(config, peer, request, &single);
+  } else if (config.ip_detections.empty()) {
+    origin.remote = by_header(config, request, &single);
+  } else {
+    origin.remote = by_detection(config, peer, request, &single, &origin.reject_status);
+    if (origin.reject_status != 0) return origin;
   }
-  if (!request.has(HeaderId::Scheme)) {
-    std::string_view proto = request.get(HeaderId::XForwardedProto);
-    request.add(HeaderId::Scheme, proto == "http" || proto == "https" ? proto : scheme_of(peer));
+  set_scheme(config, peer, request);
+  if (config.append_x_forwarded_port && !request.has(HeaderId::XForwardedPort)) {
+    request.add(HeaderId::XForwardedPort, decimal(peer.local_port, request.arena()));
   }
   origin.internal = single && origin.remote && is_internal(config, origin.remote);
   origin.edge = !origin.internal && config.use_remote_address;
@@ -150,34 +187,13 @@ Origin apply_forwarded(const HttpConfig& config, const Peer& peer,
   } else {
     strip_untrusted(origin, internal_only, request);
   }
+  if (!config.user_agent.empty()) name_ourselves(config, request);
+  if (!config.via.empty()) request.append(HeaderId::Via, config.via, ", ");
   if (origin.edge && origin.remote.is_ip()) {
     request.set(HeaderId::XEnvoyExternalAddress, ip_text(origin.remote, request.arena()));
   }
   apply_client_cert(config, peer.tls, request);
   return origin;
-}
-
-std::string_view make_uuid(uint64_t high, uint64_t low, Arena& arena) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  constexpr size_t kLength = 36;
-  high = (high & ~0xF000ull) | 0x4000ull;      // version 4
-  low = (low & ~(3ull << 62)) | (2ull << 62);  // variant
-  char* out = static_cast<char*>(arena.allocate(kLength, 1));
-  char* at = out;
-  for (int nibble = 0; nibble < 32; ++nibble) {
-    if (nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20) *at++ = '-';
-    uint64_t half = nibble < 16 ? high : low;
-    *at++ = kHex[half >> (60 - 4 * (nibble % 16)) & 15];
-  }
-  return {out, kLength};
-}
-
-void apply_request_id(const HttpConfig& config, const Origin& origin, uint64_t random_high,
-                      uint64_t random_low, HeaderMap& request) {
-  if (!config.generate_request_id) return;
-  const bool replace = origin.edge && !config.preserve_external_request_id;
-  if (request.has(HeaderId::XRequestId) && !replace) return;
-  request.set(HeaderId::XRequestId, make_uuid(random_high, random_low, request.arena()));
 }
 
 }  // namespace remora::connection_manager

@@ -133,29 +133,73 @@ TEST_F(ForwardedTest, StrangersMayNotSteerTheProxy) {
   }
 }
 
-TEST_F(ForwardedTest, ARequestIdIsAVersion4Uuid) {
-  EXPECT_EQ(make_uuid(0, 0, arena_), "00000000-0000-4000-8000-000000000000");
-  EXPECT_EQ(make_uuid(UINT64_MAX, UINT64_MAX, arena_), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+TEST_F(ForwardedTest, TheSchemeMayBeOverwritten) {
+  config_.scheme_to_overwrite = "https";
+  request_.add(HeaderId::XForwardedProto, "ftp");
+  apply();
+  EXPECT_EQ(value(HeaderId::XForwardedProto), "https");
+  EXPECT_EQ(value(HeaderId::Scheme), "https");
 }
 
-TEST_F(ForwardedTest, StrangersGetANewRequestIdNeighboursKeepTheirs) {
-  request_.add(HeaderId::XRequestId, "mine");
-  Origin edge;
-  edge.edge = true;
-  apply_request_id(config_, Origin(), 1, 2, request_);
-  EXPECT_EQ(value(HeaderId::XRequestId), "mine");
-  config_.preserve_external_request_id = true;
-  apply_request_id(config_, edge, 1, 2, request_);
-  EXPECT_EQ(value(HeaderId::XRequestId), "mine");
-  config_.preserve_external_request_id = false;
-  apply_request_id(config_, edge, 1, 2, request_);
-  EXPECT_EQ(value(HeaderId::XRequestId).size(), 36u);
+TEST_F(ForwardedTest, APortThatSomebodyInFrontToldDecidesTheScheme) {
+  config_.https_ports = {443};
+  config_.http_ports = {80};
+  const auto scheme = [&](uint16_t port, bool secure, bool restored) {
+    request_.clear();
+    apply_forwarded(config_, {peer_, secure, nullptr, port, restored}, internal_only_, request_);
+    return value(HeaderId::XForwardedProto);
+  };
+  EXPECT_EQ(scheme(443, false, true), "https");
+  EXPECT_EQ(scheme(80, true, true), "http");
+  EXPECT_EQ(scheme(443, false, false), "http") << "our own port says nothing";
+  EXPECT_EQ(scheme(8080, true, true), "https");
 }
 
-TEST_F(ForwardedTest, NoRequestIdIsMadeWhenNoneIsWanted) {
-  config_.generate_request_id = false;
-  apply_request_id(config_, Origin(), 1, 2, request_);
-  EXPECT_FALSE(request_.has(HeaderId::XRequestId));
+TEST_F(ForwardedTest, ThePortIsTheOneThatTheClientMeant) {
+  config_.append_x_forwarded_port = true;
+  request_.add(HeaderId::XForwardedPort, "7");
+  const auto port = [&] {
+    apply_forwarded(config_, {peer_, false, nullptr, 8443, false}, internal_only_, request_);
+    return value(HeaderId::XForwardedPort);
+  };
+  config_.xff_num_trusted_hops = 1;
+  EXPECT_EQ(port(), "7") << "a trusted proxy has said it";
+  config_.xff_num_trusted_hops = 0;
+  EXPECT_EQ(port(), "8443");
+  config_.use_remote_address = false;
+  request_.remove(HeaderId::XForwardedPort);
+  EXPECT_EQ(port(), "8443");
+}
+
+TEST_F(ForwardedTest, TheServiceThatAsksIsNamed) {
+  config_.user_agent = "shop";
+  config_.own_node_id = "shop-1";
+  config_.via = "mesh";
+  request_.add(HeaderId::XEnvoyDownstreamServiceCluster, "liar");
+  request_.add(HeaderId::Via, "1.1 x");
+  apply();
+  EXPECT_EQ(value(HeaderId::XEnvoyDownstreamServiceCluster), "shop");
+  EXPECT_EQ(value(HeaderId::XEnvoyDownstreamServiceNode), "shop-1");
+  EXPECT_EQ(value(HeaderId::UserAgent), "shop");
+  EXPECT_EQ(value(HeaderId::Via), "1.1 x, mesh");
+  request_.set(HeaderId::UserAgent, "curl");
+  apply();
+  EXPECT_EQ(value(HeaderId::UserAgent), "curl");
+}
+
+TEST_F(ForwardedTest, DetectionTakesThePlaceOfTheHeader) {
+  config_.use_remote_address = false;
+  config_.ip_detections = {DetectByHeader{.name = "x-ip", .trusted = true, .reject_status = 401}};
+  trust_private_networks();
+  EXPECT_EQ(apply().reject_status, 401);
+  request_.add("x-ip", "10.2.3.4");
+  const Origin origin = apply();
+  EXPECT_EQ(origin.remote.ip_string(), "10.2.3.4");
+  EXPECT_TRUE(origin.internal);
+  EXPECT_FALSE(request_.has(HeaderId::XForwardedFor));
+  config_.ip_detections = {DetectByForwarded{.skip_append = false}};
+  EXPECT_EQ(apply().remote, peer_) << "nobody is named";
+  EXPECT_EQ(value(HeaderId::XForwardedFor), "10.1.1.1");
 }
 
 }  // namespace

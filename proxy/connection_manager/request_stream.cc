@@ -6,6 +6,7 @@
 #include "proxy/connection_manager/connection_manager.h"
 #include "proxy/connection_manager/forwarded.h"
 #include "proxy/connection_manager/request_head.h"
+#include "proxy/connection_manager/request_id.h"
 #include "proxy/connection_manager/upgrade.h"
 #include "proxy/http/status_text.h"
 #include "proxy/http/upgrade.h"
@@ -22,8 +23,20 @@ using http::HeaderId;
 using http::HeaderMap;
 using stats::HttpStat;
 
+namespace {
+
+bool opens_tunnel(const HeaderMap* request, uint16_t status) {
+  if (status == 101) return true;
+  return request != nullptr && request->method() == "CONNECT" && status >= 200 && status < 300;
+}
+
+}  // namespace
+
 RequestStream::RequestStream(WorkerContext& worker)
-    : Stream(worker.loop(), worker), worker_(worker) {}
+    : Stream(worker.loop(), worker),
+      worker_(worker),
+      log_timer_(worker.timers(), Timer::bind<&RequestStream::log_periodically, RequestStream>(),
+                 this) {}
 
 void RequestStream::begin(ConnectionManager& owner, http::StreamSender& sender) {
   owner_ = &owner;
@@ -39,6 +52,8 @@ void RequestStream::begin(ConnectionManager& owner, http::StreamSender& sender) 
   info().protocol = sender.protocol();
   info().connection = &owner.facts();
   info().remote = owner.facts().remote;
+  info().scheme_follows_upstream = config.scheme_matches_upstream;
+  if (config.log_interval_ms != 0) log_timer_.arm(config.log_interval_ms);
 }
 
 void RequestStream::refuse(uint16_t status, std::string_view detail) {
@@ -55,15 +70,21 @@ void RequestStream::on_request_head(HeaderMap& headers, bool end_stream) {
   if (expects_continue(headers)) answer_expectation(headers);
   if (refuse_bad_head(headers)) return;
 
+  if (!config.early_mutations.empty()) apply(config.early_mutations, info(), scratch_, headers);
   remove_request_hop_by_hop(headers);
   pinned_ = owner_->route_table(&table_);
+  const ConnectionFacts& facts = owner_->facts();
   const Origin origin = apply_forwarded(
-      config, {owner_->facts().remote, owner_->secure(), owner_->facts().tls},
+      config, {facts.remote, owner_->secure(), facts.tls, facts.local.port(), facts.local_restored},
       table_ != nullptr ? std::span<const std::string>(table_->input().internal_only_headers)
                         : std::span<const std::string>(),
       headers);
-  if (!config.via.empty()) headers.append(HeaderId::Via, config.via, ", ");
+  if (origin.reject_status != 0) {
+    return reply({origin.reject_status, http::kNoFlag, "rejecting_because_detection_failed", ""},
+                 {}, {});
+  }
   apply_request_id(config, origin, worker_.random(), worker_.random(), headers);
+  if (config.tracing) pack_trace_reason(config, worker_.random(), headers);
   info().remote = origin.remote;
   info().request_id = headers.get(HeaderId::XRequestId);
 
@@ -74,6 +95,7 @@ void RequestStream::on_request_head(HeaderMap& headers, bool end_stream) {
   for (const HttpFilterConfig& filter : config.filters) {
     add_filter(*filter.factory, filter.route_type);
   }
+  if (config.log_new_requests) log(http::LogEntry::Start);
   run_filters(end_stream || admission == Admission::Complete);
 }
 
@@ -178,6 +200,12 @@ void RequestStream::on_local_reply(HeaderMap& headers) {
   }
 }
 
+void RequestStream::map_local_reply(http::LocalReply& reply, HeaderMap& headers) {
+  const HttpConfig& config = owner_->config();
+  if (config.local_replies == nullptr) return;
+  apply(*config.local_replies, info(), worker_.random(), scratch_, reply, headers);
+}
+
 void RequestStream::on_response_head(HeaderMap& headers, bool /*end_stream*/) {
   const HttpConfig& config = owner_->config();
   remove_response_hop_by_hop(headers);
@@ -189,7 +217,9 @@ void RequestStream::on_response_head(HeaderMap& headers, bool /*end_stream*/) {
        !headers.has(HeaderId::Server))) {
     headers.set(HeaderId::Server, config.server_name);
   }
-  if (config.always_set_request_id_in_response && !info().request_id.empty()) {
+  const HeaderMap* request = info().request_headers;
+  const bool forced = request != nullptr && request->has(HeaderId::XEnvoyForceTrace);
+  if ((config.always_set_request_id_in_response || forced) && !info().request_id.empty()) {
     headers.set(HeaderId::XRequestId, info().request_id);
   }
   if (!config.via.empty()) headers.append(HeaderId::Via, config.via, ", ");
@@ -199,6 +229,10 @@ void RequestStream::on_response_head(HeaderMap& headers, bool /*end_stream*/) {
     if (http1 && headers.status() != 101) headers.set(HeaderId::Connection, "close");
   }
   count_response(headers.status());
+  if (config.log_new_tunnels && opens_tunnel(request, headers.status())) {
+    info().response_code = headers.status();
+    log(http::LogEntry::TunnelEstablished);
+  }
 }
 
 bool RequestStream::passes_informational() const { return owner_->config().proxy_100_continue; }
@@ -218,9 +252,21 @@ void RequestStream::on_stream_deadline(http::StreamDeadline which) {
   }
 }
 
+void RequestStream::log(http::LogEntry entry) {
+  info().log_entry = entry;
+  for (const auto& access_log : owner_->config().access_logs) access_log->log(worker_, info());
+  info().log_entry = http::LogEntry::End;
+}
+
+void RequestStream::log_periodically() {
+  log(http::LogEntry::Periodic);
+  log_timer_.arm(owner_->config().log_interval_ms);
+}
+
 void RequestStream::on_finished() {
   if (!info().tunnel.empty()) owner_->count_less(HttpStat::downstream_cx_upgrades_active);
-  for (const auto& log : owner_->config().access_logs) log->log(worker_, info());
+  log_timer_.disarm();
+  log(http::LogEntry::End);
   owner_->on_stream_finished(*this);
   owner_ = nullptr;
 }

@@ -35,6 +35,7 @@ class RequestStream final : public http::Stream {
  private:
   void on_request_head(http::HeaderMap& headers, bool end_stream) override;
   void on_local_reply(http::HeaderMap& headers) override;
+  void map_local_reply(http::LocalReply& reply, http::HeaderMap& headers) override;
   void on_response_head(http::HeaderMap& headers, bool end_stream) override;
   bool passes_informational() const override;
   void on_stream_deadline(http::StreamDeadline which) override;
@@ -47,6 +48,8 @@ class RequestStream final : public http::Stream {
   void answer_expectation(http::HeaderMap& headers);
   void apply_route_limits();
   void count_response(uint16_t status);
+  void log(http::LogEntry entry);
+  void log_periodically();
 
   WorkerContext& worker_;
   ConnectionManager* owner_ = nullptr;
@@ -55,6 +58,8 @@ class RequestStream final : public http::Stream {
   router::RouteDecision decision_;
   bool routed_ = false;
   bool malformed_ = false;  // the connection closes after the answer
+  std::string scratch_;     // for values that are made of several
+  Timer log_timer_;
 };
 
 /// A worker's idle streams, and the text of `date`. Owned by the Worker; outlives its connections.

@@ -107,6 +107,8 @@ class ServerCodecHandler {
   /// the handler answers through the stream's sender. HTTP/2 says status 0: the connection as a
   /// whole has failed, its streams were reset, and it must be closed.
   virtual void on_codec_error(uint16_t status, std::string_view detail) = 0;
+  /// Fields of a request were left out because their names have an underscore.
+  virtual void on_fields_dropped(size_t /*count*/) {}
   /// HTTP/2 GOAWAY from the client.
   virtual void on_goaway() {}
   /// HTTP/2: the last open stream is over and the client has all of its response.

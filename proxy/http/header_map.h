@@ -15,6 +15,8 @@
 
 namespace remora::http {
 
+class HeaderSpelling;
+
 struct HeaderEntry {
   std::string_view name;   // lower case
   std::string_view value;  // surrounding white space removed
@@ -76,11 +78,16 @@ class HeaderMap {
   uint16_t status() const;  // 0 when there is no valid :status
   void set_status(uint16_t code);
 
+  /// How names came, when the codec remembers; null otherwise.
+  HeaderSpelling* spelling() const { return spelling_; }
+  void set_spelling(HeaderSpelling* spelling) { spelling_ = spelling; }
+
  private:
   void grow();
   void reindex(HeaderId id);
 
   Arena* arena_;
+  HeaderSpelling* spelling_ = nullptr;  // in the arena
   HeaderEntry* entries_ = nullptr;  // in the arena
   uint16_t size_ = 0;
   uint16_t capacity_ = 0;

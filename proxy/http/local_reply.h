@@ -20,11 +20,19 @@ struct Asker {
   static Asker of(const HeaderMap& request);
 };
 
-/// The headers, with nothing but a status; whoever answers adds what is his.
-HeaderMap& begin_local_reply(uint16_t status, Asker asker, Arena& arena);
+/// What is answered, until it is complete.
+struct LocalReply {
+  uint16_t status = 0;
+  std::string_view body = {};
+  std::string_view content_type = "text/plain";
+  std::optional<GrpcStatus> grpc_status = {};  // none: what stands for `status`
+};
 
-/// Adds what describes the body. Answers the body to send; empty: the headers end the stream.
-std::string_view complete_local_reply(const Failure& failure, std::string_view body, Asker asker,
-                                      HeaderMap& response);
+/// The headers, with nothing but a status; whoever answers adds what is his.
+HeaderMap& begin_local_reply(uint16_t status, Arena& arena);
+
+/// Adds what describes the body, unless the headers say it already. Answers the body to send; empty:
+/// the headers end the stream.
+std::string_view complete_local_reply(const LocalReply& reply, Asker asker, HeaderMap& response);
 
 }  // namespace remora::http

@@ -10,8 +10,8 @@ class LocalReplyTest : public testing::Test {
   LocalReplyTest() : request_(arena_) { request_.add(HeaderId::Method, "GET"); }
   std::string answer(uint16_t status, std::string_view body, const HeaderMap* request) {
     const Asker asker = request == nullptr ? Asker() : Asker::of(*request);
-    response_ = &begin_local_reply(status, asker, arena_);
-    return std::string(complete_local_reply({status, kNoFlag, {}, {}}, body, asker, *response_));
+    response_ = &begin_local_reply(status, arena_);
+    return std::string(complete_local_reply({.status = status, .body = body}, asker, *response_));
   }
 
   BlockPool pool_;
@@ -25,6 +25,16 @@ TEST_F(LocalReplyTest, ABodyIsPlainText) {
   EXPECT_EQ(response_->status(), 503);
   EXPECT_EQ(response_->get(HeaderId::ContentLength), "19");
   EXPECT_EQ(response_->get(HeaderId::ContentType), "text/plain");
+}
+
+TEST_F(LocalReplyTest, WhatTheHeadersSayOfTheBodyStays) {
+  response_ = &begin_local_reply(503, arena_);
+  response_->add(HeaderId::ContentType, "text/html");
+  response_->add(HeaderId::ContentLength, "1");
+  complete_local_reply({.status = 503, .body = "abc", .content_type = "a/b"}, &request_,
+                       *response_);
+  EXPECT_EQ(response_->get(HeaderId::ContentType), "text/html");
+  EXPECT_EQ(response_->get(HeaderId::ContentLength), "3");
 }
 
 TEST_F(LocalReplyTest, WithoutABodyNothingDescribesIt) {

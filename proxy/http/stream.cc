@@ -262,12 +262,14 @@ void Stream::reply(const Failure& failure, std::string_view body,
 
 void Stream::send_local(const Failure& failure, std::string_view body,
                         std::span<const ReplyHeader> headers) {
-  HeaderMap& response = begin_local_reply(failure.status, asker_, arena_);
+  HeaderMap& response = begin_local_reply(failure.status, arena_);
   response_headers_ = &response;
   info_.response_headers = &response;
   on_local_reply(response);
   for (const ReplyHeader& header : headers) response.set(header.id, header.value);
-  body = complete_local_reply(failure, body, asker_, response);
+  LocalReply reply{.status = failure.status, .body = body, .grpc_status = failure.grpc_status};
+  map_local_reply(reply, response);
+  body = complete_local_reply(reply, asker_, response);
   chain_.headers(Direction::Response, response, body.empty());
   if (body.empty() || finished_) return;
   Buffer bytes(loop_.blocks());

@@ -79,6 +79,8 @@ class Stream : public StreamReceiver,
   virtual void on_request_head(HeaderMap& headers, bool end_stream) = 0;
   /// A local answer begins: its headers hold nothing but the status.
   virtual void on_local_reply(HeaderMap& headers) = 0;
+  /// It is as it would be sent, but for what describes the body; the server may change it.
+  virtual void map_local_reply(LocalReply& /*reply*/, HeaderMap& /*headers*/) {}
   /// The response's headers are about to be sent.
   virtual void on_response_head(HeaderMap& headers, bool end_stream) = 0;
   /// Whether 1xx responses of the upstream are for the client.

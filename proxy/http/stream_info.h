@@ -14,6 +14,9 @@
 
 namespace remora::http {
 
+/// Which entry of the access log is being written.
+enum class LogEntry : uint8_t { NotSet, Start, Periodic, TunnelEstablished, End };
+
 struct StreamInfo {
   const ConnectionFacts* connection = nullptr;
   const HeaderMap* request_headers = nullptr;   // null for TCP
@@ -54,6 +57,9 @@ struct StreamInfo {
   uint64_t upstream_connection_id = 0;
   Address remote;  // trusted client address (after XFF); equals connection->remote otherwise
   bool health_check = false;
+  bool scheme_follows_upstream = false;  // :scheme is what the upstream is reached by
+  LogEntry log_entry = LogEntry::End;
+  std::string_view local_reply_body;  // while a local answer is being made
   /// Left by filters on this stream; what the connection's filters left is in `connection`.
   Metadata dynamic_metadata;
   FilterState filter_state;

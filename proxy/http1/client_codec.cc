@@ -93,6 +93,9 @@ ClientCodec::Step ClientCodec::begin_head(Buffer& data) {
   reading_ = Reading::Head;
   Arena& arena = receiver_->arena();
   headers_ = arena.make<http::HeaderMap>(arena);
+  if (options_.names.remember) {
+    headers_->set_spelling(arena.make<http::HeaderSpelling>(arena, options_.names));
+  }
   parser_.start(*headers_);
   return Step::Again;
 }

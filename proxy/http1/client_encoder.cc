@@ -64,9 +64,16 @@ void ClientCodec::write_head(const http::HeaderMap& headers, bool has_length) {
   const std::string_view target = connect_request_ ? headers.authority() : headers.path();
 
   HeadWriter out(connection_.write_buffer(),
-                 HeadWriter::size_of_fields(headers) + kRequestLineAndFramingBytes);
+                 HeadWriter::size_of_fields(headers) + kRequestLineAndFramingBytes,
+                 options_.names.written, headers.spelling());
   out.put(headers.method());
   out.put(" ");
+  if (options_.full_url && target.starts_with('/') && has_authority) {
+    const std::string_view scheme = headers.get(HeaderId::Scheme);
+    out.put(scheme.empty() ? "http" : scheme);
+    out.put("://");
+    out.put(headers.authority());
+  }
   out.put(target);
   out.put(" HTTP/1.1\r\n");
   if (has_authority) {
@@ -82,9 +89,9 @@ void ClientCodec::write_head(const http::HeaderMap& headers, bool has_length) {
     out.field(entry.name, entry.value);
   }
   if (writing_ == Writing::Chunked) {
-    out.put("transfer-encoding: chunked\r\n");
+    out.field("transfer-encoding", "chunked");
   } else if (writing_ == Writing::Length && !has_length && !is_usually_bodiless(headers.method())) {
-    out.put("content-length: 0\r\n");
+    out.field("content-length", "0");
   }
   out.put("\r\n");
   wrote(out.finish());

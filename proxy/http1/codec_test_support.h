@@ -73,6 +73,7 @@ class Recorder final : public http::StreamReceiver {
   void on_informational(http::HeaderMap& headers) override { informational += describe(headers); }
   void on_headers(http::HeaderMap& map, bool end_stream) override {
     headers = describe(map);
+    this->map = &map;
     ended = end_stream;
     if (then_on_headers) then_on_headers(map, end_stream);
   }
@@ -99,6 +100,7 @@ class Recorder final : public http::StreamReceiver {
            (ended ? "end" : "open") + "|" + reset;
   }
 
+  http::HeaderMap* map = nullptr;  // the head's
   std::string informational, headers, body, trailers, reset;
   bool ended = false;
   bool send_blocked = false;

@@ -9,13 +9,20 @@
 
 #include "proxy/base/buffer.h"
 #include "proxy/http/header_map.h"
+#include "proxy/http/header_spelling.h"
 
 namespace remora::http1 {
 
 class HeadWriter {
  public:
-  /// `expected` bytes are reserved at once; more is possible and costs another reservation.
-  HeadWriter(Buffer& out, size_t expected) : out_(out) {
+  /// `expected` bytes are reserved at once; more is possible and costs another reservation. Field
+  /// names are written as `spelling` (may be null) has them, or else in `names`.
+  HeadWriter(Buffer& out, size_t expected, http::NameCase names = http::NameCase::Lower,
+             const http::HeaderSpelling* spelling = nullptr)
+      : out_(out),
+        spelling_(spelling),
+        proper_((spelling != nullptr ? spelling->others() : names) == http::NameCase::Proper),
+        plain_(spelling == nullptr && !proper_) {
     reserve(std::min(expected, Buffer::kMaxReserve));
   }
   ~HeadWriter() { finish(); }
@@ -31,7 +38,11 @@ class HeadWriter {
     at_ += text.size();
   }
   void field(std::string_view name, std::string_view value) {
-    put(name);
+    if (plain_) [[likely]] {
+      put(name);
+    } else {
+      put_name(name);
+    }
     put(": ");
     put(value);
     put("\r\n");
@@ -57,6 +68,17 @@ class HeadWriter {
     begin_ = at_ = room.data();
     end_ = room.data() + room.size();
   }
+  void put_name(std::string_view lower) {
+    if (spelling_ != nullptr) {
+      if (const std::string_view original = spelling_->find(lower); !original.empty()) {
+        return put(original);
+      }
+    }
+    char proper[kMaxProperNameBytes];
+    if (!proper_ || lower.size() > sizeof(proper)) return put(lower);
+    http::write_proper_case(lower, proper);
+    put({proper, lower.size()});
+  }
   void commit() {
     if (begin_ == nullptr) return;
     const auto used = static_cast<size_t>(at_ - begin_);
@@ -71,7 +93,12 @@ class HeadWriter {
     reserve(1);
   }
 
+  static constexpr size_t kMaxProperNameBytes = 256;
+
   Buffer& out_;
+  const http::HeaderSpelling* const spelling_;
+  const bool proper_;
+  const bool plain_;  // names are written as they are
   char* begin_ = nullptr;
   char* at_ = nullptr;
   char* end_ = nullptr;

@@ -5,6 +5,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include "proxy/base/string_match.h"
+#include "proxy/http/header_spelling.h"
+#include "proxy/http/underscores.h"
 
 namespace remora::http1 {
 
@@ -32,12 +37,17 @@ struct Options {
   bool enable_trailers = false;          // otherwise trailers are checked and dropped
   bool allow_absolute_url = true;        // otherwise :path is the target as it came
   bool allow_custom_methods = false;
+  std::vector<StringMatch> ignored_upgrades;  // served as plain requests, whatever is configured
+  http::Underscores underscores = http::Underscores::Allow;
+  http::NameOptions names;
 };
 
 /// Of an upstream connection.
 struct ClientOptions {
   HeadLimits limits{80 * 1024, 100};
   bool enable_trailers = false;
+  bool full_url = false;  // the request line has scheme and host, as for a forward proxy
+  http::NameOptions names;
 };
 
 }  // namespace remora::http1

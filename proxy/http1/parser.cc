@@ -6,6 +6,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "proxy/http/header_spelling.h"
 #include "proxy/http1/scan.h"
 
 namespace remora::http1 {
@@ -227,24 +228,34 @@ HeadParser::Status HeadParser::parse_status_line(Run& run) {
   }
   if (code < 100) return bad_syntax();
   if (at == run.end) return Status::NeedMore;
-  const char* digits = at - 3;
+  const char* const digits = at - 3;
+  const char* const digits_end = at;
   if (*at == ' ') at = find_value_end(at, run.end);
   if (at == run.end) return Status::NeedMore;
   status = finish_line(run, const_cast<char*>(at));
   if (status != Status::Done) return status;
+  if (map_->spelling() != nullptr && at > digits_end + 1) {
+    map_->spelling()->note_reason({digits_end + 1, static_cast<size_t>(at - digits_end - 1)});
+  }
   facts_.status = code;
   map_->push(HeaderId::Status, ":status", {digits, 3});
   return Status::Done;
 }
 
 HeadParser::Status HeadParser::parse_field(Run& run) {
-  char* at = run.at;
-  for (; at != run.end; ++at) {
-    const char lower = token_lower(*at);
-    if (lower == 0) break;
-    *at = lower;
+  char* const begin = run.at;
+  char* at = begin;
+  const bool remember = map_->spelling() != nullptr;
+  if (!remember) {
+    for (; at != run.end; ++at) {
+      const char lower = token_lower(*at);
+      if (lower == 0) break;
+      *at = lower;
+    }
+  } else {
+    while (at != run.end && token_lower(*at) != 0) ++at;
   }
-  const std::string_view name(run.at, static_cast<size_t>(at - run.at));
+  const std::string_view name(begin, static_cast<size_t>(at - begin));
   if (name.size() > kMaxFieldNameBytes) return bad_syntax();
   if (at == run.end) return Status::NeedMore;
   if (*at != ':' || name.empty())
@@ -258,8 +269,15 @@ HeadParser::Status HeadParser::parse_field(Run& run) {
   if (*value_end != '\r' && *value_end != '\n') return fail(400, details::kInvalidCharacters);
   const Status status = finish_line(run, value_end);
   if (status != Status::Done) return status;
+  if (remember) remember_name(begin, name.size());
   while (value_end != at && is_blank(value_end[-1])) --value_end;
   return add_field(name, {at, static_cast<size_t>(value_end - at)});
+}
+
+/// The line is whole: nobody reads it a second time.
+void HeadParser::remember_name(char* begin, size_t length) {
+  map_->spelling()->note({begin, length});
+  for (char* at = begin; at != begin + length; ++at) *at = token_lower(*at);
 }
 
 // --- what the fields say ---

@@ -25,6 +25,7 @@ struct ParseError {
 namespace details {
 inline constexpr std::string_view kCodecError = "http1.codec_error";
 inline constexpr std::string_view kInvalidCharacters = "http1.invalid_characters";
+inline constexpr std::string_view kUnexpectedUnderscore = "http1.unexpected_underscore";
 inline constexpr std::string_view kTooManyHeaders = "http1.too_many_headers";
 inline constexpr std::string_view kHeadersTooLarge = "http1.headers_too_large";
 inline constexpr std::string_view kInvalidTransferEncoding = "http1.invalid_transfer_encoding";
@@ -66,6 +67,7 @@ class HeadParser {
 
   /// Begins a message: fields go into `map`, bytes stay alive through its arena. A request's map
   /// gets :method and :path (the target as it came), a response's :status; Host becomes :authority.
+  /// A map that has a HeaderSpelling remembers names as they came.
   void start(http::HeaderMap& map) { start(map, kind_); }
   /// The same for trailers of the message, within the same limits again.
   void start_trailers(http::HeaderMap& map) { start(map, Kind::Trailers); }
@@ -101,6 +103,7 @@ class HeadParser {
   Status parse_request_line(Run& run);
   Status parse_status_line(Run& run);
   Status parse_field(Run& run);
+  void remember_name(char* begin, size_t length);
   Status finish_line(Run& run, char* line_end);
   Status read_version(const char* at, const char* end, const char** version_end);
 

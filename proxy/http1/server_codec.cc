@@ -108,6 +108,9 @@ ServerCodec::Step ServerCodec::begin_request(Buffer& data) {
   receiver_ = &handler_.on_new_stream(*this);
   Arena& arena = receiver_->arena();
   headers_ = arena.make<http::HeaderMap>(arena);
+  if (options_.names.remember) {
+    headers_->set_spelling(arena.make<http::HeaderSpelling>(arena, options_.names));
+  }
   parser_.start(*headers_);
   return Step::Again;
 }
@@ -118,6 +121,15 @@ ServerCodec::Step ServerCodec::read_head(Buffer& data) {
   if (status == HeadParser::Status::Error) return refuse(parser_.error());
   received_bytes_ += parser_.head_bytes();
   return accept_head();
+}
+
+/// False: a name has an underscore, and the request shall be refused for it.
+bool ServerCodec::accept_names() {
+  if (options_.underscores == http::Underscores::Allow) return true;
+  const std::optional<size_t> dropped = http::apply_underscores(options_.underscores, *headers_);
+  if (!dropped) return false;
+  if (*dropped > 0) handler_.on_fields_dropped(*dropped);
+  return true;
 }
 
 /// Refuses what cannot be served, then hands the request up.
@@ -132,6 +144,7 @@ ServerCodec::Step ServerCodec::accept_head() {
     if (!options_.accept_http_10) return refuse({426, details::kLowVersion});
     version_ = Protocol::Http10;
   }
+  if (!accept_names()) return refuse({400, details::kUnexpectedUnderscore});
   if (!facts.known_method && !options_.allow_custom_methods) {
     return refuse({400, details::kCodecError});
   }
@@ -179,6 +192,10 @@ bool ServerCodec::wants_upgrade(const BodyFraming& body) const {
   if (body.kind != BodyKind::None || connect_request_) return false;
   if (headers_->count(HeaderId::Upgrade) != 1) return false;
   const std::string_view asked = headers_->get(HeaderId::Upgrade);
+  if (std::any_of(options_.ignored_upgrades.begin(), options_.ignored_upgrades.end(),
+                  [&](const StringMatch& ignored) { return ignored.matches(asked); })) {
+    return false;
+  }
   return !asked.empty() && is_protocol(asked) && !http::same_protocol(asked, "h2c");
 }
 
@@ -216,6 +233,7 @@ ServerCodec::Step ServerCodec::read_trailers(Buffer& data) {
   const HeadParser::Status status = parser_.parse(data);
   if (status == HeadParser::Status::NeedMore) return Step::Wait;
   if (status == HeadParser::Status::Error) return refuse(parser_.error());
+  if (!accept_names()) return refuse({400, details::kUnexpectedUnderscore});
   received_bytes_ += parser_.head_bytes();
   reading_ = Reading::Complete;
   if (options_.enable_trailers && headers_->live_count() > 0) {

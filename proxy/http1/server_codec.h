@@ -52,7 +52,7 @@ class ServerCodec final : public http::ServerCodec, private http::StreamSender {
   Step begin_request(Buffer& data);
   Step read_head(Buffer& data);
   Step accept_head();
-  void accept_target(const BodyFraming& body);
+  bool accept_names();
   bool wants_upgrade(const BodyFraming& body) const;
   Step read_body(Buffer& data);
   Step read_trailers(Buffer& data);
@@ -79,7 +79,7 @@ class ServerCodec final : public http::ServerCodec, private http::StreamSender {
   Writing choose_framing(uint16_t status, std::optional<uint64_t> length, bool end_stream);
   void decide_persistence(const http::HeaderMap& headers);
   void write_head(const http::HeaderMap& headers, uint16_t status, bool valid_length);
-  void write_status_line(HeadWriter& out, uint16_t status) const;
+  void write_status_line(HeadWriter& out, const http::HeaderMap& headers, uint16_t status) const;
   void open_tunnel();
   void wrote(uint64_t bytes);
   void end_response();

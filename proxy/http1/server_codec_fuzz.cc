@@ -18,7 +18,8 @@ EventLoop& shared_loop() {
 /// Serves a connection and answers each request at once; writes down what was asked.
 class Server : public http::ServerCodecHandler, public http::ClientCodecHandler {
  public:
-  explicit Server(bool forward) : forward_(forward) {
+  explicit Server(bool forward, bool remember_names = false) : forward_(forward) {
+    options_.names.remember = remember_names;
     options_.limits = {2048, 20};
     options_.enable_trailers = true;
     options_.accept_http_10 = true;
@@ -150,6 +151,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     pieces.serve(test::cut(bytes, longest));
     test::require_same("segmentation changes what is served", whole.log(), pieces.log());
   }
+  Server spelled(true, true);
+  spelled.serve(test::cut(bytes, 7));
+  test::require_same("remembering names changes what is served", whole.log(), spelled.log());
+  Server after_spelled(false);
+  after_spelled.serve({spelled.forwarded()});
+  Server after_whole(false);
+  after_whole.serve({whole.forwarded()});
+  test::require_same("how names are spelled changes what is read", after_whole.log(),
+                     after_spelled.log());
   Server next(true);
   next.serve({whole.forwarded()});
   test::require_same("the next reader sees other requests", whole.expected_, next.expected_);

@@ -32,8 +32,11 @@ void ServerCodec::wrote(uint64_t bytes) {
   connection_.write_buffer_changed();
 }
 
-void ServerCodec::write_status_line(HeadWriter& out, uint16_t status) const {
-  if (status == 200 && version_ == Protocol::Http11) {
+void ServerCodec::write_status_line(HeadWriter& out, const http::HeaderMap& headers,
+                                    uint16_t status) const {
+  const std::string_view reason =
+      headers.spelling() != nullptr ? headers.spelling()->reason() : std::string_view();
+  if (status == 200 && version_ == Protocol::Http11 && reason.empty()) {
     out.put("HTTP/1.1 200 OK\r\n");
     return;
   }
@@ -43,7 +46,7 @@ void ServerCodec::write_status_line(HeadWriter& out, uint16_t status) const {
   out.put(http::protocol_name(version_));
   out.put(" ");
   out.put({digits, sizeof(digits)});
-  out.put(http::status_text(status));
+  out.put(reason.empty() ? http::status_text(status) : reason);
   out.put("\r\n");
 }
 
@@ -52,8 +55,9 @@ void ServerCodec::send_informational(const http::HeaderMap& headers) {
   if (receiver_ == nullptr || writing_ != Writing::NotBegun) return;
   if (version_ != Protocol::Http11 || status < 100 || status >= 200 || status == 101) return;
   HeadWriter out(connection_.write_buffer(),
-                 HeadWriter::size_of_fields(headers) + kStatusLineAndFramingBytes);
-  write_status_line(out, status);
+                 HeadWriter::size_of_fields(headers) + kStatusLineAndFramingBytes,
+                 options_.names.written, headers.spelling());
+  write_status_line(out, headers, status);
   for (const HeaderEntry& entry : headers.entries()) {
     if (entry.removed || is_own_field(entry.id) || entry.id == HeaderId::ContentLength) continue;
     out.field(entry.name, entry.value);
@@ -103,8 +107,9 @@ void ServerCodec::write_head(const http::HeaderMap& headers, uint16_t status, bo
   const bool has_length = may_have_length && valid_length;
 
   HeadWriter out(connection_.write_buffer(),
-                 HeadWriter::size_of_fields(headers) + kStatusLineAndFramingBytes);
-  write_status_line(out, status);
+                 HeadWriter::size_of_fields(headers) + kStatusLineAndFramingBytes,
+                 options_.names.written, headers.spelling());
+  write_status_line(out, headers, status);
   for (const HeaderEntry& entry : headers.entries()) {
     const bool told = switching && entry.id == HeaderId::Connection;
     if (entry.removed || (is_own_field(entry.id) && !told)) continue;
@@ -112,20 +117,20 @@ void ServerCodec::write_head(const http::HeaderMap& headers, uint16_t status, bo
     out.field(entry.name, entry.value);
   }
   if (switching) {
-    if (!headers.has(HeaderId::Connection)) out.put("connection: upgrade\r\n");
+    if (!headers.has(HeaderId::Connection)) out.field("connection", "upgrade");
   } else if (tunnel) {
     // Nothing on the connection is HTTP any more.
   } else if (close_after_) {
-    out.put("connection: close\r\n");
+    out.field("connection", "close");
   } else if (version_ == Protocol::Http10) {
-    out.put("connection: keep-alive\r\n");
+    out.field("connection", "keep-alive");
   }
   const bool could_be_chunked = head_request_ && may_have_length && !has_length && status != 304 &&
                                 version_ == Protocol::Http11;
   if (writing_ == Writing::Chunked || could_be_chunked) {
-    out.put("transfer-encoding: chunked\r\n");
+    out.field("transfer-encoding", "chunked");
   } else if (writing_ == Writing::Length && !has_length) {
-    out.put("content-length: 0\r\n");
+    out.field("content-length", "0");
   }
   out.put("\r\n");
   wrote(out.finish());

@@ -347,6 +347,21 @@ TEST_F(ServerSessionTest, AMalformedRequestEndsTheConnectionUnlessConfiguredOthe
   EXPECT_EQ(client.goaway_code, static_cast<uint32_t>(NGHTTP2_PROTOCOL_ERROR));
 }
 
+TEST_F(ServerSessionTest, FieldsWithUnderscoresAreDropped) {
+  options.underscores = http::Underscores::Drop;
+  TestPeer::Fields fields = head("GET", "/");
+  fields.emplace_back("x_a", "1");
+  EXPECT_EQ(verdict(fields), "served");
+  EXPECT_EQ(exchanges.back()->headers->find("x_a"), nullptr);
+}
+
+TEST_F(ServerSessionTest, OrTheirRequestsAreRefused) {
+  options.underscores = http::Underscores::Reject;
+  TestPeer::Fields fields = head("GET", "/");
+  fields.emplace_back("x_a", "1");
+  EXPECT_EQ(verdict(fields), "http2.unexpected_underscore");
+}
+
 TEST_F(ServerSessionTest, TooManyHeadersResetTheStream) {
   options.max_headers = 10;
   TestPeer::Fields fields = head("GET", "/");

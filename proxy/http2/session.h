@@ -14,6 +14,7 @@
 #include "proxy/base/buffer.h"
 #include "proxy/base/timer_wheel.h"
 #include "proxy/http/codec.h"
+#include "proxy/http/underscores.h"
 #include "proxy/http2/flood_limits.h"
 #include "proxy/http2/recent_resets.h"
 
@@ -46,6 +47,8 @@ struct SessionOptions {
   /// Server: how long the rest of a finished response waits for the client to take more; 0: for
   /// ever.
   uint64_t stream_flush_timeout_ms = 300'000;
+  /// Server: what becomes of fields with such names.
+  http::Underscores underscores = http::Underscores::Allow;
   FloodLimits flood;
 };
 

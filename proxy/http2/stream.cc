@@ -273,6 +273,10 @@ bool Stream::add_header(std::string_view name, std::string_view value) {
 bool Stream::headers_complete() {
   http::HeaderMap block = std::move(*arriving_);
   arriving_.reset();
+  if (!http::apply_underscores(session_.options_.underscores, block)) {
+    detail_ = "http2.unexpected_underscore";
+    return false;
+  }
   if (headers_) {
     trailers_.emplace(std::move(block));
   } else if (session_.role_ == Role::Server) {

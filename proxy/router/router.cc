@@ -202,6 +202,10 @@ void Router::try_upstream() {
   if (action_->auto_host_rewrite && !host->hostname().empty()) {
     rewrite_host(*action_, stream_.arena().copy(host->hostname()), stream_.request_headers());
   }
+  if (stream_.info().scheme_follows_upstream) {
+    const bool secure = cluster_->config().reaches_securely(host->transport());
+    stream_.request_headers().set(HeaderId::Scheme, secure ? "https" : "http");
+  }
   auto* attempt =
       stream_.arena().make<Attempt>(static_cast<Attempt::Owner&>(*this), std::move(host));
   attempt->previous = std::exchange(attempts_, attempt);

@@ -311,6 +311,29 @@ const Address& client_of(const StreamInfo& info) {
   return info.remote ? info.remote : info.connection->remote;
 }
 
+std::string_view entry_name(const StreamInfo& info) {
+  if (!info.is_http) return "TcpConnectionEnd";
+  switch (info.log_entry) {
+    case http::LogEntry::NotSet:
+      return "NotSet";
+    case http::LogEntry::Start:
+      return "DownstreamStart";
+    case http::LogEntry::Periodic:
+      return "DownstreamPeriodic";
+    case http::LogEntry::TunnelEstablished:
+      return "DownstreamTunnelSuccessfullyEstablished";
+    case http::LogEntry::End:
+      break;
+  }
+  return "DownstreamEnd";
+}
+
+/// Empty where there is none, never a dash.
+bool local_reply_body(const Arguments&, const StreamInfo& info, std::string& out) {
+  out.append(info.local_reply_body);
+  return true;
+}
+
 const Entry kEntries[] = {
     {"START_TIME", Type::String, start_time<Zone::Utc>, Takes::OptionalArgument,
      compile_time_format},
@@ -383,8 +406,8 @@ const Entry kEntries[] = {
     {"CONNECTION_ID", Type::Number, FACT(append_number(info.connection->connection_id, out))},
 
     {"STREAM_ID", Type::String, WRITE(append_text(info.request_id, out))},
-    {"ACCESS_LOG_TYPE", Type::String,
-     WRITE(append_text(info.is_http ? "DownstreamEnd" : "TcpConnectionEnd", out))},
+    {"ACCESS_LOG_TYPE", Type::String, WRITE(append_text(entry_name(info), out))},
+    {"LOCAL_REPLY_BODY", Type::String, local_reply_body},
     {"HOSTNAME", Type::String, constant, Takes::Nothing, compile_hostname},
     {"ENVIRONMENT", Type::String, constant, Takes::Argument, compile_environment},
 };

@@ -17,6 +17,8 @@ std::unique_ptr<http::ClientCodec> make_client_codec(const ClusterConfig& config
   }
   http1::ClientOptions options;
   options.enable_trailers = config.http1_enable_trailers;
+  options.full_url = config.http1_full_url;
+  options.names = config.http1_names;
   return std::make_unique<http1::ClientCodec>(connection, handler, options);
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/http/header_spelling.h"
 #include "proxy/net/address.h"
 #include "proxy/net/config_source.h"
 #include "proxy/net/socket.h"
@@ -99,7 +100,9 @@ struct ClusterConfig {
   uint32_t per_connection_buffer_limit = 1024 * 1024;  // bytes
   HttpProtocol protocol = HttpProtocol::Http1;
   uint32_t http2_max_concurrent_streams = 1024;
-  bool http1_enable_trailers = false;  // otherwise trailers are checked and dropped
+  bool http1_enable_trailers = false;   // otherwise trailers are checked and dropped
+  bool http1_full_url = false;          // request lines have scheme and host
+  http::NameOptions http1_names;
   bool use_downstream_protocol = false;
   uint32_t max_requests_per_connection = 0;  // 0: no bound
   uint64_t idle_timeout_ms = 3'600'000;      // of an upstream connection; 0: none
@@ -136,6 +139,11 @@ struct ClusterConfig {
   std::string auto_sni_header;       // taken from this header; empty: the request's host
   /// Which transport reaches hosts with `labels`: 0 is `transport`, i + 1 is transport_matches[i].
   uint32_t transport_for(const TransportLabels& labels) const;
+  /// Whether the transport with such an index protects what it carries.
+  bool reaches_securely(uint32_t index) const {
+    const auto& to = index == 0 ? transport : transport_matches[index - 1].transport;
+    return to != nullptr && to->secure();
+  }
   bool close_connections_on_host_health_failure = false;
   const CircuitBreakerThresholds& thresholds(Priority priority) const {
     return priority == Priority::High ? high_thresholds : default_thresholds;

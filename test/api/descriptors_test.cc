@@ -20,8 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 namespace pb = google::protobuf;
 
-// Fields, messages and enums of the current API that the reference package is too old to have; their
-// numbers were read from the descriptors inside Envoy 1.40.
+// Fields, messages and enums of the current API that the reference package is too old to have;
+// their numbers were read from the descriptors inside Envoy 1.40.
 const std::set<std::string> kNewerThanReference = {
     "envoy.config.cluster.v3.Cluster.dns_jitter",
     "envoy.config.core.v3.ProxyProtocolConfig.added_tlvs",
@@ -52,6 +52,33 @@ const std::set<std::string> kNewerThanReference = {
     "envoy.type.matcher.v3.FilterStateMatcher.address_match",
     "xds.core.v3.CidrRange",
     "xds.type.matcher.v3.Matcher.OnMatch.keep_matching",
+    "envoy.config.common.mutation_rules.v3.HeaderMutation.RemoveOnMatch",
+    "envoy.config.common.mutation_rules.v3.HeaderMutation.remove_on_match",
+    "envoy.config.core.v3.Http1ProtocolOptions.ignore_http_11_upgrade",
+    "envoy.config.core.v3.HttpProtocolOptions.max_connection_duration_jitter",
+    "envoy.config.core.v3.HttpProtocolOptions.max_response_headers_kb",
+    "envoy.extensions.filters.network.http_connection_manager.v3.ForwardProtoConfig",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
+    "drain_timeout_jitter",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
+    "forward_proto_config",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
+    "http1_safe_max_connection_duration",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
+    "stream_flush_timeout",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
+    "ForwardClientCertFormat",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
+    "SetCurrentClientCertDetails.format",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
+    "SetCurrentClientCertDetails.issuer",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
+    "forward_client_cert_matcher",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
+    "record_route_resolution_stats",
+    "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig.skip_xff_append",
+    "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig.xff_trusted_cidrs",
+    "envoy.extensions.http.original_ip_detection.xff.v3.XffTrustedCidrs",
 };
 
 class Errors : public pb::DescriptorPool::ErrorCollector {

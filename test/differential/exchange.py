@@ -8,6 +8,7 @@ from test.support import proxy as px
 from test.support.client import Client
 from test.support.upstream import ClosedPort, Upstream, answer_ok
 
+CLIENT = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% "
 LOG_FORMAT = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %PROTOCOL% %BYTES_RECEIVED% %BYTES_SENT%\n"
 
 
@@ -15,10 +16,12 @@ class Exchange:
     """`send`: bytes, or a list of steps: bytes to send, ("read", n) answers to await, ("end",) half-closes.
     `answers`: how many answers to await at the end (None: until the proxy ends the connection).
     `stricter`: why Remora may refuse what Envoy accepts; then only Remora's status is checked against `status`.
-    `logs`: how many access-log lines to await."""
+    `logs`: how many access-log lines to await. `exact_names`: names are compared in their case, too; `exact_ids`:
+    and request ids. `logs_client`: the log tells who the client is."""
 
     def __init__(self, name, send, script=answer_ok, answers=1, head_only=False, hcm=None, route=None, cluster=None,
-                 upstream=True, stricter=None, status=None, forwards=False, differs=None, logs=None, ignore=()):
+                 upstream=True, stricter=None, status=None, forwards=False, differs=None, logs=None, ignore=(),
+                 exact_names=False, exact_ids=False, logs_client=False):
         self.name = name
         self.steps = [send] if isinstance(send, bytes) else send
         self.script = script
@@ -34,6 +37,9 @@ class Exchange:
         self.differs = differs or {}
         self.logs = logs
         self.ignore = ignore
+        self.exact_names = exact_names
+        self.exact_ids = exact_ids
+        self.logs_client = logs_client
 
 
 class Side:
@@ -62,7 +68,7 @@ class Side:
             filters = px.http_filter_chain(
                 routes,
                 stat_prefix=e.name,
-                access_log=px.file_access_log(self.log_path(e), LOG_FORMAT),
+                access_log=px.file_access_log(self.log_path(e), CLIENT + LOG_FORMAT if e.logs_client else LOG_FORMAT),
                 **e.hcm,
             )
             listeners.append(px.static_listener(e.name, filters))
@@ -105,7 +111,7 @@ class Side:
                 answers += [client.read_answer(exchange.head_only) for _ in range(exchange.answers)]
             end = client.read_end(0.3 if exchange.answers is not None else 3.0)
         result = {
-            "answers": [normal_answer(a) for a in answers],
+            "answers": [normal_answer(a, exchange) for a in answers],
             "end": "closed" if end in ("fin", "reset") else "open",
         }
         expected_logs = exchange.logs if exchange.logs is not None else sum(
@@ -113,7 +119,7 @@ class Side:
         )
         result["log"] = self._log_lines(exchange, expected_logs)
         if exchange.upstream:
-            received = [normal_bytes(c) for c in self.upstreams[exchange.name].received()]
+            received = [self.normal_bytes(c, exchange) for c in self.upstreams[exchange.name].received()]
             result["forwarded"] = [c for c in received if c]
         return {k: v for k, v in result.items() if k not in exchange.ignore}
 
@@ -134,20 +140,24 @@ class Side:
             return ["<no log line>"]
 
 
+    def normal_bytes(self, data, exchange):
+        data = re.sub(rb"(?i)(x-envoy-expected-rq-timeout-ms): \d+", rb"\1: <ms>", data)
+        data = data.replace(b"x-forwarded-port: %d" % self.ports[exchange.name], b"x-forwarded-port: <port>")
+        return data if exchange.exact_ids else re.sub(rb"(?i)(x-request-id): [0-9a-f-]{36}", rb"\1: <id>", data)
+
+
 VOLATILE = {"date": "<date>", "x-envoy-upstream-service-time": "<ms>", "x-request-id": "<id>"}
 
 
-def normal_answer(answer):
+def normal_answer(answer, exchange):
     if answer is None:
         return None
-    headers = [(k.lower(), VOLATILE.get(k.lower(), v)) for k, v in answer.headers]
+    headers = [(k if exchange.exact_names else k.lower(), VOLATILE.get(k.lower(), v)) for k, v in answer.headers]
+    if exchange.exact_ids:
+        headers = [(k, answer.header(k) if k == "x-request-id" else v) for k, v in headers]
     # A failed connection's text carries the errno's words and the address of the upstream.
     body = re.sub(rb"127\.0\.0\.1:\d+", b"<address>", answer.body)
     if body != answer.body or b"transport failure reason" in body or b"upstream connect error" in body:
         headers = [(k, "<length>" if k == "content-length" else v) for k, v in headers]
     return (answer.status_line, headers, body, answer.trailers)
 
-
-def normal_bytes(data):
-    data = re.sub(rb"x-request-id: [0-9a-f-]{36}", b"x-request-id: <id>", data)
-    return re.sub(rb"x-envoy-expected-rq-timeout-ms: \d+", b"x-envoy-expected-rq-timeout-ms: <ms>", data)

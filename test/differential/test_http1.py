@@ -1,12 +1,15 @@
 """The same static bootstrap and the same bytes for Envoy and for Remora: both must answer, forward and log alike."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from test.differential import http1_exchanges, manager_exchanges
 from test.differential.exchange import Side
-from test.differential.http1_exchanges import ALL
 from test.support import proxy as px
+
+ALL = http1_exchanges.ALL + manager_exchanges.ALL
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +25,9 @@ def sides(tmp_path_factory):
 
 @pytest.mark.parametrize("exchange", ALL, ids=lambda e: e.name)
 def test_same_as_envoy(sides, exchange):
-    envoy, remora = sides
-    theirs = envoy.run(exchange)
-    ours = remora.run(exchange)
+    remora = sides[1]
+    with ThreadPoolExecutor(2) as both:
+        theirs, ours = both.map(lambda side: side.run(exchange), sides)
     assert remora.proxy.alive(), remora.proxy.output()
     if exchange.stricter:
         first = ours["answers"][0]

@@ -76,31 +76,6 @@ absl::StatusOr<FormatPtr> default_format() {
   return shared(LogFormat::text(telemetry::kDefaultLogFormat), Path());
 }
 
-absl::StatusOr<FormatPtr> format_string(const SubstitutionFormatString& from, Context& context,
-                                        const Path& path) {
-  REMORA_TRY(context.only_honoured(from,
-                                   {"text_format", "json_format", "text_format_source",
-                                    "omit_empty_values", "json_format_options"},
-                                   path));  // properties are always sorted
-  const Missing missing = from.omit_empty_values() ? Missing::Empty : Missing::Dash;
-  switch (from.format_case()) {
-    case SubstitutionFormatString::kTextFormat:
-      return text_format(from.text_format(), missing, path.field("text_format"));
-    case SubstitutionFormatString::kTextFormatSource: {
-      const Path here = path.field("text_format_source");
-      auto text = data_source(from.text_format_source(), here, kMaxFormatBytes);
-      if (!text.ok()) return text.status();
-      return text_format(*text, missing, here);
-    }
-    case SubstitutionFormatString::kJsonFormat:
-      return shared(LogFormat::json(json_template(from.json_format()), missing),
-                    path.field("json_format"));
-    case SubstitutionFormatString::FORMAT_NOT_SET:
-      return path.error("has no format");
-  }
-  return path.error("has no format");
-}
-
 absl::StatusOr<FormatPtr> file_format(const FileAccessLog& from, Context& context,
                                       const Path& path) {
   switch (from.access_log_format_case()) {
@@ -110,7 +85,7 @@ absl::StatusOr<FormatPtr> file_format(const FileAccessLog& from, Context& contex
     case FileAccessLog::kJsonFormat:
       return shared(LogFormat::json(json_template(from.json_format())), path.field("json_format"));
     case FileAccessLog::kLogFormat:
-      return format_string(from.log_format(), context, path.field("log_format"));
+      return substitution_format(from.log_format(), context, path.field("log_format"));
     case FileAccessLog::ACCESS_LOG_FORMAT_NOT_SET:
       return default_format();
   }
@@ -130,9 +105,10 @@ absl::StatusOr<Destination> stream(const TypedBytes& config, telemetry::LogSink*
   Stream from;
   if (!from.ParseFromString(config.bytes)) return path.error("is not a valid message");
   Destination out{sink, nullptr};
-  REMORA_TRY_ASSIGN(out.format, from.has_log_format() ? format_string(from.log_format(), context,
-                                                                      path.field("log_format"))
-                                                      : default_format());
+  REMORA_TRY_ASSIGN(out.format,
+                    from.has_log_format()
+                        ? substitution_format(from.log_format(), context, path.field("log_format"))
+                        : default_format());
   return out;
 }
 
@@ -165,6 +141,31 @@ absl::StatusOr<Destination> destination(const pb::Any& any, Context& context, co
 }
 
 }  // namespace
+
+absl::StatusOr<FormatPtr> substitution_format(const SubstitutionFormatString& from,
+                                              Context& context, const Path& path) {
+  REMORA_TRY(context.only_honoured(from,
+                                   {"text_format", "json_format", "text_format_source",
+                                    "omit_empty_values", "json_format_options", "content_type"},
+                                   path));  // properties are always sorted
+  const Missing missing = from.omit_empty_values() ? Missing::Empty : Missing::Dash;
+  switch (from.format_case()) {
+    case SubstitutionFormatString::kTextFormat:
+      return text_format(from.text_format(), missing, path.field("text_format"));
+    case SubstitutionFormatString::kTextFormatSource: {
+      const Path here = path.field("text_format_source");
+      auto text = data_source(from.text_format_source(), here, kMaxFormatBytes);
+      if (!text.ok()) return text.status();
+      return text_format(*text, missing, here);
+    }
+    case SubstitutionFormatString::kJsonFormat:
+      return shared(LogFormat::json(json_template(from.json_format()), missing),
+                    path.field("json_format"));
+    case SubstitutionFormatString::FORMAT_NOT_SET:
+      return path.error("has no format");
+  }
+  return path.error("has no format");
+}
 
 absl::StatusOr<AccessLogs> access_logs(
     const pb::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog>& protos,

@@ -14,7 +14,8 @@
 
 namespace remora::telemetry {
 class AccessLog;
-}
+class LogFormat;
+}  // namespace remora::telemetry
 
 namespace remora::xds::translate {
 
@@ -24,5 +25,10 @@ using AccessLogs = std::vector<std::shared_ptr<telemetry::AccessLog>>;
 absl::StatusOr<AccessLogs> access_logs(
     const google::protobuf::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog>& protos,
     std::string_view name, Context& context, const Path& path);
+
+/// A format of any user; content_type is for the user to read.
+absl::StatusOr<std::shared_ptr<const telemetry::LogFormat>> substitution_format(
+    const envoy::config::core::v3::SubstitutionFormatString& from, Context& context,
+    const Path& path);
 
 }  // namespace remora::xds::translate

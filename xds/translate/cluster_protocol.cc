@@ -8,6 +8,7 @@
 
 #include "api/http_protocol_options.pb.h"
 #include "proxy/stats/names.h"
+#include "xds/translate/http1_options.h"
 #include "xds/translate/transport_socket.h"
 #include "xds/translate/typed_config.h"
 #include "xds/translate/values.h"
@@ -49,7 +50,13 @@ absl::Status set_common(const core::HttpProtocolOptions& options, Context& conte
 absl::Status set_http1(const core::Http1ProtocolOptions& options, Context& context,
                        upstream::ClusterConfig* out, const Path& path) {
   out->http1_enable_trailers = options.enable_trailers();
-  return context.only_honoured(options, {"enable_trailers"}, path);
+  out->http1_full_url = options.send_fully_qualified_url();
+  REMORA_TRY_ASSIGN(out->http1_names, name_options(options, path));
+  // use_balsa_parser chooses between Envoy's parsers; there is one here.
+  return context.only_honoured(
+      options,
+      {"enable_trailers", "header_key_format", "send_fully_qualified_url", "use_balsa_parser"},
+      path);
 }
 
 absl::Status set_http2(const core::Http2ProtocolOptions& options, Context& context,

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 
-#include "api/request_id_uuid.pb.h"
 #include "proxy/stats/names.h"
 #include "xds/translate/access_log.h"
+#include "xds/translate/forwarding.h"
+#include "xds/translate/header_mutation.h"
+#include "xds/translate/http1_options.h"
 #include "xds/translate/http_filters.h"
+#include "xds/translate/local_reply.h"
 #include "xds/translate/route.h"
-#include "xds/translate/typed_config.h"
 #include "xds/translate/upgrade.h"
 #include "xds/translate/values.h"
 
@@ -55,10 +57,19 @@ absl::Status read_routes(const Manager& from, Context& context, HttpConfig* out,
                         config_source(from.rds().config_source(), here.field("config_source")));
       return context.check_source(out->rds_source, here.field("config_source"));
     }
+    case Manager::kScopedRoutes:
+      return path.field("scoped_routes").error("is not supported; use rds or route_config");
     case Manager::ROUTE_SPECIFIER_NOT_SET:
       return path.error("has no route specifier that is supported");
   }
   return absl::OkStatus();
+}
+
+// The most by which a time is longer than configured.
+absl::StatusOr<uint64_t> jitter(const envoy::type::v3::Percent& percent, uint64_t of_ms,
+                                const Path& path) {
+  REMORA_TRY(check_percent(percent, path));
+  return static_cast<uint64_t>(static_cast<double>(of_ms) * percent.value() / 100);
 }
 
 absl::Status read_common_options(const Manager& from, Context& context, HttpConfig* out,
@@ -86,25 +97,29 @@ absl::Status read_common_options(const Manager& from, Context& context, HttpConf
   if (options.has_max_requests_per_connection()) {
     out->max_requests_per_connection = options.max_requests_per_connection().value();
   }
-  // Letting through what was to be refused would not do.
-  if (options.headers_with_underscores_action() != core::HttpProtocolOptions::ALLOW) {
-    return context.not_honoured(path.field("headers_with_underscores_action"), "is not supported",
-                                true);
+  if (options.has_max_response_headers_kb()) {
+    return path.field("max_response_headers_kb").error("is for clusters");
+  }
+  REMORA_TRY_ASSIGN(
+      out->max_connection_jitter_ms,
+      jitter(options.max_connection_duration_jitter(), out->max_connection_duration_ms,
+             path.field("max_connection_duration_jitter")));
+  switch (options.headers_with_underscores_action()) {
+    case core::HttpProtocolOptions::REJECT_REQUEST:
+      out->http1.underscores = http::Underscores::Reject;
+      break;
+    case core::HttpProtocolOptions::DROP_HEADER:
+      out->http1.underscores = http::Underscores::Drop;
+      break;
+    default:
+      break;
   }
   return absl::OkStatus();
 }
 
-absl::Status read_http1(const Manager& from, HttpConfig* out, const Path& path) {
+absl::Status read_http1(const Manager& from, Context& context, HttpConfig* out, const Path& path) {
   const core::Http1ProtocolOptions& options = from.http_protocol_options();
-  out->http1.accept_http_10 = options.accept_http_10();
-  out->http1.default_host_for_http_10 = options.default_host_for_http_10();
-  out->http1.enable_trailers = options.enable_trailers();
-  out->http1.allow_custom_methods = options.allow_custom_methods();
-  if (options.has_allow_absolute_url()) {
-    out->http1.allow_absolute_url = options.allow_absolute_url().value();
-  }
-  REMORA_TRY(check_header_value(options.default_host_for_http_10(),
-                                path.field("http_protocol_options.default_host_for_http_10")));
+  REMORA_TRY(set_http1_options(options, context, &out->http1, path.field("http_protocol_options")));
   out->stream_error_on_invalid_http_message =
       options.has_override_stream_error_on_invalid_http_message()
           ? options.override_stream_error_on_invalid_http_message().value()
@@ -121,9 +136,10 @@ absl::Status read_http1(const Manager& from, HttpConfig* out, const Path& path) 
 
 // After everything that both versions of HTTP share has been read.
 void set_http2(HttpConfig* out) {
+  out->http2.underscores = out->http1.underscores;
   out->http2.max_headers = out->http1.limits.max_fields;
   out->http2.max_header_list_bytes = out->http1.limits.max_bytes;
-  out->http2.stream_flush_timeout_ms = out->stream_idle_timeout_ms;
+  out->http2.stream_flush_timeout_ms = out->stream_flush_timeout_ms;
   out->http2.stream_error_on_invalid_message = out->stream_error_on_invalid_http_message;
 }
 
@@ -161,75 +177,69 @@ absl::Status read_timeouts(const Manager& from, HttpConfig* out, const Path& pat
     if (!field.present) continue;
     REMORA_TRY_ASSIGN(*field.out, milliseconds(field.duration, path.field(field.name)));
   }
+  // stream_flush_timeout is about windows that do not open, which HTTP/1 does not have.
+  out->stream_flush_timeout_ms = out->stream_idle_timeout_ms;
+  if (from.has_stream_flush_timeout()) {
+    REMORA_TRY_ASSIGN(
+        out->stream_flush_timeout_ms,
+        milliseconds(from.stream_flush_timeout(), path.field("stream_flush_timeout")));
+  }
+  REMORA_TRY_ASSIGN(out->drain_jitter_ms, jitter(from.drain_timeout_jitter(), out->drain_timeout_ms,
+                                                 path.field("drain_timeout_jitter")));
+  out->safe_max_connection_duration = from.http1_safe_max_connection_duration();
   return absl::OkStatus();
 }
 
-// Without a provider, which the API does not have, nothing is traced whatever is said here.
-absl::Status check_tracing(const Manager::Tracing& from, const Path& path) {
-  const std::pair<std::string_view, double> shares[] = {
-      {"client_sampling", from.client_sampling().value()},
-      {"random_sampling", from.random_sampling().value()},
-      {"overall_sampling", from.overall_sampling().value()},
+absl::Status read_access_log_options(const Manager& from, HttpConfig* out, const Path& path) {
+  const Path options = path.field("access_log_options");
+  const auto& log = from.access_log_options();
+  if (from.has_access_log_options() &&
+      (from.has_access_log_flush_interval() || from.flush_access_log_on_new_request())) {
+    return options.error(
+        "excludes access_log_flush_interval and flush_access_log_on_new_request beside it");
+  }
+  out->log_new_requests =
+      from.flush_access_log_on_new_request() || log.flush_access_log_on_new_request();
+  out->log_new_tunnels = log.flush_log_on_tunnel_successfully_established();
+  const bool old = from.has_access_log_flush_interval();
+  if (!old && !log.has_access_log_flush_interval()) return absl::OkStatus();
+  const google::protobuf::Duration& interval =
+      old ? from.access_log_flush_interval() : log.access_log_flush_interval();
+  const Path at = (old ? path : options).field("access_log_flush_interval");
+  if (interval.seconds() == 0 && interval.nanos() < 1'000'000) {
+    return at.error("must be at least 0.001s");
+  }
+  REMORA_TRY_ASSIGN(out->log_interval_ms, milliseconds(interval, at));
+  return absl::OkStatus();
+}
+
+absl::Status check_not_honoured(const Manager& from, Context& context, const Path& path) {
+  struct Field {
+    bool present;
+    std::string_view name;
+    std::string_view why;
+    bool decisive = false;
   };
-  for (const auto& [name, percent] : shares) {
-    if (!(percent >= 0 && percent <= 100)) return path.field(name).error("must be from 0 to 100");
+  const Field fields[] = {
+      {from.has_path_normalization_options(), "path_normalization_options",
+       "is not supported; use normalize_path and merge_slashes", true},
+      {from.has_typed_header_validation_config(), "typed_header_validation_config",
+       "is not supported: headers are always validated", true},
+      {from.has_proxy_status_config(), "proxy_status_config", "is not supported"},
+      {from.has_http3_protocol_options(), "http3_protocol_options", "HTTP/3 is not supported"},
+      {from.record_route_resolution_stats(), "record_route_resolution_stats", "is not supported"},
+      {from.represent_ipv4_remote_address_as_ipv4_mapped_ipv6(),
+       "represent_ipv4_remote_address_as_ipv4_mapped_ipv6", "is not supported"},
+      {from.append_local_overload(), "append_local_overload", "is not supported"},
+      {from.has_add_proxy_protocol_connection_state() &&
+           !from.add_proxy_protocol_connection_state().value(),
+       "add_proxy_protocol_connection_state", "can only be true"},
+  };
+  for (const Field& field : fields) {
+    if (!field.present) continue;
+    REMORA_TRY(context.not_honoured(path.field(field.name), field.why, field.decisive));
   }
   return absl::OkStatus();
-}
-
-void read_client_cert(const Manager& from, HttpConfig* out) {
-  using Mode = HttpConfig::ClientCert;
-  switch (from.forward_client_cert_details()) {
-    case Manager::FORWARD_ONLY:
-      out->client_cert = Mode::ForwardOnly;
-      break;
-    case Manager::APPEND_FORWARD:
-      out->client_cert = Mode::AppendForward;
-      break;
-    case Manager::SANITIZE_SET:
-      out->client_cert = Mode::SanitizeSet;
-      break;
-    case Manager::ALWAYS_FORWARD_ONLY:
-      out->client_cert = Mode::AlwaysForwardOnly;
-      break;
-    default:
-      out->client_cert = Mode::Sanitize;
-  }
-  const Manager::SetCurrentClientCertDetails& details = from.set_current_client_cert_details();
-  out->client_cert_details = {.subject = details.subject().value(),
-                              .cert = details.cert(),
-                              .chain = details.chain(),
-                              .dns = details.dns(),
-                              .uri = details.uri()};
-}
-
-// Whom to believe, and what to tell about the client.
-absl::Status read_forwarding(const Manager& from, Context& context, HttpConfig* out,
-                             const Path& path) {
-  out->use_remote_address = from.use_remote_address().value();
-  out->xff_num_trusted_hops = from.xff_num_trusted_hops();
-  out->skip_xff_append = from.skip_xff_append();
-  if (!context.node.local_address.empty()) out->local_address = context.node.local_address;
-  REMORA_TRY(check_header_value(from.via(), path.field("via")));
-  out->via = from.via();
-  const Path internal = path.field("internal_address_config");
-  REMORA_TRY_ASSIGN(out->internal_ranges, cidr_ranges(from.internal_address_config().cidr_ranges(),
-                                                      "cidr_ranges", internal));
-  out->internal_unix_sockets = from.internal_address_config().unix_sockets();
-  read_client_cert(from, out);
-  return absl::OkStatus();
-}
-
-absl::Status read_request_id(const Manager& from, HttpConfig* out, const Path& path) {
-  using Uuid = envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
-  if (from.has_generate_request_id()) out->generate_request_id = from.generate_request_id().value();
-  out->preserve_external_request_id = from.preserve_external_request_id();
-  out->always_set_request_id_in_response = from.always_set_request_id_in_response();
-  if (!from.request_id_extension().has_typed_config()) return absl::OkStatus();
-  // Its options are about traces, and there is no tracer.
-  const Path here = path.field("request_id_extension");
-  return unpack_as<Uuid>(from.request_id_extension().typed_config(), here.field("typed_config"))
-      .status();
 }
 
 absl::Status read_paths_and_hosts(const Manager& from, HttpConfig* out, const Path& path) {
@@ -283,18 +293,25 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> http_connection_manager(const 
   REMORA_TRY(read_codec(from, out.get(), path));
   REMORA_TRY(
       read_common_options(from, context, out.get(), path.field("common_http_protocol_options")));
-  REMORA_TRY(read_http1(from, out.get(), path));
+  REMORA_TRY(read_http1(from, context, out.get(), path));
   REMORA_TRY(context.only_honoured(from.http2_protocol_options(), {"allow_connect"},
                                    path.field("http2_protocol_options")));
   out->http2.allow_connect = from.http2_protocol_options().allow_connect();
   REMORA_TRY(read_upgrades(from, context, out.get(), path));
   REMORA_TRY(read_timeouts(from, out.get(), path));
   set_http2(out.get());
-  REMORA_TRY(read_forwarding(from, context, out.get(), path));
-  REMORA_TRY(read_request_id(from, out.get(), path));
+  REMORA_TRY(set_forwarding(from, context, out.get(), path));
+  REMORA_TRY(set_request_id(from, out.get(), path));
   REMORA_TRY(read_paths_and_hosts(from, out.get(), path));
   REMORA_TRY(read_server_header(from, out.get(), path));
-  REMORA_TRY(check_tracing(from.tracing(), path.field("tracing")));
+  REMORA_TRY(read_access_log_options(from, out.get(), path));
+  if (from.has_local_reply_config()) {
+    REMORA_TRY_ASSIGN(out->local_replies, local_replies(from.local_reply_config(), context,
+                                                        path.field("local_reply_config")));
+  }
+  REMORA_TRY_ASSIGN(out->early_mutations,
+                    early_header_mutations(from.early_header_mutation_extensions(), context, path));
+  REMORA_TRY(check_not_honoured(from, context, path));
   REMORA_TRY_ASSIGN(out->access_logs, access_logs(from.access_log(), "access_log", context, path));
   REMORA_TRY_ASSIGN(
       out->filters,

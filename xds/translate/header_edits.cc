@@ -30,8 +30,33 @@ absl::StatusOr<std::string> literal(std::string_view value, const Path& path) {
   return out;
 }
 
-absl::StatusOr<router::HeaderEdit::Action> action_of(const core::HeaderValueOption& proto,
-                                                     const Path& path) {
+absl::StatusOr<router::HeaderEdit> header_edit(const core::HeaderValueOption& proto,
+                                               const Path& path) {
+  const core::HeaderValue& header = proto.header();
+  REMORA_TRY(check_header_name(header.key(), path.field("header.key")));
+  router::HeaderEdit out;
+  out.name = absl::AsciiStrToLower(header.key());
+  if (is_fixed(out.name)) {
+    return path.field("header.key").error(":-prefixed or host headers may not be modified");
+  }
+  if (!header.value().empty() && !header.raw_value().empty()) {
+    return path.field("header").error("value and raw_value exclude each other");
+  }
+  const Path at_value = path.field("header.value");
+  const std::string& value = header.raw_value().empty() ? header.value() : header.raw_value();
+  if (value.size() > kMaxValueBytes) return at_value.error("is too long");
+  REMORA_TRY(check_header_value(value, at_value));
+  REMORA_TRY_ASSIGN(out.value, literal(value, at_value));
+  REMORA_TRY_ASSIGN(out.action, append_action(proto, path));
+  out.id = http::header_id_of(out.name);
+  out.keep_empty = proto.keep_empty_value();
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<router::HeaderEdit::Action> append_action(const core::HeaderValueOption& proto,
+                                                         const Path& path) {
   using Action = router::HeaderEdit::Action;
   if (proto.has_append()) {
     if (proto.append_action() != core::HeaderValueOption::APPEND_IF_EXISTS_OR_ADD) {
@@ -50,31 +75,6 @@ absl::StatusOr<router::HeaderEdit::Action> action_of(const core::HeaderValueOpti
       return Action::AppendOrAdd;
   }
 }
-
-absl::StatusOr<router::HeaderEdit> header_edit(const core::HeaderValueOption& proto,
-                                               const Path& path) {
-  const core::HeaderValue& header = proto.header();
-  REMORA_TRY(check_header_name(header.key(), path.field("header.key")));
-  router::HeaderEdit out;
-  out.name = absl::AsciiStrToLower(header.key());
-  if (is_fixed(out.name)) {
-    return path.field("header.key").error(":-prefixed or host headers may not be modified");
-  }
-  if (!header.value().empty() && !header.raw_value().empty()) {
-    return path.field("header").error("value and raw_value exclude each other");
-  }
-  const Path at_value = path.field("header.value");
-  const std::string& value = header.raw_value().empty() ? header.value() : header.raw_value();
-  if (value.size() > kMaxValueBytes) return at_value.error("is too long");
-  REMORA_TRY(check_header_value(value, at_value));
-  REMORA_TRY_ASSIGN(out.value, literal(value, at_value));
-  REMORA_TRY_ASSIGN(out.action, action_of(proto, path));
-  out.id = http::header_id_of(out.name);
-  out.keep_empty = proto.keep_empty_value();
-  return out;
-}
-
-}  // namespace
 
 absl::StatusOr<router::HeaderEdits> header_edits(const HeadersToAdd& add,
                                                  const HeadersToRemove& remove,

@@ -20,6 +20,10 @@ absl::StatusOr<router::HeaderEdits> header_edits(const HeadersToAdd& add,
                                                  const HeadersToRemove& remove,
                                                  std::string_view direction, const Path& path);
 
+/// What happens when the header is there already, said by either of two fields.
+absl::StatusOr<router::HeaderEdit::Action> append_action(
+    const envoy::config::core::v3::HeaderValueOption& proto, const Path& path);
+
 /// The edits of any message that has the four fields.
 template <class Proto>
 absl::Status set_header_edits(const Proto& proto, const Path& path, router::HeaderEdits* request,

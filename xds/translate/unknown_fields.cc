@@ -69,12 +69,6 @@ constexpr auto kDecisiveFields = std::to_array<Field>({
     {"envoy.config.route.v3.WeightedCluster.ClusterWeight", "cluster_header", "12"},
     {"envoy.config.route.v3.WeightedCluster.ClusterWeight", "metadata_match", "3"},
     {"envoy.extensions.filters.http.router.v3.Router", "upstream_http_filters", "8"},
-    {"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-     "early_header_mutation_extensions", "52"},
-    {"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-     "original_ip_detection_extensions", "46"},
-    {"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-     "path_normalization_options", "43"},
     {"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
      "UpgradeConfig",
      "filters", "2"},

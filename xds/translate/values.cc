@@ -115,6 +115,11 @@ absl::StatusOr<uint64_t> positive_milliseconds(const google::protobuf::Duration&
   return ms;
 }
 
+absl::Status check_percent(const envoy::type::v3::Percent& percent, const Path& path) {
+  const bool within = percent.value() >= 0 && percent.value() <= 100;  // not so for NaN
+  return within ? absl::OkStatus() : path.error("must be from 0 to 100");
+}
+
 absl::StatusOr<uint16_t> tcp_port(const core::SocketAddress& proto, const Path& path) {
   if (proto.protocol() != core::SocketAddress::TCP) {
     return path.field("protocol").error("only TCP is supported");

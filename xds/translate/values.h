@@ -40,6 +40,9 @@ absl::StatusOr<uint64_t> milliseconds(const google::protobuf::Duration& duration
 absl::StatusOr<uint64_t> positive_milliseconds(const google::protobuf::Duration& duration,
                                                const Path& path);
 
+/// Refuses what is not from 0 to 100.
+absl::Status check_percent(const envoy::type::v3::Percent& percent, const Path& path);
+
 /// An address to listen on or connect to: an IP literal with port, or a Unix path.
 absl::StatusOr<Address> address(const envoy::config::core::v3::Address& proto, const Path& path);
 absl::StatusOr<Address> socket_address(const envoy::config::core::v3::SocketAddress& proto,
