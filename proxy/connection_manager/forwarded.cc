@@ -21,6 +21,7 @@ constexpr std::array kFromInternalOnly = {
     HeaderId::XEnvoyMaxRetries,
     HeaderId::XEnvoyUpstreamAltStatName,
     HeaderId::XEnvoyUpstreamRqTimeoutMs,
+    HeaderId::XEnvoyUpstreamStreamDurationMs,
     HeaderId::XEnvoyUpstreamRqPerTryTimeoutMs,
     HeaderId::XEnvoyUpstreamRqTimeoutAltResponse,
     HeaderId::XEnvoyExpectedRqTimeoutMs,

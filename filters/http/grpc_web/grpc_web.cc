@@ -44,7 +44,9 @@ FilterStatus GrpcWeb::on_request_headers(HeaderMap& headers, bool) {
   headers.set(HeaderId::ContentType, http::kGrpcContentType);
   headers.remove(HeaderId::ContentLength);  // it changes, and gRPC has none
   headers.set(HeaderId::Te, "trailers");
-  headers.set("grpc-accept-encoding", "identity");
+  if (headers.find("grpc-accept-encoding") == nullptr) {
+    headers.add("grpc-accept-encoding", "identity");
+  }
   return FilterStatus::Continue();
 }
 
@@ -85,7 +87,7 @@ FilterStatus GrpcWeb::on_response_headers(HeaderMap& headers, bool end_stream) {
   count_end(headers);
   foreign_ = !end_stream && !has_messages(headers);
   headers.set(HeaderId::ContentType, text_response_ ? kTextProto : kBinaryProto);
-  if (!end_stream) headers.remove(HeaderId::ContentLength);
+  headers.remove(HeaderId::ContentLength);
   return foreign_ ? FilterStatus::Pause() : FilterStatus::Continue();
 }
 
