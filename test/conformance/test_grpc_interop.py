@@ -24,7 +24,7 @@ HTTP2 = {"typed_extension_protocol_options": {
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         "explicit_http_config": {"http2_protocol_options": {}}}}}
-ROUTES = [{"match": {"prefix": "/"}, "route": {"cluster": "app", "timeout": "0s", "max_grpc_timeout": "0s"}}]
+ROUTES = [{"match": {"prefix": "/"}, "route": {"cluster": "app", "timeout": "0s"}}]
 
 
 def sidecar(port, inbound_tls=None, outbound_tls=None):

@@ -86,6 +86,7 @@ IN_PIECES = {"characters": [TEXT[i:i + 1] for i in range(len(TEXT))], "two": [TE
 
 # Where Remora is better than Envoy, with the reason.
 WEB_DIFFERS = {
+    "text newline": "a text with two faults is refused for the first; Envoy looks at the length before",
     "text padding_between": "a text may be several ones; Envoy takes them only when they come in reads of their own",
     "answer no_trailers text": "Envoy never ends a text answer that has no trailers",
     "answer in_headers text": "Envoy never ends a text answer that has no trailers",
