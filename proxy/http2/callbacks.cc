@@ -7,6 +7,8 @@
 
 namespace remora::http2 {
 
+using Stat = stats::Http2Stat;
+
 struct Callbacks {
   static Session& session(void* user) { return *static_cast<Session*>(user); }
   static Stream* stream(nghttp2_session* library, int32_t id) {
@@ -49,8 +51,9 @@ struct Callbacks {
 
   static int on_header(nghttp2_session* library, const nghttp2_frame* frame, const uint8_t* name,
                        size_t name_length, const uint8_t* value, size_t value_length, uint8_t,
-                       void*) {
+                       void* user) {
     Stream* s = stream(library, frame->hd.stream_id);
+    if (s == nullptr) session(user).count(Stat::headers_cb_no_stream);
     if (s == nullptr || s->receiver_ == nullptr || !s->arriving_) return 0;
     const bool ok = s->add_header({reinterpret_cast<const char*>(name), name_length},
                                   {reinterpret_cast<const char*>(value), value_length});
@@ -91,7 +94,10 @@ struct Callbacks {
     Stream* s = stream(library, hd.stream_id);
     if (s == nullptr) return 0;
     s->wire_bytes_received_ += 9 + hd.length;
-    if (hd.type == NGHTTP2_RST_STREAM) s->remote_reset_ = true;
+    if (hd.type == NGHTTP2_RST_STREAM) {
+      s->remote_reset_ = true;
+      self.count(Stat::rx_reset);
+    }
     if (hd.type == NGHTTP2_HEADERS && s->arriving_ && !s->headers_complete()) {
       if (self.role_ == Role::Server) return on_malformed(self, library, *s);
       return nghttp2_submit_rst_stream(library, NGHTTP2_FLAG_NONE, hd.stream_id,
@@ -135,19 +141,18 @@ struct Callbacks {
 
   static int on_invalid_frame(nghttp2_session* library, const nghttp2_frame* frame, int code,
                               void* user) {
-    if (frame->hd.stream_id == 0) return 0;
-    Stream* s = stream(library, frame->hd.stream_id);
-    if (s != nullptr && s->detail_.empty()) {
-      s->detail_ = code == NGHTTP2_ERR_HTTP_HEADER ? "http2.invalid.header.field"
-                                                   : "http2.violation.of.messaging.rule";
-    }
-    const bool message = code == NGHTTP2_ERR_HTTP_HEADER || code == NGHTTP2_ERR_HTTP_MESSAGING;
     Session& self = session(user);
-    if (self.role_ == Role::Client || !message || self.options_.stream_error_on_invalid_message) {
-      return 0;
-    }
-    self.fail(s != nullptr ? s->detail_ : "http2.violation.of.messaging.rule",
-              NGHTTP2_PROTOCOL_ERROR);
+    if (code == NGHTTP2_ERR_REFUSED_STREAM) self.count(Stat::stream_refused_errors);
+    if (frame->hd.stream_id == 0) return 0;
+    const std::string_view detail = code == NGHTTP2_ERR_HTTP_HEADER
+                                        ? "http2.invalid.header.field"
+                                        : "http2.violation.of.messaging.rule";
+    Stream* s = stream(library, frame->hd.stream_id);
+    if (s != nullptr && s->detail_.empty()) s->detail_ = detail;
+    if (code != NGHTTP2_ERR_HTTP_HEADER && code != NGHTTP2_ERR_HTTP_MESSAGING) return 0;
+    self.count(Stat::rx_messaging_error);
+    if (self.options_.stream_error_on_invalid_message) return 0;
+    self.fail(s != nullptr ? s->detail_ : detail, NGHTTP2_PROTOCOL_ERROR);
     return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
 
@@ -213,15 +218,24 @@ struct Callbacks {
     if (self.out_->size() >= self.out_max_bytes_) return NGHTTP2_ERR_WOULDBLOCK;
     self.out_->append({reinterpret_cast<const char*>(header), 9});
     self.out_->append(s.pending_, length);
+    self.uncount(Stat::pending_send_bytes, length);
     self.unsettled(s);
     return 0;
   }
 
   static int on_frame_send(nghttp2_session* library, const nghttp2_frame* frame, void* user) {
     const nghttp2_frame_hd& hd = frame->hd;
-    if (hd.type == NGHTTP2_DATA) session(user).guard_.on_data_frame_sent();
-    if (hd.type == NGHTTP2_GOAWAY) session(user).on_goaway_sent(frame->goaway.error_code);
-    if (hd.type == NGHTTP2_RST_STREAM) session(user).our_resets_.add(hd.stream_id);
+    Session& self = session(user);
+    self.outbound_.on_frame(hd.type);
+    if (hd.type == NGHTTP2_DATA) self.guard_.on_data_frame_sent();
+    if (hd.type == NGHTTP2_RST_STREAM) {
+      self.count(Stat::tx_reset);
+      self.our_resets_.add(hd.stream_id);
+    }
+    if (hd.type == NGHTTP2_GOAWAY) {
+      self.count(Stat::goaway_sent);
+      self.on_goaway_sent(frame->goaway.error_code);
+    }
     Stream* s = hd.stream_id == 0 ? nullptr : stream(library, hd.stream_id);
     if (s == nullptr) return 0;
     s->wire_bytes_sent_ += 9 + hd.length;

@@ -11,7 +11,9 @@ bool ClientCodec::dispatch(Buffer& data, bool end_stream) {
 }
 
 void ClientCodec::on_session_error(std::string_view detail) {
-  if (!std::exchange(error_told_, true)) handler_.on_codec_error(detail);
+  if (std::exchange(error_told_, true)) return;
+  handler_.on_codec_error(detail);
+  if (detail != kKeepaliveTimeout) session().abandon(http::ResetReason::ProtocolError, detail);
 }
 
 }  // namespace remora::http2

@@ -16,8 +16,8 @@ class ClientCodec final : public http::ClientCodec, private SessionIo {
   /// preface leaves at the end of this turn. `write_limit` is the connection's high-water mark in
   /// bytes.
   ClientCodec(Connection& connection, http::ClientCodecHandler& handler,
-              const SessionOptions& options, size_t write_limit)
-      : SessionIo(Role::Client, connection, options, write_limit), handler_(handler) {}
+              const SessionOptions& options, size_t write_limit, SessionStats* stats = nullptr)
+      : SessionIo(Role::Client, connection, options, write_limit, stats), handler_(handler) {}
 
   http::StreamSender& new_stream(http::StreamReceiver& response) override {
     return session().open_stream(response);

@@ -190,7 +190,8 @@ TEST_F(ClientCodecTest, TellsWhichStreamsTheServerFailed) {
   peer.reset(1, NGHTTP2_INTERNAL_ERROR);
   run_until([&] { return reset.reset.has_value(); });
   EXPECT_EQ(failed, ResetReason::RemoteReset);
-  peer.headers(3, {{":status", "200"}, {"content-length", "9"}}, true);
+  peer.headers(3, {{":status", "200"}, {"content-length", "9"}}, false);
+  peer.data(3, "short", true);
   run_until([&] { return wrong.reset.has_value(); });
   EXPECT_EQ(failed, ResetReason::ProtocolError);
   EXPECT_EQ(ended, 2);
@@ -203,6 +204,7 @@ TEST_F(ClientCodecTest, ReportsAPeerThatSpeaksSomethingElseAndCloses) {
   peer.output();  // its SETTINGS get lost
   run_until([&] { return !error.empty(); });
   EXPECT_THAT(error, testing::HasSubstr("protocol"));
+  EXPECT_EQ(response.reset, ResetReason::ProtocolError);
   EXPECT_FALSE(codec->can_take_stream());
 }
 

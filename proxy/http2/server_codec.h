@@ -15,8 +15,8 @@ class ServerCodec final : public http::ServerCodec, private SessionIo {
   /// All but `options` outlive the codec. SETTINGS leave at the end of this turn. `write_limit` is
   /// the connection's high-water mark in bytes.
   ServerCodec(Connection& connection, http::ServerCodecHandler& handler,
-              const SessionOptions& options, size_t write_limit)
-      : SessionIo(Role::Server, connection, options, write_limit), handler_(handler) {}
+              const SessionOptions& options, size_t write_limit, SessionStats* stats = nullptr)
+      : SessionIo(Role::Server, connection, options, write_limit, stats), handler_(handler) {}
 
   bool dispatch(Buffer& data, bool end_stream) override;
   void on_write_high_water() override { block_writing(); }

@@ -11,9 +11,25 @@
 #include "proxy/http2/stream.h"
 
 namespace remora::http2 {
+
+using Stat = stats::Http2Stat;
+
 namespace {
 
 constexpr uint32_t kMaxStreamId = 0x7fffffff;
+
+/// What we tell the peer of ourselves.
+std::vector<nghttp2_settings_entry> settings_of(Role role, const SessionOptions& options) {
+  std::vector<nghttp2_settings_entry> settings = {
+      {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, options.hpack_table_bytes},
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams},
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.initial_stream_window},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options.max_header_list_bytes},
+      {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, options.allow_connect},
+  };
+  if (role == Role::Client) settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
+  return settings;
+}
 
 struct OptionDelete {
   void operator()(nghttp2_option* option) const { nghttp2_option_del(option); }
@@ -26,41 +42,43 @@ std::unique_ptr<nghttp2_option, OptionDelete> library_options(const SessionOptio
   nghttp2_option_set_no_closed_streams(option, 1);
   nghttp2_option_set_max_outbound_ack(option, options.flood.max_outbound_control_frames);
   nghttp2_option_set_max_deflate_dynamic_table_size(option, options.hpack_table_bytes);
+  nghttp2_option_set_peer_max_concurrent_streams(option, options.first_max_streams);
   return std::unique_ptr<nghttp2_option, OptionDelete>(option);
 }
 
 }  // namespace
 
 Session::Session(Role role, const SessionOptions& options, SessionUser& user, TimerWheel& timers,
-                 BlockPool& blocks)
+                 BlockPool& blocks, SessionStats* stats)
     : role_(role),
       options_(options),
       user_(user),
       blocks_(blocks),
       timers_(timers),
+      stats_(stats),
       guard_(options.flood),
-      keepalive_(timers, Timer::bind<&Session::on_keepalive_timer, Session>(), this) {
+      outbound_(options.flood),
+      keepalive_(timers, Timer::bind<&Session::on_keepalive_timer, Session>(), this),
+      last_read_(timers.now()),
+      jitter_state_(static_cast<uint32_t>(reinterpret_cast<uintptr_t>(this) >> 4) ^
+                    static_cast<uint32_t>(timers.now())) {
   const auto make =
       role == Role::Client ? nghttp2_session_client_new2 : nghttp2_session_server_new2;
   make(&session_, callbacks(), this, library_options(options).get());
+  count(role == Role::Client ? Stat::nghttp2_upstream_connections
+                             : Stat::nghttp2_downstream_connections);
   submit_settings();
-  if (options_.keepalive_interval_ms > 0) keepalive_.arm(options_.keepalive_interval_ms);
+  alive();
 }
 
-Session::~Session() { nghttp2_session_del(session_); }
+Session::~Session() {
+  uncount(Stat::outbound_frames_active, outbound_shown_.first);
+  uncount(Stat::outbound_control_frames_active, outbound_shown_.second);
+  nghttp2_session_del(session_);
+}
 
 void Session::submit_settings() {
-  absl::InlinedVector<nghttp2_settings_entry, 6> settings = {
-      {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, options_.hpack_table_bytes},
-      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options_.initial_stream_window},
-      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options_.max_header_list_bytes},
-  };
-  if (role_ == Role::Client) {
-    settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
-  } else {
-    settings.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options_.max_concurrent_streams});
-    if (options_.allow_connect) settings.push_back({NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1});
-  }
+  const std::vector<nghttp2_settings_entry> settings = settings_of(role_, options_);
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
                                         static_cast<int32_t>(options_.initial_connection_window));
@@ -69,6 +87,9 @@ void Session::submit_settings() {
 // ---------------------------------------------------------------------------------------- streams
 
 http::StreamSender& Session::open_stream(http::StreamReceiver& response) {
+  if (options_.keepalive_idle_ms > 0 && timers_.now() - last_read_ > options_.keepalive_idle_ms) {
+    send_ping();
+  }
   auto& stream = streams_.emplace_back(std::make_unique<Stream>(*this, response));
   stream->index_ = streams_.size() - 1;
   guard_.on_stream_opened();
@@ -172,7 +193,7 @@ bool Session::receive(Buffer& data) {
     const ssize_t taken = nghttp2_session_mem_recv(
         session_, reinterpret_cast<const uint8_t*>(input_.data()), input_.size());
     if (taken == NGHTTP2_ERR_FLOODED) {
-      fail("http2.outbound_frames_flood", NGHTTP2_ENHANCE_YOUR_CALM);
+      fail("http2.outbound_control_frames_flood", NGHTTP2_ENHANCE_YOUR_CALM);
     } else if (taken < 0) {
       fail("http2.protocol_error{" + library_message_ + "}", NGHTTP2_PROTOCOL_ERROR);
     }
@@ -180,9 +201,7 @@ bool Session::receive(Buffer& data) {
   }
   input_block_ = BlockRef();
   input_ = {};
-  if (!broken_ && options_.keepalive_interval_ms > 0 && !ping_outstanding_) {
-    keepalive_.arm(options_.keepalive_interval_ms);
-  }
+  if (!broken_) alive();
   data.clear();
   want_turn();
   return !broken_;
@@ -191,6 +210,7 @@ bool Session::receive(Buffer& data) {
 void Session::fail(std::string_view detail, uint32_t error_code) {
   if (std::exchange(broken_, true)) return;
   error_ = detail;
+  if (const auto counter = FloodGuard::counter_of(detail)) count(*counter);
   nghttp2_session_terminate_session(session_, error_code);
 }
 
@@ -214,15 +234,40 @@ void Session::on_goaway_sent(uint32_t error_code) {
 
 void Session::on_keepalive_timer() {
   if (broken_) return;
-  if (ping_outstanding_) {
-    fail("http2.keepalive_timeout", NGHTTP2_NO_ERROR);
-    user_.on_session_error(error_);
-    return;
-  }
-  ping_outstanding_ = true;
+  if (!ping_outstanding_) return send_ping();
+  count(Stat::keepalive_timeout);
+  fail(kKeepaliveTimeout, NGHTTP2_NO_ERROR);
+  user_.on_session_error(error_);
+}
+
+void Session::send_ping() {
+  if (broken_ || std::exchange(ping_outstanding_, true)) return;
   nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
   keepalive_.arm(options_.keepalive_timeout_ms);
+  keepalive_delay_ms_ = 0;
   want_turn();
+}
+
+/// Any frame proves that the peer lives: the next PING, or the end of waiting for an answer, moves.
+void Session::alive() {
+  last_read_ = timers_.now();
+  if (ping_outstanding_) {
+    keepalive_.arm(options_.keepalive_timeout_ms);
+  } else if (options_.keepalive_interval_ms == 0) {
+    keepalive_.disarm();
+  } else {
+    if (keepalive_delay_ms_ == 0) keepalive_delay_ms_ = keepalive_delay();
+    keepalive_.arm(keepalive_delay_ms_);
+  }
+}
+
+uint64_t Session::keepalive_delay() {
+  constexpr uint32_t kMultiplier = 48271;  // a minimal standard generator is random enough
+  jitter_state_ = jitter_state_ * kMultiplier + 1;
+  const double share = (jitter_state_ >> 8) / static_cast<double>(1 << 24);
+  const double jitter = options_.keepalive_jitter_percent / 100 * share;
+  return options_.keepalive_interval_ms +
+         static_cast<uint64_t>(jitter * static_cast<double>(options_.keepalive_interval_ms));
 }
 
 // -------------------------------------------------------------------------------------- turn's end
@@ -269,6 +314,7 @@ void Session::deliver_all() {
 
 void Session::encode(Buffer& out, size_t max_bytes) {
   if (abandoned_) return;
+  const size_t before = out.size();
   out_ = &out;
   out_max_bytes_ = max_bytes;
   while (out.size() < max_bytes) {
@@ -278,6 +324,21 @@ void Session::encode(Buffer& out, size_t max_bytes) {
     out.append({reinterpret_cast<const char*>(frames), static_cast<size_t>(bytes)});
   }
   out_ = nullptr;
+  account(out.size() - before, out.size());
+}
+
+void Session::account(size_t appended, size_t waiting) {
+  uncount(Stat::outbound_frames_active, outbound_shown_.first);
+  uncount(Stat::outbound_control_frames_active, outbound_shown_.second);
+  outbound_.on_turn(appended, waiting);
+  outbound_shown_ = {outbound_.frames(), outbound_.control_frames()};
+  count(Stat::outbound_frames_active, outbound_shown_.first);
+  count(Stat::outbound_control_frames_active, outbound_shown_.second);
+  if (broken_) return;
+  const auto flood = outbound_.flood(nghttp2_session_get_outbound_queue_size(session_));
+  if (flood.empty()) return;
+  fail(flood, NGHTTP2_ENHANCE_YOUR_CALM);
+  error_untold_ = true;
 }
 
 void Session::submit_resets() {

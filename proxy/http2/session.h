@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "proxy/base/buffer.h"
@@ -17,6 +18,8 @@
 #include "proxy/http/underscores.h"
 #include "proxy/http2/flood_limits.h"
 #include "proxy/http2/recent_resets.h"
+#include "proxy/stats/group.h"
+#include "proxy/stats/schemas.h"
 
 struct nghttp2_session;
 
@@ -32,24 +35,26 @@ struct SessionOptions {
       16 * 1024 * 1024;  // bytes that one stream may have in flight to us
   uint32_t initial_connection_window = 24 * 1024 * 1024;  // bytes
   uint32_t hpack_table_bytes = 4096;
-  uint32_t max_concurrent_streams =
-      1024;  // that we open if the peer allows as many, or let it open
+  uint32_t max_concurrent_streams = 1024;  // that the peer may open, and we if it allows as many
+  uint32_t first_max_streams = 0x7fffffff;  // that we open before the peer says how many
   uint32_t max_header_list_bytes = 60 * 1024;  // received, decoded, 32 more per field
   uint32_t max_headers = 100;
   uint32_t stream_send_high_water =
       256 * 1024;  // bytes waiting in one stream before its user is asked to stop
+  bool allow_connect = false;  // SETTINGS_ENABLE_CONNECT_PROTOCOL
+  /// A malformed message ends its stream alone; otherwise the connection.
+  bool stream_error_on_invalid_message = false;
   uint64_t keepalive_interval_ms = 0;  // PING when nothing was read for so long; 0: never
   uint64_t keepalive_timeout_ms = 20'000;
-  /// Server: extended CONNECT (RFC 8441) is announced.
-  bool allow_connect = false;
-  /// Server: a malformed message ends its stream only, not the connection.
-  bool stream_error_on_invalid_message = false;
+  double keepalive_jitter_percent = 15;  // of the interval, added to it at random
+  uint64_t keepalive_idle_ms = 0;  // PING before a stream that comes after so much silence; 0: none
   /// Server: how long the rest of a finished response waits for the client to take more; 0: for
   /// ever.
   uint64_t stream_flush_timeout_ms = 300'000;
   /// Server: what becomes of fields with such names.
   http::Underscores underscores = http::Underscores::Allow;
   FloodLimits flood;
+  bool operator==(const SessionOptions&) const = default;
 };
 
 /// The codec above a session.
@@ -71,11 +76,17 @@ class SessionUser {
   ~SessionUser() = default;
 };
 
+/// The error of a session whose PING was not answered in time.
+inline constexpr std::string_view kKeepaliveTimeout = "http2.keepalive_timeout";
+
+/// Where sessions count: the slab of `http2` or `cluster.NAME.http2`.
+using SessionStats = stats::Slab<stats::Http2Schema>;
+
 class Session {
  public:
-  /// The preface (client) and SETTINGS wait to be written.
+  /// The preface (client) and SETTINGS wait to be written. `stats` may be null.
   Session(Role role, const SessionOptions& options, SessionUser& user, TimerWheel& timers,
-          BlockPool& blocks);
+          BlockPool& blocks, SessionStats* stats = nullptr);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -117,23 +128,36 @@ class Session {
   void deliver_all();
   void encode(Buffer& out, size_t max_bytes);
   void submit_resets();
+  void account(size_t appended, size_t waiting);
   void settle();
   void sweep();
   void fail(std::string_view detail, uint32_t error_code);
   void tell_user();
   void on_goaway_sent(uint32_t error_code);
+  void send_ping();
+  void alive();  // something was read
+  uint64_t keepalive_delay();
   void on_keepalive_timer();
   void release_heads();
+  void count(stats::Http2Stat stat, uint64_t n = 1) {
+    if (stats_ != nullptr) stats_->add(stat, n);
+  }
+  void uncount(stats::Http2Stat gauge, uint64_t n = 1) {
+    if (stats_ != nullptr) stats_->sub(gauge, n);
+  }
 
   const Role role_;
   const SessionOptions options_;
   SessionUser& user_;
   BlockPool& blocks_;
   TimerWheel& timers_;
+  SessionStats* const stats_;
   nghttp2_session* session_ = nullptr;
   FloodGuard guard_;
   int32_t last_accepted_ = 0;  // the newest stream that the peer has opened
   RecentResets our_resets_;
+  OutboundFrames outbound_;
+  std::pair<uint64_t, uint64_t> outbound_shown_;  // in the gauges: frames, control frames
   std::vector<std::unique_ptr<Stream>> streams_;  // any order; a stream knows its index
   std::vector<Stream*> dead_;                     // over for both sides, to be freed by sweep()
   std::vector<Stream*> news_;
@@ -155,6 +179,9 @@ class Session {
   std::string error_;
   Timer keepalive_;
   bool ping_outstanding_ = false;
+  MonotonicMs last_read_;
+  uint64_t keepalive_delay_ms_ = 0;  // the interval with its jitter
+  uint32_t jitter_state_;
 };
 
 }  // namespace remora::http2

@@ -6,11 +6,11 @@
 namespace remora::http2 {
 
 SessionIo::SessionIo(Role role, Connection& connection, const SessionOptions& options,
-                     size_t write_limit)
+                     size_t write_limit, SessionStats* stats)
     : connection_(&connection),
       loop_(connection.loop()),
       write_limit_(write_limit == 0 ? SIZE_MAX : write_limit),
-      session_(role, options, *this, loop_.timers(), loop_.blocks()) {
+      session_(role, options, *this, loop_.timers(), loop_.blocks(), stats) {
   on_work_pending();
 }
 

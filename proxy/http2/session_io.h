@@ -14,7 +14,8 @@ namespace remora::http2 {
 class SessionIo : protected SessionUser, private EndOfTurn {
  protected:
   /// `write_limit` is the connection's high-water mark in bytes; 0: none.
-  SessionIo(Role role, Connection& connection, const SessionOptions& options, size_t write_limit);
+  SessionIo(Role role, Connection& connection, const SessionOptions& options, size_t write_limit,
+            SessionStats* stats);
 
   /// Takes in all of `data`. False: the connection must be closed; what came before is delivered
   /// and the GOAWAY that explains it is written.

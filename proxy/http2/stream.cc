@@ -19,6 +19,7 @@ namespace {
 using http::HeaderEntry;
 using http::HeaderId;
 using http::ResetReason;
+using Stat = stats::Http2Stat;
 
 constexpr uint16_t kMaxInformational = 100;  // 1xx before one response
 constexpr uint16_t kSwitchingProtocols = 101;
@@ -94,14 +95,23 @@ Stream::Stream(Session& session, http::StreamReceiver& receiver)
     : session_(session),
       receiver_(&receiver),
       received_(session.blocks_),
-      pending_(session.blocks_) {}
+      pending_(session.blocks_) {
+  session_.count(Stat::streams_active);
+}
+
+Stream::~Stream() {
+  session_.uncount(Stat::streams_active);
+  session_.uncount(Stat::pending_send_bytes, pending_.size());
+}
 
 Stream::Stream(Session& session, int32_t id)
     : session_(session),
       receiver_(nullptr),
       id_(id),
       received_(session.blocks_),
-      pending_(session.blocks_) {}
+      pending_(session.blocks_) {
+  session_.count(Stat::streams_active);
+}
 
 // ---------------------------------------------------------------------------------------- sending
 
@@ -174,6 +184,7 @@ void Stream::submit_request(const FieldList& fields, bool end_stream) {
 
 void Stream::send_data(Buffer& data, bool end_stream) {
   if (tunnel_ == Tunnel::Refused) data.clear();  // it was for the tunnel
+  session_.count(Stat::pending_send_bytes, data.size());
   pending_.append(std::move(data));
   if (end_stream) end_after_pending_ = true;
   if (std::exchange(deferred_, false)) nghttp2_session_resume_data(session_.session_, id_);
@@ -258,6 +269,8 @@ bool Stream::add_header(std::string_view name, std::string_view value) {
   header_list_bytes_ += name.size() + value.size() + 32;
   if (header_list_bytes_ > options.max_header_list_bytes || ++header_count_ > options.max_headers) {
     detail_ = "http2.too_many_headers";
+    too_large_ = session_.role_ == Role::Client;
+    session_.count(Stat::header_overflow);
     return false;
   }
   Arena& arena = arriving_->arena();
@@ -329,7 +342,10 @@ void Stream::deliver() {
 void Stream::settle_tunnel() {
   const bool opens = opens_tunnel(tunnel_kind_, headers_->status()) && !end_delivered_;
   tunnel_ = opens ? Tunnel::Open : Tunnel::Refused;
-  if (!opens) pending_.clear();
+  if (!opens) {
+    session_.uncount(Stat::pending_send_bytes, pending_.size());
+    pending_.clear();
+  }
   if (opens && tunnel_kind_ == TunnelKind::Extended) read_tunnel_answer(*headers_, protocol_);
   if ((opens || end_after_pending_) && std::exchange(deferred_, false)) {
     nghttp2_session_resume_data(session_.session_, id_);
@@ -368,7 +384,9 @@ void Stream::deliver_close() {
     receiver.on_reset(ResetReason::RemoteRefused, "http2.remote_refuse");
     return;
   }
-  const ResetReason reason = remote_reset_ ? ResetReason::RemoteReset : ResetReason::ProtocolError;
+  // As Envoy has it, a response's headers over a limit are no breach of the protocol.
+  const ResetReason reason =
+      remote_reset_ || too_large_ ? ResetReason::RemoteReset : ResetReason::ProtocolError;
   if (!end_delivered_) session_.user_.on_stream_failed(reason);
   if (remote_reset_) {
     receiver.on_reset(reason, "http2.remote_reset");

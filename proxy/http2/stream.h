@@ -26,7 +26,7 @@ class Stream final : public http::StreamSender {
  public:
   Stream(Session& session, http::StreamReceiver& receiver);  // that we open
   Stream(Session& session, int32_t id);                      // that the peer opened
-  ~Stream() = default;
+  ~Stream();
 
   // http::StreamSender
   void send_informational(const http::HeaderMap& headers) override;
@@ -93,6 +93,7 @@ class Stream final : public http::StreamSender {
   bool remote_ended_ = false;  // END_STREAM came
   bool end_delivered_ = false;
   bool remote_reset_ = false;  // RST_STREAM came
+  bool too_large_ = false;     // a response's headers are over a limit
   bool closed_ = false;        // for nghttp2 the stream is over
   uint32_t close_code_ = 0;
   std::string_view detail_;  // why we refused what came; static text
