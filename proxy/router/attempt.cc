@@ -21,6 +21,7 @@ http::ResetReason reason_of(upstream::PoolFailure failure) {
 std::optional<http::ResetReason> Attempt::start(upstream::Cluster& cluster,
                                                 upstream::Priority priority,
                                                 const upstream::ConnectionNeeds& needs) {
+  cluster_ = &cluster;
   upstream::Acquired acquired = cluster.acquire_http(host_, priority, *this, needs);
   if (acquired.ready != nullptr) {
     on_pool_ready(*acquired.ready);
@@ -46,6 +47,7 @@ void Attempt::abandon() {
   over_ = true;
   pending_ = nullptr;
   leave_high_water();
+  count_reset(http::ResetReason::LocalReset);
   if (http::StreamSender* sender = std::exchange(sender_, nullptr)) {
     sender->reset(http::ResetReason::LocalReset);
   }
@@ -101,14 +103,26 @@ void Attempt::on_trailers(http::HeaderMap& trailers) {
 }
 
 void Attempt::on_reset(http::ResetReason reason, std::string_view detail) {
+  if (!over_) count_reset(reason);
   sender_ = nullptr;
   if (over_) return;
   over_ = true;
   leave_high_water();
   // A codec says what became of the stream, which the reason tells already; only transports say
   // why.
-  const bool by_codec = detail.starts_with("upstream_reset");
+  const bool by_codec = detail.starts_with("upstream_reset") || detail.starts_with("http2.");
   owner_.on_attempt_failed(*this, reason, by_codec ? std::string_view() : detail);
+}
+
+/// As Envoy counts: multiplexed streams only, and not those that may be sent again at no risk.
+void Attempt::count_reset(http::ResetReason reason) {
+  if (sender_ == nullptr || sender_->protocol() != http::Protocol::Http2) return;
+  if (reason == http::ResetReason::RemoteReset) {
+    cluster_->stats().inc(stats::ClusterStat::upstream_rq_rx_reset);
+  } else if (reason == http::ResetReason::LocalReset ||
+             reason == http::ResetReason::ProtocolError) {
+    cluster_->stats().inc(stats::ClusterStat::upstream_rq_tx_reset);
+  }
 }
 
 void Attempt::on_send_high_water() {

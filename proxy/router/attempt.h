@@ -91,6 +91,7 @@ class Attempt final : public http::StreamReceiver,
   void on_send_low_water() override;
 
   void leave_high_water();
+  void count_reset(http::ResetReason reason);
 
   Owner& owner_;
   upstream::HostPtr host_;
@@ -98,6 +99,7 @@ class Attempt final : public http::StreamReceiver,
   std::unique_ptr<TcpStream> raw_;
   Connection* connection_ = nullptr;
   http::StreamSender* sender_ = nullptr;
+  upstream::Cluster* cluster_ = nullptr;
   bool opened_ = false;
   bool over_ = false;
   bool headers_seen_ = false;

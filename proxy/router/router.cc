@@ -121,6 +121,7 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
 /// edits.
 void Router::set_needs(const HeaderMap& headers) {
   const upstream::ClusterConfig& config = cluster_->config();
+  needs_.downstream_protocol = stream_.info().protocol;
   if (config.tells_downstream) {
     needs_.downstream = stream_.info().connection;
     needs_.key = stream_.arena().join(needs_.downstream->remote.to_string(), " ",

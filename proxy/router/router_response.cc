@@ -182,9 +182,6 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
   stream_timer_.disarm();
   info.upstream_host = &attempt.host()->address();
   if (!detail.empty()) info.upstream_transport_failure = stream_.arena().copy(detail);
-  if (reason == ResetReason::RemoteReset || reason == ResetReason::RemoteRefused) {
-    cluster_->stats().inc(ClusterStat::upstream_rq_rx_reset);
-  }
   if (!response_started_ || std::exchange(host_unjudged_, false)) {
     count(attempt.host()->counters.rq_error);
   }
@@ -235,6 +232,28 @@ void Router::on_per_try_timeout() {
     return;
   }
   answer_timeout(http::failures::kUpstreamPerTryTimeout);
+}
+
+void Router::on_max_stream_duration() {
+  constexpr uint16_t kRequestTimeout = 408;
+  cluster_->stats().inc(ClusterStat::upstream_rq_max_duration_reached);
+  Attempt* attempt = attempt_;
+  if (!response_started_ &&
+      decide_retry(plan_.wants_retry(ResetReason::LocalReset, true)) == Again::Yes) {
+    attempt->abandon();
+    return;
+  }
+  attempt->abandon();
+  http::Failure failure = http::failures::kUpstreamTimeout;
+  failure.flag = ResponseFlag::UMSDR;
+  failure.details = "upstream_max_stream_duration_reached";
+  failure.body = "upstream max stream duration reached";
+  if (!request_ended_) failure.status = kRequestTimeout;
+  if (response_started_) {
+    stream_.reply(failure);
+    return;
+  }
+  reply(failure, {}, false);
 }
 
 /// The attempt is given up; what was begun downstream can only be broken off.

@@ -75,7 +75,7 @@ void TlsTransport::set_client(const ClientSettings& settings, const TransportOpt
                            take_last_error()));
     return;
   }
-  if (settings.alpn.empty() && !options.alpn.empty()) offer_protocol(options.alpn);
+  if (settings.alpn.empty() && !options.alpn.empty()) offer_protocols(options.alpn);
   if (settings.max_session_keys == 0) return;
   auto stored = handshake_.thread.sessions.take(handshake_.context, name);
   if (!stored) return;
@@ -86,9 +86,14 @@ void TlsTransport::set_client(const ClientSettings& settings, const TransportOpt
 }
 
 /// What the user of the connection speaks, when the configuration says nothing.
-void TlsTransport::offer_protocol(std::string_view name) {
-  const std::string wire = absl::StrCat(std::string(1, static_cast<char>(name.size())),
-                                        absl::string_view(name.data(), name.size()));
+void TlsTransport::offer_protocols(std::string_view names) {
+  std::string wire;
+  for (size_t at = 0; at < names.size(); ++at) {
+    const size_t end = std::min(names.find(',', at), names.size());
+    wire += static_cast<char>(end - at);
+    wire += names.substr(at, end - at);
+    at = end;
+  }
   SSL_set_alpn_protos(ssl_.get(), reinterpret_cast<const unsigned char*>(wire.data()),
                       static_cast<unsigned int>(wire.size()));
 }

@@ -66,7 +66,7 @@ class TlsTransport final : public Transport {
  private:
   enum class State : uint8_t { Handshaking, Open, Failed };
 
-  void offer_protocol(std::string_view name);
+  void offer_protocols(std::string_view names);
   IoResult::Next advance_handshake();
   void complete_handshake();
   bool session_still_good();

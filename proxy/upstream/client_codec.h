@@ -5,20 +5,29 @@
 #include <string_view>
 
 #include "proxy/http/codec.h"
+#include "proxy/http2/session.h"
 #include "proxy/net/connection.h"
 #include "proxy/upstream/cluster_config.h"
 
 namespace remora::upstream {
 
-/// The codec for a connection that has just been established.
+/// The codec for a connection that has just been established; `protocol` is not Auto any more.
+/// `known_streams`: how many at once earlier connections to the same host could have.
 std::unique_ptr<http::ClientCodec> make_client_codec(const ClusterConfig& config,
+                                                     HttpProtocol protocol, uint32_t known_streams,
                                                      Connection& connection,
-                                                     http::ClientCodecHandler& handler);
+                                                     http::ClientCodecHandler& handler,
+                                                     http2::SessionStats* stats);
 
-/// The name in ALPN of what the codec speaks.
-std::string_view alpn_of(const ClusterConfig& config);
+/// The names in ALPN of what the codec may speak, with commas.
+std::string_view alpn_of(HttpProtocol protocol);
+
+/// What Auto has come to.
+HttpProtocol negotiated(std::string_view alpn);
+
+const http2::SessionOptions& http2_options(const ClusterConfig& config);
 
 /// How many streams a new connection will have room for at once.
-uint32_t expected_streams(const ClusterConfig& config);
+uint32_t expected_streams(const ClusterConfig& config, HttpProtocol protocol);
 
 }  // namespace remora::upstream

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "proxy/upstream/client_codec.h"
 #include "proxy/upstream/list_balancer.h"
 #include "proxy/upstream/original_dst.h"
 #include "proxy/upstream/tcp_upstream.h"
@@ -36,7 +37,8 @@ bool same_connections(const ClusterConfig& a, const ClusterConfig& b) {
   return a.transport_hash == b.transport_hash && a.auto_sni == b.auto_sni &&
          a.auto_san_validation == b.auto_san_validation && a.protocol == b.protocol &&
          a.bind_to == b.bind_to && a.per_connection_buffer_limit == b.per_connection_buffer_limit &&
-         a.http2_max_concurrent_streams == b.http2_max_concurrent_streams &&
+         http2_options(a) == http2_options(b) &&
+         a.max_response_headers == b.max_response_headers &&
          a.use_downstream_protocol == b.use_downstream_protocol &&
          same_keepalive(a.keepalive, b.keepalive) &&
          same_options(a.socket_options, b.socket_options);
@@ -120,8 +122,19 @@ Acquired Cluster::acquire_http(const HostPtr& host, Priority priority, HttpPoolW
   return acquired;
 }
 
+HttpProtocol Cluster::protocol_for(const ConnectionNeeds& needs) const {
+  if (!config_->use_downstream_protocol || !needs.downstream_protocol) return config_->protocol;
+  return *needs.downstream_protocol == http::Protocol::Http2 ? HttpProtocol::Http2
+                                                             : HttpProtocol::Http1;
+}
+
+size_t Cluster::index_of(Priority priority, HttpProtocol protocol) {
+  return 2 * static_cast<size_t>(priority) + (protocol == HttpProtocol::Http1 ? 0 : 1);
+}
+
 HttpPool* Cluster::http_pool(const HostPtr& host, Priority priority, const ConnectionNeeds& needs) {
-  const auto index = static_cast<size_t>(priority);
+  const HttpProtocol protocol = protocol_for(needs);
+  const size_t index = index_of(priority, protocol);
   auto found = pools_.find(host->pool_key());
   if (found != pools_.end()) {
     const HostPools& pools = found->second;
@@ -140,18 +153,18 @@ HttpPool* Cluster::http_pool(const HostPtr& host, Priority priority, const Conne
     return nullptr;
   }
   HostPools& pools = pools_[host->pool_key()];
-  ByPriority* place = &pools.shared;
+  PoolsOfOneKey* place = &pools.shared;
   if (!needs.key.empty()) {
-    if (pools.by_key == nullptr) pools.by_key = std::make_unique<StringMap<ByPriority>>();
+    if (pools.by_key == nullptr) pools.by_key = std::make_unique<StringMap<PoolsOfOneKey>>();
     place = &(*pools.by_key)[needs.key];
   }
-  (*place)[index] = std::make_unique<HttpPool>(*this, host, priority, needs);
+  (*place)[index] = std::make_unique<HttpPool>(*this, host, priority, protocol, needs);
   return (*place)[index].get();
 }
 
 template <class Action>
 void Cluster::for_each_pool(Action action) {
-  const auto each = [&](ByPriority& pools) {
+  const auto each = [&](PoolsOfOneKey& pools) {
     for (auto& pool : pools) {
       if (pool != nullptr) action(*pool);
     }
@@ -280,7 +293,7 @@ void Cluster::drain_pools_of(const Host* key) {
   }
 }
 
-void Cluster::take_pools(ByPriority& from, std::vector<std::unique_ptr<HttpPool>>* to) {
+void Cluster::take_pools(PoolsOfOneKey& from, std::vector<std::unique_ptr<HttpPool>>* to) {
   for (auto& pool : from) {
     if (pool != nullptr) to->push_back(std::move(pool));
   }
@@ -328,11 +341,11 @@ void Cluster::pool_gone(HttpPool& pool) {
 
 // A pool for one key has served its last connection.
 void Cluster::forget_keyed(HttpPool& pool) {
-  StringMap<ByPriority>& by_key = *pools_.find(pool.host().pool_key())->second.by_key;
+  StringMap<PoolsOfOneKey>& by_key = *pools_.find(pool.host().pool_key())->second.by_key;
   const auto keyed = by_key.find(pool.key());
-  const auto index = static_cast<size_t>(pool.priority());
-  loop().defer_delete(std::move(keyed->second[index]));
-  if (keyed->second[0] == nullptr && keyed->second[1] == nullptr) by_key.erase(keyed);
+  loop().defer_delete(std::move(keyed->second[index_of(pool.priority(), pool.protocol())]));
+  const auto is_null = [](const auto& other) { return other == nullptr; };
+  if (std::ranges::all_of(keyed->second, is_null)) by_key.erase(keyed);
 }
 
 // --- the end ---

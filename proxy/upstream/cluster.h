@@ -70,6 +70,11 @@ class Cluster final : public Deferrable {
     }
     return *calls;
   }
+  /// That of its HTTP/2 codecs; null for a cluster that has none.
+  stats::Slab<stats::Http2Schema>* http2_stats() {
+    auto* group = shared_->http2_stats();
+    return group == nullptr ? nullptr : &group->at(worker_.index());
+  }
   /// Removed, or replaced by one of the same name: no new requests.
   bool retired() const { return retired_; }
 
@@ -104,18 +109,20 @@ class Cluster final : public Deferrable {
 
  private:
   friend class ClusterPin;
-  using ByPriority = std::array<std::unique_ptr<HttpPool>, 2>;
+  using PoolsOfOneKey = std::array<std::unique_ptr<HttpPool>, 4>;  // by priority and protocol
   struct HostPools {
-    ByPriority shared;
-    std::unique_ptr<StringMap<ByPriority>> by_key;  // of ConnectionNeeds; made when first needed
+    PoolsOfOneKey shared;
+    std::unique_ptr<StringMap<PoolsOfOneKey>> by_key;  // of ConnectionNeeds; made when first needed
   };
 
   void make_balancer();
   HostPtr pick_once(const PickContext& context);
+  HttpProtocol protocol_for(const ConnectionNeeds& needs) const;
+  static size_t index_of(Priority priority, HttpProtocol protocol);
   HttpPool* http_pool(const HostPtr& host, Priority priority, const ConnectionNeeds& needs);
   template <class Action>
   void for_each_pool(Action action);
-  static void take_pools(ByPriority& from, std::vector<std::unique_ptr<HttpPool>>* to);
+  static void take_pools(PoolsOfOneKey& from, std::vector<std::unique_ptr<HttpPool>>* to);
   void forget_keyed(HttpPool& pool);
   const TransportFactory& transport_to(const Host& host) const;
   void set_connect_options();

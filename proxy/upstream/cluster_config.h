@@ -16,6 +16,10 @@
 #include "proxy/net/socket.h"
 #include "proxy/net/transport.h"
 
+namespace remora::http2 {
+struct SessionOptions;
+}
+
 namespace remora::upstream {
 
 enum class Priority : uint8_t {
@@ -85,7 +89,7 @@ struct CircuitBreakerThresholds {
 enum class Discovery : uint8_t { Static, Eds, StrictDns, LogicalDns, OriginalDst };
 enum class LbPolicy : uint8_t { RoundRobin, LeastRequest, Random, ClusterProvided };
 enum class DnsFamily : uint8_t { Auto, V4Only, V6Only, V4Preferred, All };
-enum class HttpProtocol : uint8_t { Http1, Http2 };
+enum class HttpProtocol : uint8_t { Http1, Http2, Auto };  // Auto: ALPN tells
 
 struct ClusterConfig {
   std::string name;
@@ -99,11 +103,15 @@ struct ClusterConfig {
   uint64_t connect_timeout_ms = 5000;
   uint32_t per_connection_buffer_limit = 1024 * 1024;  // bytes
   HttpProtocol protocol = HttpProtocol::Http1;
-  uint32_t http2_max_concurrent_streams = 1024;
+  std::shared_ptr<const http2::SessionOptions> http2;  // null: the defaults
+  bool may_speak_http2() const {
+    return protocol != HttpProtocol::Http1 || use_downstream_protocol;
+  }
   bool http1_enable_trailers = false;   // otherwise trailers are checked and dropped
-  bool http1_full_url = false;          // request lines have scheme and host
+  bool http1_full_url = false;           // request lines have scheme and host
   http::NameOptions http1_names;
-  bool use_downstream_protocol = false;
+  bool use_downstream_protocol = false;  // `protocol` then is for who has no downstream
+  uint32_t max_response_headers = 100;
   uint32_t max_requests_per_connection = 0;  // 0: no bound
   uint64_t idle_timeout_ms = 3'600'000;      // of an upstream connection; 0: none
   uint64_t max_connection_duration_ms = 0;

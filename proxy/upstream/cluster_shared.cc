@@ -101,6 +101,10 @@ ClusterShared::ClusterShared(const ClusterConfig& config, stats::Store& store)
 void ClusterShared::set_config(const ClusterConfig& config) {
   state_->thresholds[0] = config.default_thresholds;
   state_->thresholds[1] = config.high_thresholds;
+  if (http2_stats_ == nullptr && config.may_speak_http2()) {
+    http2_stats_ =
+        store_.group<stats::Http2Schema>(stats::cluster_prefix(stats_name(config)) + ".http2");
+  }
 }
 
 void ClusterShared::State::publish() {

@@ -59,9 +59,12 @@ class ClusterShared {
   }
   stats::Group<stats::ClusterSchema>& stats() { return *state_->stats; }
   stats::Store& store() { return store_; }
+  /// Of the codecs; null while no configuration wanted HTTP/2.
+  stats::Group<stats::Http2Schema>* http2_stats() { return http2_stats_.get(); }
 
   // --- main thread ---
-  /// The limits that circuit_breakers.*.*_open and remaining_* are shown against at scrape.
+  /// The limits that circuit_breakers.*.*_open and remaining_* are shown against at scrape. Comes
+  /// before any worker hears of `config`.
   void set_config(const ClusterConfig& config);
   /// membership_*: `previous` may be null.
   void on_hosts(const HostSet& hosts, const HostSet* previous);
@@ -79,6 +82,7 @@ class ClusterShared {
 
   stats::Store& store_;
   std::shared_ptr<State> state_;
+  std::shared_ptr<stats::Group<stats::Http2Schema>> http2_stats_;  // made once, then never changed
   std::shared_ptr<void> before_scrape_;
 };
 

@@ -52,10 +52,12 @@ class HttpPool::Waiting final : public PendingRequest, public ListLink {
   HttpPoolWaiter& waiter_;
 };
 
-HttpPool::HttpPool(Cluster& cluster, HostPtr host, Priority priority, const ConnectionNeeds& needs)
+HttpPool::HttpPool(Cluster& cluster, HostPtr host, Priority priority, HttpProtocol protocol,
+                   const ConnectionNeeds& needs)
     : cluster_(cluster),
       host_(std::move(host)),
       priority_(priority),
+      protocol_(protocol),
       key_(needs.key),
       server_name_(needs.server_name),
       required_san_(needs.required_san),

@@ -5,14 +5,17 @@
 
 #include <absl/functional/function_ref.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "proxy/event/event_loop.h"
 #include "proxy/http/codec.h"
 #include "proxy/net/connection.h"
+#include "proxy/upstream/cluster_config.h"
 #include "proxy/upstream/host_set.h"
 #include "proxy/upstream/intrusive_list.h"
 
@@ -37,6 +40,8 @@ struct ConnectionNeeds {
   std::string_view required_san = {};  // as in TransportOptions
   std::string_view alpn = {};          // as in TransportOptions; pools say what their codec speaks
   const ConnectionFacts* downstream = nullptr;  // as in TransportOptions
+  /// What the downstream speaks, for clusters that follow it; none: nobody asks.
+  std::optional<http::Protocol> downstream_protocol = {};
 };
 
 /// How connections are ended: after what is in flight, or at once.
@@ -85,12 +90,13 @@ struct Acquired {
   PoolFailure failure = PoolFailure::Overflow;  // when neither
 };
 
-/// The pool of one host and priority. Written for codecs with any number of streams per connection:
+/// The pool of one host, priority and protocol. Written for any number of streams per connection:
 /// a connection is ready while can_take_stream(). The most recently used connection is used first.
 class HttpPool final : public Deferrable, private EndOfTurn {
  public:
   /// With `needs` that have a key the pool is for them alone, and goes when it is empty.
-  HttpPool(Cluster& cluster, HostPtr host, Priority priority, const ConnectionNeeds& needs = {});
+  HttpPool(Cluster& cluster, HostPtr host, Priority priority, HttpProtocol protocol,
+           const ConnectionNeeds& needs = {});
   ~HttpPool() override;
 
   Acquired acquire(const HostPtr& host, HttpPoolWaiter& waiter);
@@ -116,6 +122,10 @@ class HttpPool final : public Deferrable, private EndOfTurn {
   // --- for its connections ---
   Cluster& cluster() { return cluster_; }
   Priority priority() const { return priority_; }
+  HttpProtocol protocol() const { return protocol_; }
+  /// How many streams at once the host allowed last; what new connections are expected to take.
+  uint32_t known_streams() const { return known_streams_; }
+  void learn_streams(uint32_t max) { known_streams_ = std::max<uint32_t>(max, 1); }
   const std::string& key() const { return key_; }
   ConnectionNeeds needs() const {
     return {key_, server_name_, required_san_, {}, downstream_.get()};
@@ -142,10 +152,12 @@ class HttpPool final : public Deferrable, private EndOfTurn {
   Cluster& cluster_;
   HostPtr host_;  // the latest that was asked for: a logical host changes its address
   const Priority priority_;
+  const HttpProtocol protocol_;
   const std::string key_;
   const std::string server_name_;
   const std::string required_san_;
   const std::unique_ptr<const ConnectionFacts> downstream_;  // of those that the pool is for
+  uint32_t known_streams_ = UINT32_MAX;
   bool draining_ = false;
   bool gone_ = false;
   size_t waiting_count_ = 0;

@@ -1,6 +1,7 @@
 // Life of one pooled connection: connecting, ready, busy, draining, closed. See the header.
 #include "proxy/upstream/pooled_http.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -16,7 +17,7 @@ using stats::ClusterStat;
 
 Connection make_connection(HttpPool& pool, const Host& host, Socket socket) {
   ConnectionNeeds needs = pool.needs();
-  needs.alpn = alpn_of(pool.cluster().config());
+  needs.alpn = alpn_of(pool.protocol());
   return pool.cluster().make_connection(std::move(socket), host, needs);
 }
 
@@ -35,21 +36,27 @@ PooledHttp::PooledHttp(HttpPool& pool, HostPtr host, Socket socket, int connect_
       idle_timer_(connection_.loop().timers(),
                   Timer::bind<&PooledHttp::on_idle_timeout, PooledHttp>(), this),
       created_us_(connection_.loop().time().now_us),
-      expected_capacity_(expected_streams(pool.cluster().config())),
+      expected_capacity_(std::min(expected_streams(pool.cluster().config(), pool.protocol()),
+                                  pool.known_streams())),
       failed_at_once_(connect_error != 0 && connect_error != EINPROGRESS) {
   const ClusterConfig& config = pool.cluster().config();
   streams_left_ =
       config.max_requests_per_connection == 0 ? UINT64_MAX : config.max_requests_per_connection;
   pool_.cluster().prepare(connection_, *host_);
   pool_.cluster().count_connection_opened(*host_);
-  pool_.cluster().stats().inc(config.protocol == HttpProtocol::Http2
-                                  ? ClusterStat::upstream_cx_http2_total
-                                  : ClusterStat::upstream_cx_http1_total);
+  count_protocol(pool.protocol());
   connection_.set_handler(*this);
   connection_.begin_connecting(connect_error, config.connect_timeout_ms);
 }
 
 PooledHttp::~PooledHttp() = default;
+
+void PooledHttp::count_protocol(HttpProtocol protocol) {
+  if (protocol == HttpProtocol::Auto) return;  // when it is known
+  pool_.cluster().stats().inc(protocol == HttpProtocol::Http2
+                                  ? ClusterStat::upstream_cx_http2_total
+                                  : ClusterStat::upstream_cx_http1_total);
+}
 
 bool PooledHttp::ready() const {
   return codec_ != nullptr && !draining_ && !connection_.closing() && codec_->can_take_stream();
@@ -91,7 +98,7 @@ void PooledHttp::end_of_turn() { settle(); }
 void PooledHttp::settle() {
   if (connection_.closing()) return;
   if (idle() && !connection_.read_buffer().empty()) on_codec_error("http1.unsolicited_response");
-  if (codec_failed_) {
+  if (codec_failed_ || peer_silent_) {
     close();
     return;
   }
@@ -132,7 +139,13 @@ void PooledHttp::on_connected() {
   const uint64_t now_us = connection_.loop().time().now_us;
   cluster.stats().record(ClusterHistogram::upstream_cx_connect_ms, (now_us - created_us_) / 1000);
   pool_.connecting_over(*this);
-  codec_ = make_client_codec(config, connection_, *this);
+  HttpProtocol protocol = pool_.protocol();
+  if (protocol == HttpProtocol::Auto) {
+    protocol = negotiated(connection_.transport().negotiated_protocol());
+    count_protocol(protocol);
+  }
+  codec_ = make_client_codec(config, protocol, pool_.known_streams(), connection_, *this,
+                             cluster.http2_stats());
   if (config.max_connection_duration_ms > 0) {
     duration_timer_ =
         std::make_unique<Timer>(connection_.loop().timers(),
@@ -167,9 +180,12 @@ void PooledHttp::on_data(Buffer& data, bool end_stream) {
 
 void PooledHttp::on_closed(CloseCause cause) {
   count_received();
-  // A codec closes only under a stream that is reset, which has ended by now.
+  // A codec closes only under a stream that is reset, which has ended by now. One of HTTP/2 that
+  // failed has reset all its streams before.
   const bool reset = cause == CloseCause::LocalClose && !closed_here_;
-  const bool had_streams = active_streams_ > 0 || stream_failed_ || reset;
+  const bool failed_http2 =
+      codec_failed_ && codec_ != nullptr && codec_->protocol() == http::Protocol::Http2;
+  const bool had_streams = (active_streams_ > 0 || stream_failed_ || reset) && !failed_http2;
   idle_timer_.disarm();
   unlink();
   connection_.loop().defer_delete(std::unique_ptr<Deferrable>(this));
@@ -222,8 +238,14 @@ void PooledHttp::on_codec_draining() {
   if (!dispatching_) connection_.loop().at_end_of_turn(*this);
 }
 
-void PooledHttp::on_codec_error(std::string_view) {
+void PooledHttp::on_codec_error(std::string_view detail) {
   draining_ = true;
+  // A server that fell silent broke no rule.
+  peer_silent_ = detail == http2::kKeepaliveTimeout;
+  if (peer_silent_) {
+    connection_.loop().at_end_of_turn(*this);
+    return;
+  }
   codec_failed_ = true;
   pool_.cluster().stats().inc(ClusterStat::upstream_cx_protocol_error);
   if (!dispatching_) connection_.loop().at_end_of_turn(*this);
@@ -234,7 +256,8 @@ void PooledHttp::on_stream_failed(http::ResetReason reason) {
   if (reason == http::ResetReason::IncompleteBody) on_codec_error("incomplete body");
 }
 
-void PooledHttp::on_max_streams(uint32_t) {
+void PooledHttp::on_max_streams(uint32_t max) {
+  pool_.learn_streams(max);
   if (!dispatching_) connection_.loop().at_end_of_turn(*this);
 }
 

@@ -65,6 +65,7 @@ class PooledHttp final : public HttpConnection,
   void on_duration_reached();
   void connect_failed(CloseCause cause);
   void stream_released();
+  void count_protocol(HttpProtocol protocol);
   void count_received();
   void count_closed(CloseCause cause, bool had_streams);
 
@@ -84,6 +85,7 @@ class PooledHttp final : public HttpConnection,
   bool draining_ = false;
   bool dispatching_ = false;
   bool codec_failed_ = false;
+  bool peer_silent_ = false;
   bool stream_failed_ = false;
   bool remote_ended_ = false;
   bool closed_here_ = false;

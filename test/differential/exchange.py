@@ -52,7 +52,7 @@ class Side:
         listeners, clusters = [], []
         for e in exchanges:
             if e.upstream:
-                self.upstreams[e.name] = Upstream(e.script)
+                self.upstreams[e.name] = self.make_upstream(e)
                 port = self.upstreams[e.name].port
             else:
                 self.closed_ports.append(ClosedPort())
@@ -79,6 +79,14 @@ class Side:
             directory=directory,
         )
         self.ports = {name: address[1] for name, address in self.proxy.listeners().items()}
+
+    def make_upstream(self, exchange):
+        return Upstream(exchange.script)
+
+    def forwarded(self, exchange):
+        """What the upstream received."""
+        received = [self.normal_bytes(c, exchange) for c in self.upstreams[exchange.name].received()]
+        return [c for c in received if c]
 
     def log_path(self, exchange):
         return os.path.join(self.directory, exchange.name + ".log")
@@ -119,8 +127,7 @@ class Side:
         )
         result["log"] = self._log_lines(exchange, expected_logs)
         if exchange.upstream:
-            received = [self.normal_bytes(c, exchange) for c in self.upstreams[exchange.name].received()]
-            result["forwarded"] = [c for c in received if c]
+            result["forwarded"] = self.forwarded(exchange)
         return {k: v for k, v in result.items() if k not in exchange.ignore}
 
     def _log_lines(self, exchange, count):

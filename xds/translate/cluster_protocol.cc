@@ -9,6 +9,7 @@
 #include "api/http_protocol_options.pb.h"
 #include "proxy/stats/names.h"
 #include "xds/translate/http1_options.h"
+#include "xds/translate/http2_options.h"
 #include "xds/translate/transport_socket.h"
 #include "xds/translate/typed_config.h"
 #include "xds/translate/values.h"
@@ -20,11 +21,21 @@ namespace core = envoy::config::core::v3;
 namespace proto = envoy::config::cluster::v3;
 using HttpOptions = envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 
-constexpr uint32_t kMaxConcurrentStreams = 2147483647;
 constexpr double kDefaultBudgetPercent = 20;
 
-absl::Status set_common(const core::HttpProtocolOptions& options, Context& context,
-                        upstream::ClusterConfig* out, const Path& path) {
+absl::Status set_response_limits(const core::HttpProtocolOptions& options,
+                                 upstream::ClusterConfig* out, const Path& path) {
+  if (options.has_max_headers_count()) {
+    out->max_response_headers = options.max_headers_count().value();
+    if (out->max_response_headers == 0) {
+      return path.field("max_headers_count").error("must be at least 1");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status set_common(const core::HttpProtocolOptions& options, upstream::ClusterConfig* out,
+                        const Path& path) {
   if (options.has_idle_timeout()) {
     REMORA_TRY_ASSIGN(out->idle_timeout_ms,
                       milliseconds(options.idle_timeout(), path.field("idle_timeout")));
@@ -41,10 +52,8 @@ absl::Status set_common(const core::HttpProtocolOptions& options, Context& conte
   if (options.has_max_requests_per_connection()) {
     out->max_requests_per_connection = options.max_requests_per_connection().value();
   }
-  return context.only_honoured(options,
-                               {"idle_timeout", "max_connection_duration", "max_stream_duration",
-                                "max_requests_per_connection"},
-                               path);
+  // headers_with_underscores_action: means requests that come in, so nothing to a cluster.
+  return set_response_limits(options, out, path);
 }
 
 absl::Status set_http1(const core::Http1ProtocolOptions& options, Context& context,
@@ -61,13 +70,10 @@ absl::Status set_http1(const core::Http1ProtocolOptions& options, Context& conte
 
 absl::Status set_http2(const core::Http2ProtocolOptions& options, Context& context,
                        upstream::ClusterConfig* out, const Path& path) {
-  REMORA_TRY(context.only_honoured(options, {"allow_connect", "max_concurrent_streams"}, path));
-  if (!options.has_max_concurrent_streams()) return absl::OkStatus();
-  const uint32_t streams = options.max_concurrent_streams().value();
-  if (streams < 1 || streams > kMaxConcurrentStreams) {
-    return path.field("max_concurrent_streams").error("must be from 1 to 2147483647");
-  }
-  out->http2_max_concurrent_streams = streams;
+  http2::SessionOptions http2;
+  REMORA_TRY_ASSIGN(http2, http2_options(options, path));
+  http2.max_headers = out->max_response_headers;
+  out->http2 = std::make_shared<http2::SessionOptions>(std::move(http2));
   return absl::OkStatus();
 }
 
@@ -84,7 +90,7 @@ absl::Status set_server_name(const core::UpstreamHttpProtocolOptions& options,
 
 absl::Status set_typed_options(const HttpOptions& options, Context& context,
                                upstream::ClusterConfig* out, const Path& path) {
-  REMORA_TRY(set_common(options.common_http_protocol_options(), context, out,
+  REMORA_TRY(set_common(options.common_http_protocol_options(), out,
                         path.field("common_http_protocol_options")));
   REMORA_TRY(set_server_name(options.upstream_http_protocol_options(), out,
                              path.field("upstream_http_protocol_options")));
@@ -106,13 +112,21 @@ absl::Status set_typed_options(const HttpOptions& options, Context& context,
       const Path here = path.field("use_downstream_protocol_config");
       out->use_downstream_protocol = true;
       const auto& config = options.use_downstream_protocol_config();
+      if (config.has_http2_protocol_options()) out->protocol = upstream::HttpProtocol::Http2;
       REMORA_TRY(set_http1(config.http_protocol_options(), context, out,
                            here.field("http_protocol_options")));
       return set_http2(config.http2_protocol_options(), context, out,
                        here.field("http2_protocol_options"));
     }
-    case HttpOptions::kAutoConfig:
-      return path.field("auto_config").error("needs a transport socket that negotiates ALPN");
+    case HttpOptions::kAutoConfig: {
+      const Path here = path.field("auto_config");
+      out->protocol = upstream::HttpProtocol::Auto;
+      const auto& config = options.auto_config();
+      REMORA_TRY(set_http1(config.http_protocol_options(), context, out,
+                           here.field("http_protocol_options")));
+      return set_http2(config.http2_protocol_options(), context, out,
+                       here.field("http2_protocol_options"));
+    }
     case HttpOptions::UPSTREAM_PROTOCOL_OPTIONS_NOT_SET:
       return path.error("has no upstream protocol options that are supported");
   }
@@ -122,7 +136,7 @@ absl::Status set_typed_options(const HttpOptions& options, Context& context,
 // The cluster's own fields for the same, before they were an extension.
 absl::Status set_legacy_options(const proto::Cluster& cluster, Context& context,
                                 upstream::ClusterConfig* out, const Path& path) {
-  REMORA_TRY(set_common(cluster.common_http_protocol_options(), context, out,
+  REMORA_TRY(set_common(cluster.common_http_protocol_options(), out,
                         path.field("common_http_protocol_options")));
   REMORA_TRY(set_http1(cluster.http_protocol_options(), context, out,
                        path.field("http_protocol_options")));
@@ -150,6 +164,18 @@ uint64_t transport_hash(const proto::Cluster& cluster, const upstream::ClusterCo
   return hash;
 }
 
+// ALPN tells which protocol to speak, so that every transport must have it.
+absl::Status check_alpn(const proto::Cluster& cluster, const upstream::ClusterConfig& compiled,
+                        const Path& path) {
+  constexpr std::string_view kReason = "cannot negotiate ALPN, which auto_config needs";
+  if (!compiled.transport->secure()) return path.field("transport_socket").error(kReason);
+  for (size_t i = 0; i < compiled.transport_matches.size(); ++i) {
+    if (compiled.transport_matches[i].transport->secure()) continue;
+    return path.at("transport_socket_matches", i).error(kReason);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status set_transport(const proto::Cluster& cluster, Context& context,
                            upstream::ClusterConfig* out, const Path& path) {
   const std::string stat_prefix =
@@ -169,6 +195,9 @@ absl::Status set_transport(const proto::Cluster& cluster, Context& context,
     REMORA_TRY_ASSIGN(match.transport, transport_socket(from.transport_socket(), user, context,
                                                         here.field("transport_socket")));
     out->transport_matches.push_back(std::move(match));
+  }
+  if (out->protocol == upstream::HttpProtocol::Auto) {
+    REMORA_TRY(check_alpn(cluster, *out, path));
   }
   out->transport_hash = transport_hash(cluster, *out);
   out->tells_downstream = out->transport->tells_downstream() ||

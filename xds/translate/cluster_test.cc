@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "proxy/http2/session.h"
 #include "xds/translate/endpoint.h"
 #include "xds/translate/test_support.h"
 
@@ -135,7 +136,7 @@ TEST_F(ClusterTest, ProtocolOptionsOfEveryForm) {
                              "max_requests_per_connection: 7}, explicit_http_config: "
                              "{http2_protocol_options: {max_concurrent_streams: 9}}}}}");
   EXPECT_EQ(explicit_h2->protocol, HttpProtocol::Http2);
-  EXPECT_EQ(explicit_h2->http2_max_concurrent_streams, 9u);
+  EXPECT_EQ(explicit_h2->http2->max_concurrent_streams, 9u);
   EXPECT_EQ(explicit_h2->idle_timeout_ms, 5000u);
   EXPECT_EQ(explicit_h2->max_requests_per_connection, 7u);
   auto explicit_h1 =
@@ -145,8 +146,20 @@ TEST_F(ClusterTest, ProtocolOptionsOfEveryForm) {
                                "use_downstream_protocol_config: {http_protocol_options: {}, "
                                "http2_protocol_options: {}}}}}");
   EXPECT_TRUE(as_downstream->use_downstream_protocol);
+  EXPECT_EQ(as_downstream->protocol, HttpProtocol::Http2) << "for who has no downstream";
   EXPECT_EQ(compile("{name: a, http2_protocol_options: {}}")->protocol, HttpProtocol::Http2);
   EXPECT_EQ(compile("{name: a, max_requests_per_connection: 1}")->max_requests_per_connection, 1u);
+}
+
+TEST_F(ClusterTest, LimitsOfResponsesOfEitherProtocol) {
+  auto config = compile(
+      "{name: a, common_http_protocol_options: {max_headers_count: 7, "
+      "max_stream_duration: 1.5s, headers_with_underscores_action: REJECT_REQUEST}, "
+      "http2_protocol_options: {}}");
+  ASSERT_NE(config, nullptr);
+  EXPECT_EQ(config->max_response_headers, 7u);
+  EXPECT_EQ(config->max_stream_duration_ms, 1500u);
+  EXPECT_EQ(config->http2->max_headers, 7u);
 }
 
 TEST_F(ClusterTest, LimitsByPriority) {
@@ -238,6 +251,15 @@ TEST_F(ClusterTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
       {"{name: a, upstream_bind_config: {source_address: {address: x, port_value: 0}}}",
        "upstream_bind_config.source_address.address: malformed"},
       {"{name: a, http2_protocol_options: {}, http_protocol_options: {}}", "exclude each other"},
+      {"{name: a, common_http_protocol_options: {max_headers_count: 0}}",
+       "common_http_protocol_options.max_headers_count: must be at least 1"},
+      {"{name: a, http2_protocol_options: {max_outbound_frames: 0}}",
+       "http2_protocol_options.max_outbound_frames: must be at least 1"},
+      {"{name: a, typed_extension_protocol_options: "
+       "{envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {'@type': "
+       "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, auto_config: "
+       "{}}}}",
+       "transport_socket: cannot negotiate ALPN, which auto_config needs"},
       {"{name: a, common_lb_config: {healthy_panic_threshold: {value: 200}}}",
        "common_lb_config.healthy_panic_threshold: "},
   };
