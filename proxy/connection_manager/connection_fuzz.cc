@@ -70,7 +70,9 @@ class World final : public testing::HttpTest {
   explicit World(uint8_t choice) {
     if (choice & 1) {
       config.protocol = upstream::HttpProtocol::Http2;
-      config.http2_max_concurrent_streams = 2;
+      http2::SessionOptions options;
+      options.max_concurrent_streams = 2;
+      config.http2 = std::make_shared<const http2::SessionOptions>(options);
     }
     if (choice & 2) {
       router::RetryPolicy policy;

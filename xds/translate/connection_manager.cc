@@ -9,6 +9,7 @@
 #include "xds/translate/forwarding.h"
 #include "xds/translate/header_mutation.h"
 #include "xds/translate/http1_options.h"
+#include "xds/translate/http2_options.h"
 #include "xds/translate/http_filters.h"
 #include "xds/translate/local_reply.h"
 #include "xds/translate/route.h"
@@ -135,12 +136,18 @@ absl::Status read_http1(const Manager& from, Context& context, HttpConfig* out, 
 }
 
 // After everything that both versions of HTTP share has been read.
-void set_http2(HttpConfig* out) {
+absl::Status set_http2(const Manager& from, HttpConfig* out, const Path& path) {
+  std::optional<bool> stream_error;
+  if (from.has_stream_error_on_invalid_http_message()) {
+    stream_error = from.stream_error_on_invalid_http_message().value();
+  }
+  REMORA_TRY_ASSIGN(out->http2, http2_options(from.http2_protocol_options(),
+                                              path.field("http2_protocol_options"), stream_error));
   out->http2.underscores = out->http1.underscores;
   out->http2.max_headers = out->http1.limits.max_fields;
   out->http2.max_header_list_bytes = out->http1.limits.max_bytes;
   out->http2.stream_flush_timeout_ms = out->stream_flush_timeout_ms;
-  out->http2.stream_error_on_invalid_message = out->stream_error_on_invalid_http_message;
+  return absl::OkStatus();
 }
 
 absl::Status read_upgrades(const Manager& from, Context& context, HttpConfig* out,
@@ -294,12 +301,9 @@ absl::StatusOr<std::shared_ptr<const HttpConfig>> http_connection_manager(const 
   REMORA_TRY(
       read_common_options(from, context, out.get(), path.field("common_http_protocol_options")));
   REMORA_TRY(read_http1(from, context, out.get(), path));
-  REMORA_TRY(context.only_honoured(from.http2_protocol_options(), {"allow_connect"},
-                                   path.field("http2_protocol_options")));
-  out->http2.allow_connect = from.http2_protocol_options().allow_connect();
   REMORA_TRY(read_upgrades(from, context, out.get(), path));
   REMORA_TRY(read_timeouts(from, out.get(), path));
-  set_http2(out.get());
+  REMORA_TRY(set_http2(from, out.get(), path));
   REMORA_TRY(set_forwarding(from, context, out.get(), path));
   REMORA_TRY(set_request_id(from, out.get(), path));
   REMORA_TRY(read_paths_and_hosts(from, out.get(), path));
