@@ -126,15 +126,11 @@ void ConnectionManager::make_codec(http::Protocol protocol) {
 }
 
 void ConnectionManager::on_write_high_water() {
-  if (codec_ == nullptr) return;
-  stats_.inc(HttpStat::downstream_flow_control_paused_reading_total);
-  codec_->on_write_high_water();
+  if (codec_ != nullptr) codec_->on_write_high_water();
 }
 
 void ConnectionManager::on_write_low_water() {
-  if (codec_ == nullptr) return;
-  stats_.inc(HttpStat::downstream_flow_control_resumed_reading_total);
-  codec_->on_write_low_water();
+  if (codec_ != nullptr) codec_->on_write_low_water();
 }
 
 void ConnectionManager::close(CloseHow how) {

@@ -306,7 +306,7 @@ TEST_F(ConnectionManagerTest, ASlowReaderStopsTheUpstream) {
     loop.run_once(1);
   }
   ASSERT_LT(written, kBody);
-  EXPECT_GT(http_stat(HttpStat::downstream_flow_control_paused_reading_total), 0u);
+  EXPECT_GT(stat(stats::ClusterStat::upstream_flow_control_paused_reading_total), 0u);
   EXPECT_LT(loop.blocks().blocks_in_use() * Block::kBytes, 4u * 1024 * 1024);
   run_until([&] {
     const ssize_t sent =

@@ -239,6 +239,14 @@ bool RequestStream::passes_informational() const { return owner_->config().proxy
 
 void RequestStream::count_response(uint16_t status) { owner_->count_response(status); }
 
+void RequestStream::on_request_paused() {
+  owner_->count(HttpStat::downstream_flow_control_paused_reading_total);
+}
+
+void RequestStream::on_request_resumed() {
+  owner_->count(HttpStat::downstream_flow_control_resumed_reading_total);
+}
+
 void RequestStream::on_stream_deadline(http::StreamDeadline which) {
   switch (which) {
     case http::StreamDeadline::RequestHeaders:

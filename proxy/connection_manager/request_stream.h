@@ -39,6 +39,8 @@ class RequestStream final : public http::Stream {
   void on_response_head(http::HeaderMap& headers, bool end_stream) override;
   bool passes_informational() const override;
   void on_stream_deadline(http::StreamDeadline which) override;
+  void on_request_paused() override;
+  void on_request_resumed() override;
   void on_finished() override;
   void on_idle() override;
 

@@ -159,11 +159,15 @@ void Stream::on_send_low_water() {
 }
 
 void Stream::pause_request_body() {
-  if (sender_ != nullptr) sender_->pause_receiving();
+  if (sender_ == nullptr) return;
+  on_request_paused();
+  sender_->pause_receiving();
 }
 
 void Stream::resume_request_body() {
-  if (sender_ != nullptr) sender_->resume_receiving();
+  if (sender_ == nullptr) return;
+  on_request_resumed();
+  sender_->resume_receiving();
 }
 
 // ------------------------------------------------------------------------------------------ the

@@ -87,6 +87,9 @@ class Stream : public StreamReceiver,
   virtual bool passes_informational() const = 0;
   /// A deadline passed, counted here before it is answered.
   virtual void on_stream_deadline(StreamDeadline which) = 0;
+  /// The request's body is not taken for a while, and is again; counted here.
+  virtual void on_request_paused() = 0;
+  virtual void on_request_resumed() = 0;
   /// The stream is over and all facts are known.
   virtual void on_finished() = 0;
   /// Nothing uses the stream any more: it may be opened again or destroyed.

@@ -328,6 +328,16 @@ void Router::on_attempt_open(Attempt& attempt) {
   if (std::exchange(body_paused_, false)) stream_.resume_request_body();
 }
 
+void Router::on_attempt_high_water() {
+  cluster_->stats().inc(ClusterStat::upstream_flow_control_backed_up_total);
+  stream_.pause_request_body();
+}
+
+void Router::on_attempt_low_water() {
+  cluster_->stats().inc(ClusterStat::upstream_flow_control_drained_total);
+  stream_.resume_request_body();
+}
+
 /// Everything that is there of the request goes to an attempt that has just opened.
 void Router::send_request() {
   http::StreamSender& sender = *attempt_->sender();

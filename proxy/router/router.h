@@ -69,8 +69,8 @@ class Router final : public http::Filter, private Attempt::Owner {
   void on_attempt_trailers(http::HeaderMap& trailers) override;
   void on_attempt_failed(Attempt& attempt, http::ResetReason reason,
                          std::string_view detail) override;
-  void on_attempt_high_water() override { stream_.pause_request_body(); }
-  void on_attempt_low_water() override { stream_.resume_request_body(); }
+  void on_attempt_high_water() override;
+  void on_attempt_low_water() override;
 
   void complete_response_headers(http::HeaderMap& headers);
   void on_response_complete();

@@ -234,28 +234,6 @@ void Router::on_per_try_timeout() {
   answer_timeout(http::failures::kUpstreamPerTryTimeout);
 }
 
-void Router::on_max_stream_duration() {
-  constexpr uint16_t kRequestTimeout = 408;
-  cluster_->stats().inc(ClusterStat::upstream_rq_max_duration_reached);
-  Attempt* attempt = attempt_;
-  if (!response_started_ &&
-      decide_retry(plan_.wants_retry(ResetReason::LocalReset, true)) == Again::Yes) {
-    attempt->abandon();
-    return;
-  }
-  attempt->abandon();
-  http::Failure failure = http::failures::kUpstreamTimeout;
-  failure.flag = ResponseFlag::UMSDR;
-  failure.details = "upstream_max_stream_duration_reached";
-  failure.body = "upstream max stream duration reached";
-  if (!request_ended_) failure.status = kRequestTimeout;
-  if (response_started_) {
-    stream_.reply(failure);
-    return;
-  }
-  reply(failure, {}, false);
-}
-
 /// The attempt is given up; what was begun downstream can only be broken off.
 void Router::answer_timeout(const http::Failure& timeout) {
   constexpr uint16_t kNoContent = 204;

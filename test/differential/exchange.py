@@ -146,11 +146,9 @@ class Side:
         except AssertionError:
             return ["<no log line>"]
 
-
     def normal_bytes(self, data, exchange):
-        data = re.sub(rb"(?i)(x-envoy-expected-rq-timeout-ms): \d+", rb"\1: <ms>", data)
         data = data.replace(b"x-forwarded-port: %d" % self.ports[exchange.name], b"x-forwarded-port: <port>")
-        return data if exchange.exact_ids else re.sub(rb"(?i)(x-request-id): [0-9a-f-]{36}", rb"\1: <id>", data)
+        return without_deadlines(data) if exchange.exact_ids else normal_bytes(data)
 
 
 VOLATILE = {"date": "<date>", "x-envoy-upstream-service-time": "<ms>", "x-request-id": "<id>"}
@@ -168,3 +166,10 @@ def normal_answer(answer, exchange):
         headers = [(k, "<length>" if k == "content-length" else v) for k, v in headers]
     return (answer.status_line, headers, body, answer.trailers)
 
+
+def without_deadlines(data):
+    return re.sub(rb"(?i)(x-envoy-expected-rq-timeout-ms): \d+", rb"\1: <ms>", data)
+
+
+def normal_bytes(data):
+    return re.sub(rb"(?i)(x-request-id): [0-9a-f-]{36}", rb"\1: <id>", without_deadlines(data))
