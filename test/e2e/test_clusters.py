@@ -290,3 +290,32 @@ def test_a_client_that_reads_slowly_holds_the_upstream_back(binary, tmp_path):
                     assert data
                     got += len(data)
             assert proxy.stat("cluster.app.upstream_flow_control_resumed_reading_total") >= 1
+
+
+def test_an_upstream_that_reads_slowly_holds_the_client_back(binary, tmp_path):
+    go = threading.Event()
+
+    def slow(peer):
+        peer.read_head()
+        go.wait(30)
+        left = LARGE - len(peer.buffer)
+        while left > 0:
+            left -= len(peer.sock.recv(1024 * 1024))
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        peer.wait_for_close()
+
+    with Upstream(slow) as upstream:
+        with running(binary, tmp_path, cluster(locality("z", endpoint(upstream.port)))) as proxy:
+            with Client(proxy.port("in"), timeout=60) as client:
+                client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % LARGE)
+                sender = threading.Thread(target=client.sock.sendall, args=(bytes(LARGE),))
+                sender.start()
+                wait_for(lambda: proxy.stat("http.ingress.downstream_flow_control_paused_reading_total") >= 1, what="a pause")
+                assert proxy.stat("cluster.app.upstream_flow_control_backed_up_total") >= 1
+                assert proxy.stat("cluster.app.upstream_cx_tx_bytes_total") < LARGE
+                go.set()
+                sender.join()
+                assert client.read_answer().status == 200
+            for resumed in ("cluster.app.upstream_flow_control_drained_total",
+                            "http.ingress.downstream_flow_control_resumed_reading_total"):
+                assert proxy.stat(resumed) >= 1
