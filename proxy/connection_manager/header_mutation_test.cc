@@ -67,9 +67,10 @@ TEST_F(HeaderMutationTest, NamesAreRemovedOneByOneOrByPattern) {
   one.kind = HeaderMutation::Kind::Remove;
   one.name = "x-a";
   some.kind = HeaderMutation::Kind::RemoveMatching;
-  some.names = {.kind = StringMatch::Kind::Prefix, .text = "x-pre-"};
+  some.names.kind = StringMatch::Kind::Prefix;
+  some.names.text = "x-pre-";
   EXPECT_EQ(after({one, some}), ":path=/;");
-  some.names = {.kind = StringMatch::Kind::Prefix, .text = ""};
+  some.names.text = "";
   EXPECT_EQ(after({some}), ":path=/;") << "pseudo-headers stay";
 }
 

@@ -16,7 +16,7 @@ namespace remora::connection_manager {
 /// By x-forwarded-for: some hops from its end, or behind what is in trusted ranges.
 struct DetectByForwarded {
   uint32_t trusted_hops = 0;
-  std::vector<CidrRange> trusted_ranges;  // empty: by hops
+  std::vector<CidrRange> trusted_ranges = {};  // empty: by hops
   bool skip_append = true;
 };
 struct DetectByHeader {

@@ -31,7 +31,7 @@ TEST_F(LocalReplyTest, WhatTheHeadersSayOfTheBodyStays) {
   response_ = &begin_local_reply(503, arena_);
   response_->add(HeaderId::ContentType, "text/html");
   response_->add(HeaderId::ContentLength, "1");
-  complete_local_reply({.status = 503, .body = "abc", .content_type = "a/b"}, &request_,
+  complete_local_reply({.status = 503, .body = "abc", .content_type = "a/b"}, Asker::of(request_),
                        *response_);
   EXPECT_EQ(response_->get(HeaderId::ContentType), "text/html");
   EXPECT_EQ(response_->get(HeaderId::ContentLength), "3");
@@ -70,8 +70,9 @@ TEST_F(LocalReplyTest, GrpcIsToldNoMessageOfWhatAHeadAsksFor) {
 }
 
 TEST_F(LocalReplyTest, AFailureMayHaveAGrpcStatusOfItsOwn) {
-  response_ = &begin_local_reply(504, {.grpc = true}, arena_);
-  complete_local_reply(failures::kMaxStreamDuration, "", {.grpc = true}, *response_);
+  response_ = &begin_local_reply(504, arena_);
+  complete_local_reply({.status = 504, .grpc_status = failures::kMaxStreamDuration.grpc_status},
+                       {.grpc = true}, *response_);
   EXPECT_EQ(response_->get(HeaderId::GrpcStatus), "4");
 }
 

@@ -104,7 +104,10 @@ struct Callbacks {
                                        NGHTTP2_ENHANCE_YOUR_CALM);
     }
     const bool message = hd.type == NGHTTP2_HEADERS || hd.type == NGHTTP2_DATA;
-    if (message && (hd.flags & NGHTTP2_FLAG_END_STREAM)) s->remote_ended_ = true;
+    if (message && (hd.flags & NGHTTP2_FLAG_END_STREAM)) {
+      s->remote_ended_ = true;
+      s->headers_ended_ = hd.type == NGHTTP2_HEADERS && !s->trailers_;
+    }
     if (message) self.news(*s);
     return 0;
   }

@@ -56,7 +56,7 @@ void require_request(const http::HeaderMap& headers) {
   // Extended CONNECT comes up in the form of HTTP/1.
   if (headers.has(HeaderId::Connection) != headers.has(HeaderId::Upgrade))
     complain("half an upgrade");
-  if (headers.has(HeaderId::Connection) && headers.get(HeaderId::Connection) != "Upgrade") {
+  if (headers.has(HeaderId::Connection) && headers.get(HeaderId::Connection) != "upgrade") {
     complain("a field of another connection");
   }
 }

@@ -330,7 +330,8 @@ void Stream::deliver() {
   if (!delivery_stopped()) informational_.clear();
   if (headers_ && !headers_delivered_ && !delivery_stopped()) {
     headers_delivered_ = true;
-    end_delivered_ = remote_ended_ && received_.empty() && !trailers_;
+    // An end in a frame of its own is passed on as one: to gRPC the two are not the same.
+    end_delivered_ = headers_ended_;
     if (tunnel_ == Tunnel::Asked) settle_tunnel();
     receiver_->on_headers(*headers_, end_delivered_);
   }
@@ -358,12 +359,15 @@ void Stream::deliver_body() {
   if (delivery_stopped()) return;
   const bool last = remote_ended_ && !trailers_;
   if (!received_.empty() || last) {
-    const size_t before = received_.size();
+    // Out of the stream's hands: should the receiver reset it, what it was just given stays whole.
+    Buffer data = std::move(received_);
+    const size_t before = data.size();
     end_delivered_ = last;
-    receiver_->on_data(received_, last);
-    if (receiver_ == nullptr) return;  // reset() gave the window back
-    if (last) received_.clear();
-    consumed(before - received_.size());
+    receiver_->on_data(data, last);
+    if (receiver_ == nullptr || last) data.clear();
+    consumed(before - data.size());
+    if (receiver_ == nullptr) return;
+    received_ = std::move(data);
     if (last && both_said()) return detach();
   }
   if (trailers_ && !end_delivered_ && received_.empty() && !delivery_stopped()) {

@@ -105,7 +105,7 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
 
   set_needs(headers);
   prepare_request(headers);
-  request_ended_ = end_stream;
+  request_ended_ = headers_only_ = end_stream;
   try_upstream();
   if (over_) return FilterStatus::Continue();
   if (end_stream) {
@@ -341,9 +341,10 @@ void Router::on_attempt_low_water() {
 /// Everything that is there of the request goes to an attempt that has just opened.
 void Router::send_request() {
   http::StreamSender& sender = *attempt_->sender();
-  const bool end_with_headers = request_ended_ && unsent_.empty() && trailers_ == nullptr;
-  sender.send_headers(stream_.request_headers(), end_with_headers);
-  if (!unsent_.empty()) sender.send_data(unsent_, request_ended_ && trailers_ == nullptr);
+  const bool ends = request_ended_ && trailers_ == nullptr;
+  sender.send_headers(stream_.request_headers(), headers_only_);
+  if (headers_only_) return;
+  if (ends || !unsent_.empty()) sender.send_data(unsent_, ends);
   if (trailers_ != nullptr) sender.send_trailers(*trailers_);
 }
 

@@ -117,6 +117,7 @@ class Router final : public http::Filter, private Attempt::Owner {
   uint32_t response_pauses_ = 0;
   uint64_t request_end_us_ = 0;
   bool request_ended_ = false;
+  bool headers_only_ = false;  // the request ended with its head
   bool body_paused_ = false;  // unsent_ is over the limit
   bool response_started_ = false;
   bool response_ended_ = false;

@@ -154,11 +154,13 @@ class Side:
 VOLATILE = {"date": "<date>", "x-envoy-upstream-service-time": "<ms>", "x-request-id": "<id>"}
 
 
-def normal_answer(answer, exchange):
+def normal_answer(answer, exchange=None):
+    """`exchange`: what of it is compared to the letter; none: nothing."""
     if answer is None:
         return None
-    headers = [(k if exchange.exact_names else k.lower(), VOLATILE.get(k.lower(), v)) for k, v in answer.headers]
-    if exchange.exact_ids:
+    exact_names = exchange is not None and exchange.exact_names
+    headers = [(k if exact_names else k.lower(), VOLATILE.get(k.lower(), v)) for k, v in answer.headers]
+    if exchange is not None and exchange.exact_ids:
         headers = [(k, answer.header(k) if k == "x-request-id" else v) for k, v in headers]
     # A failed connection's text carries the errno's words and the address of the upstream.
     body = re.sub(rb"127\.0\.0\.1:\d+", b"<address>", answer.body)

@@ -14,6 +14,7 @@ CONNECT_MATCH = {"connect_matcher": {}}
 HEAD = b"\r\n\r\n"
 
 # Reasons that several exchanges share.
+NOT_501 = "framing that two parsers could read differently is 400"
 HALF_CLOSE = "each direction of a tunnel ends for itself; Envoy ends both and loses what was under way"
 PLAIN_REQUEST = "an upgrade to what is not configured is a plain request; nothing of it reaches the upstream"
 
@@ -195,8 +196,8 @@ TUNNELS = [
            CONNECT_MATCH),
     Tunnel("connect_length_0", [connect(b"content-length: 0"), until(HEAD), b"x", until(HEAD + b"x")], echo, CONNECT, ENDS_HERE,
            CONNECT_MATCH),
-    Tunnel("connect_chunked", [connect(b"transfer-encoding: chunked"), until(b"Not Implemented")], echo, CONNECT, ENDS_HERE,
-           CONNECT_MATCH),
+    Tunnel("connect_chunked", [connect(b"transfer-encoding: chunked"), until(b"\r\n\r\n")], echo, CONNECT, ENDS_HERE,
+           CONNECT_MATCH, differs={"client": NOT_501, "log": NOT_501}),
     Tunnel("connect_no_port", [connect(host=b"t.example"), until(b"Bad Request")], echo, CONNECT, ENDS_HERE, CONNECT_MATCH),
     Tunnel("connect_a_path", [b"CONNECT /x HTTP/1.1\r\nhost: a\r\n\r\n", until(b"Bad Request")], echo, CONNECT, ENDS_HERE,
            CONNECT_MATCH),

@@ -122,7 +122,7 @@ def test_case_53_readers_that_do_not_read(stand):
             client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.send(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n")
             clients.append(client)
-        await_true(lambda: lane.stat("downstream_flow_control_paused_reading_total") >= count, "the senders to be stopped")
+        await_true(lambda: lane.stat("upstream_flow_control_paused_reading_total") >= count, "the senders to be stopped")
         assert resident(stand) - before < count * 4 * KB, "more than 4 MiB for each"
         must_serve(stand["in"], GOOD)
     for client in clients:

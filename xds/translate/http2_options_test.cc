@@ -97,7 +97,7 @@ TEST_F(Http2OptionsTest, Refusals) {
        "connection_keepalive.connection_idle_interval: must be at least"},
       {"{connection_keepalive: {timeout: 1s, interval_jitter: {value: 101}}}",
        "connection_keepalive.interval_jitter: must be from 0 to 100"},
-      {"{connection_keepalive: {timeout: 1s, interval_jitter: {value: .nan}}}",
+      {"{connection_keepalive: {timeout: 1s, interval_jitter: {value: NaN}}}",
        "connection_keepalive.interval_jitter: must be from 0 to 100"},
   };
   for (const Refusal& c : refused) {
