@@ -44,6 +44,7 @@ ConnectionManager::ConnectionManager(const Shared& shared, NetworkFilterContext&
       listener_stats_(shared.listener_stats ? &shared.listener_stats->at(context.worker().index())
                                             : nullptr),
       http1_stats_(shared.http1_stats.get()),
+      http2_stats_(shared.http2_stats.get()),
       idle_(context.worker().timers(),
             Timer::bind<&ConnectionManager::on_idle_timeout, ConnectionManager>(), this),
       duration_(context.worker().timers(),
@@ -114,8 +115,10 @@ bool ConnectionManager::choose_codec(const Buffer& data, bool end_stream) {
 
 void ConnectionManager::make_codec(http::Protocol protocol) {
   if (protocol == http::Protocol::Http2) {
-    codec_ =
-        std::make_unique<http2::ServerCodec>(connection_, *this, config_->http2, buffer_limit_);
+    http2::SessionStats* stats =
+        http2_stats_ == nullptr ? nullptr : &http2_stats_->at(context_.worker().index());
+    codec_ = std::make_unique<http2::ServerCodec>(connection_, *this, config_->http2, buffer_limit_,
+                                                  stats);
     stats_.inc(HttpStat::downstream_cx_http2_total);
     stats_.inc(HttpStat::downstream_cx_http2_active);
     return;

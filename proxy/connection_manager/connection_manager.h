@@ -29,6 +29,8 @@ struct Shared {
   std::shared_ptr<stats::Group<stats::ListenerHttpSchema>> listener_stats;
   /// http1; may be null.
   std::shared_ptr<stats::Group<stats::Http1Schema>> http1_stats;
+  /// http2.*; may be null.
+  std::shared_ptr<stats::Group<stats::Http2Schema>> http2_stats;
 };
 
 class ConnectionManager final : public NetworkFilter, public http::ServerCodecHandler {
@@ -89,6 +91,7 @@ class ConnectionManager final : public NetworkFilter, public http::ServerCodecHa
   stats::Slab<stats::HttpSchema>& stats_;
   stats::Slab<stats::ListenerHttpSchema>* listener_stats_;
   stats::Group<stats::Http1Schema>* const http1_stats_;  // of Shared, which outlives us
+  stats::Group<stats::Http2Schema>* const http2_stats_;  // likewise
   router::RouteTables::Slot* routes_ = nullptr;  // of RDS
   std::unique_ptr<http::ServerCodec> codec_;     // from the first bytes on
   RequestStream* current_ = nullptr;             // the newest request; HTTP/1

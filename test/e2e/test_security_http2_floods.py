@@ -58,13 +58,13 @@ class Bounded:
 def must_be_cut(stand, lane, piece, count, first=b"", counter=None, codes=(h2.ENHANCE_YOUR_CALM,), limit=4 * MB):
     """`count` times `piece` at once: the connection ends with a GOAWAY that says why, one counter tells, memory is bounded."""
     lane = stand[lane]
-    before = stand.proxy.stats("http2")
+    before = stand.proxy.stat(counter) if counter else 0
     with Bounded(stand, limit), lane.counts("downstream_cx_protocol_error"), h2.H2Client(lane.port) as client:
         client.send(first(client) if callable(first) else first)
         client.send(piece * count)
         assert client.read_end(2 * PATIENCE) in codes, client.goaways
-    if counter in before:
-        await_true(lambda: stand.proxy.stat(counter) == before[counter] + 1, f"{counter} to be counted once")
+    if counter:
+        await_true(lambda: stand.proxy.stat(counter) == before + 1, f"{counter} to be counted once")
     await_true(lambda: lane.stat("downstream_rq_active") == 0, "its streams to be gone")
     assert stand.proxy.alive()
 

@@ -28,6 +28,7 @@ absl::StatusOr<std::shared_ptr<const NetworkFilterFactory>> make_http_connection
   const std::string& prefix = shared.config->stat_prefix;
   shared.stats = context.stats.group<stats::HttpSchema>(stats::http_prefix(prefix));
   shared.http1_stats = context.stats.group<stats::Http1Schema>(stats::kHttp1Prefix);
+  shared.http2_stats = context.stats.group<stats::Http2Schema>(stats::kHttp2Prefix);
   if (const std::string& listener = context.translation.listener_stat_name; !listener.empty()) {
     shared.listener_stats = context.stats.group<stats::ListenerHttpSchema>(
         stats::listener_http_prefix(listener, prefix));
