@@ -1,4 +1,5 @@
-// Entry point: flags, signals, the registries of filters, then the server. Nothing registers itself.
+// Entry point: flags, signals, the registries of filters, then the server. Nothing registers
+// itself.
 #include <cstdio>
 #include <string>
 #include <vector>

@@ -1,4 +1,5 @@
-// Registers every http filter that this binary has. Generated from the folders here; called once by main().
+// Registers every http filter that this binary has. Generated from the folders here; called once by
+// main().
 #pragma once
 
 #include "proxy/http/filter_registry.h"

@@ -1,4 +1,5 @@
-// Registers every listener filter that this binary has. Generated from the folders here; called once by main().
+// Registers every listener filter that this binary has. Generated from the folders here; called
+// once by main().
 #pragma once
 
 #include "proxy/net/filter_registry.h"

@@ -1,4 +1,5 @@
-// Registers every network filter that this binary has. Generated from the folders here; called once by main().
+// Registers every network filter that this binary has. Generated from the folders here; called once
+// by main().
 #pragma once
 
 #include "proxy/net/filter_registry.h"

@@ -21,7 +21,8 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  /// `bytes` aligned to `align` (at most 16). Larger than a block's payload: its own malloc, freed by reset().
+  /// `bytes` aligned to `align` (at most 16). Larger than a block's payload: its own malloc, freed
+  /// by reset().
   void* allocate(size_t bytes, size_t align = alignof(std::max_align_t));
 
   template <class T, class... Args>

@@ -11,15 +11,15 @@ namespace remora {
 
 class BlockPool;
 
-/// Header of a block; its bytes follow. `used` is how far bytes have been written: whoever's slice ends
-/// there may append in place, even when other slices share the block.
+/// Header of a block; its bytes follow. `used` is how far bytes have been written: whoever's slice
+/// ends there may append in place, even when other slices share the block.
 struct Block {
-  static constexpr size_t kBytes = size_t{16} * 1024;           // whole allocation, header included
+  static constexpr size_t kBytes = size_t{16} * 1024;  // whole allocation, header included
   BlockPool* pool;
   Block* next_free;
   uint32_t refs;
   uint32_t used;
-  uint32_t capacity;                                    // payload bytes
+  uint32_t capacity;  // payload bytes
   char* data() { return reinterpret_cast<char*>(this + 1); }
 };
 
@@ -27,10 +27,15 @@ struct Block {
 class BlockRef {
  public:
   BlockRef() = default;
-  explicit BlockRef(Block* adopt) : block_(adopt) {}    // takes over one count
-  BlockRef(const BlockRef& other) : block_(other.block_) { if (block_) ++block_->refs; }
+  explicit BlockRef(Block* adopt) : block_(adopt) {}  // takes over one count
+  BlockRef(const BlockRef& other) : block_(other.block_) {
+    if (block_) ++block_->refs;
+  }
   BlockRef(BlockRef&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
-  BlockRef& operator=(BlockRef other) noexcept { std::swap(block_, other.block_); return *this; }
+  BlockRef& operator=(BlockRef other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
   ~BlockRef();
   Block* get() const { return block_; }
   Block* operator->() const { return block_; }
@@ -44,7 +49,7 @@ class BlockPool {
  public:
   /// Keeps at most `max_idle_blocks` free blocks; gives the rest back to the allocator.
   explicit BlockPool(size_t max_idle_blocks = 64) : max_idle_(max_idle_blocks) {}
-  ~BlockPool();                                         // all blocks must have come back
+  ~BlockPool();  // all blocks must have come back
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
 

@@ -1,8 +1,9 @@
-// The one buffer: a chain of slices of pooled blocks. Moving bytes between buffers moves slices; copying
-// happens only for small pieces (see kCopyBelow). Thread: the owning worker. Empty buffers hold no block.
-// CONTRACT.
+// The one buffer: a chain of slices of pooled blocks. Moving bytes between buffers moves slices;
+// copying happens only for small pieces (see kCopyBelow). Thread: the owning worker. Empty buffers
+// hold no block. CONTRACT.
 #pragma once
 
+#include <absl/container/inlined_vector.h>
 #include <sys/uio.h>
 
 #include <cstddef>
@@ -11,16 +12,14 @@
 #include <string>
 #include <string_view>
 
-#include <absl/container/inlined_vector.h>
-
 #include "proxy/base/block_pool.h"
 
 namespace remora {
 
 class Buffer {
  public:
-  /// Moves of fewer bytes than this into a buffer whose tail block has room are copied instead, so that
-  /// many small pieces do not become many slices (and many iovecs).
+  /// Moves of fewer bytes than this into a buffer whose tail block has room are copied instead, so
+  /// that many small pieces do not become many slices (and many iovecs).
   static constexpr size_t kCopyBelow = 512;
 
   explicit Buffer(BlockPool& pool) : pool_(&pool) {}
@@ -34,26 +33,27 @@ class Buffer {
   bool empty() const { return size_ == 0; }
 
   // --- writing at the tail ---
-  /// At least `min_bytes` (<= kMaxReserve) contiguous writable bytes; commit() says how many were used.
-  /// Nothing else may touch the buffer in between. A reservation that is not committed costs nothing
-  /// once release_reservation() or any other call is made: an empty buffer keeps no block.
+  /// At least `min_bytes` (<= kMaxReserve) contiguous writable bytes; commit() says how many were
+  /// used. Nothing else may touch the buffer in between. A reservation that is not committed costs
+  /// nothing once release_reservation() or any other call is made: an empty buffer keeps no block.
   std::span<char> reserve(size_t min_bytes = 1);
   void commit(size_t bytes);
   void release_reservation() { spare_ = BlockRef(); }
-  void append(std::string_view bytes);                      // copies
+  void append(std::string_view bytes);  // copies
   void append(Buffer&& other) { append(other, other.size()); }
-  void append(Buffer& other, size_t bytes);                 // moves the first `bytes` of other
+  void append(Buffer& other, size_t bytes);  // moves the first `bytes` of other
   /// Appends bytes that lie inside `block`, sharing it.
   void append_shared(const BlockRef& block, std::string_view bytes_in_block);
 
   // --- reading at the head ---
-  std::string_view front() const;                           // first contiguous run; empty if empty()
-  BlockRef front_block() const;                             // the block that front() lies in
+  std::string_view front() const;  // first contiguous run; empty if empty()
+  BlockRef front_block() const;    // the block that front() lies in
   void consume(size_t bytes);
   void clear() { consume(size_); }
   /// Fills up to `max` iovecs from the head; returns how many.
   int gather(iovec* out, int max) const;
-  /// Makes the first `bytes` contiguous (copying if they are not) and returns them; bytes <= one block's payload.
+  /// Makes the first `bytes` contiguous (copying if they are not) and returns them; bytes <= one
+  /// block's payload.
   std::string_view linearize(size_t bytes);
   /// Copies `bytes` starting at `offset` into `out`.
   void copy_out(size_t offset, size_t bytes, char* out) const;

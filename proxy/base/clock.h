@@ -1,5 +1,5 @@
-// Time as the data path sees it. One reading per loop turn; nothing on the request path asks the kernel.
-// CONTRACT.
+// Time as the data path sees it. One reading per loop turn; nothing on the request path asks the
+// kernel. CONTRACT.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,8 @@ MonotonicMs monotonic_now_ms();
 uint64_t monotonic_now_us();
 WallNs wall_now_ns();
 
-/// The time of the current loop turn. The event loop owns and advances it; tests own one and set it.
+/// The time of the current loop turn. The event loop owns and advances it; tests own one and set
+/// it.
 struct TurnTime {
   MonotonicMs now_ms = 0;
   uint64_t now_us = 0;  // same clock, microseconds

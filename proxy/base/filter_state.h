@@ -1,6 +1,6 @@
-// Named text that filters leave for those behind them, for policy and logs; of a connection or of one stream, which sees
-// its connection's too. Owned by the connection's facts or the stream's info; its worker's thread.
-// Document: Envoy's "well known filter state objects".
+// Named text that filters leave for those behind them, for policy and logs; of a connection or of
+// one stream, which sees its connection's too. Owned by the connection's facts or the stream's
+// info; its worker's thread. Document: Envoy's "well known filter state objects".
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
-// A doubly linked list through its elements: no allocation, and an element leaves its list by itself. One thread.
+// A doubly linked list through its elements: no allocation, and an element leaves its list by
+// itself. One thread.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +29,8 @@ class ListLink {
   ListLink* next_ = nullptr;
 };
 
-/// A list of T, which derives from ListLink. Does not own its elements; lets go of them when it dies.
+/// A list of T, which derives from ListLink. Does not own its elements; lets go of them when it
+/// dies.
 template <class T>
 class IntrusiveList {
  public:

@@ -1,6 +1,7 @@
-// Facts that filters leave for one another, for policy and for logs: by the name of the filter that left them, then
-// structured like JSON. Also what endpoints, routes and listeners carry in their configuration. Plain values; owned by
-// the stream, connection or configuration. Document: envoy.config.core.v3.Metadata.
+// Facts that filters leave for one another, for policy and for logs: by the name of the filter that
+// left them, then structured like JSON. Also what endpoints, routes and listeners carry in their
+// configuration. Plain values; owned by the stream, connection or configuration. Document:
+// envoy.config.core.v3.Metadata.
 #pragma once
 
 #include <map>
@@ -52,7 +53,8 @@ class Metadata {
   bool empty() const { return filters_ == nullptr || filters_->empty(); }
   /// Null: the filter has left nothing.
   const MetadataStruct* find(std::string_view filter) const;
-  /// Follows `path` through structs; an empty path is the whole struct and gives null too, as it is no value.
+  /// Follows `path` through structs; an empty path is the whole struct and gives null too, as it is
+  /// no value.
   const MetadataValue* find(std::string_view filter, std::span<const std::string> path) const;
   /// Made when it is not there.
   MetadataStruct& at(std::string_view filter);

@@ -28,7 +28,8 @@ TEST(Metadata, MergingReplacesValuesAndJoinsListsAndStructs) {
 
 TEST(Metadata, JsonEscapesWhatItMust) {
   std::string json;
-  append_json(MetadataStruct{{"a\"b", std::string("\\\n")}, {"n", MetadataValue()}, {"x", 1.5}}, json);
+  append_json(MetadataStruct{{"a\"b", std::string("\\\n")}, {"n", MetadataValue()}, {"x", 1.5}},
+              json);
   EXPECT_EQ(json, "{\"a\\\"b\":\"\\\\\\u000a\",\"n\":null,\"x\":1.5}");
 }
 

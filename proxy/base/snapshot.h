@@ -1,5 +1,6 @@
-// A worker's reference to an immutable value that all workers share. Streams take and drop references with a plain
-// count; the shared_ptr's atomic one is touched only when a worker's value is replaced. One thread.
+// A worker's reference to an immutable value that all workers share. Streams take and drop
+// references with a plain count; the shared_ptr's atomic one is touched only when a worker's value
+// is replaced. One thread.
 #pragma once
 
 #include <cstdint>

@@ -1,13 +1,12 @@
 // Hash map keyed by std::string that is looked up with a std::string_view without making a string.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 #include <xxhash.h>
 
 #include <string>
 #include <string_view>
-
-#include <absl/container/flat_hash_map.h>
-#include <absl/container/flat_hash_set.h>
 
 namespace remora {
 

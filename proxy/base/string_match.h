@@ -1,5 +1,5 @@
-// One condition on a string: exact, prefix, suffix, contains or a regular expression. An immutable value; any thread.
-// Document: envoy.type.matcher.v3.StringMatcher.
+// One condition on a string: exact, prefix, suffix, contains or a regular expression. An immutable
+// value; any thread. Document: envoy.type.matcher.v3.StringMatcher.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// A coarse hierarchical timer wheel (1 ms ticks), one per thread. Arming, moving and cancelling a timer
-// are a few pointer writes and never a system call. Owned by the thread's EventLoop; that thread only.
-// CONTRACT.
+// A coarse hierarchical timer wheel (1 ms ticks), one per thread. Arming, moving and cancelling a
+// timer are a few pointer writes and never a system call. Owned by the thread's EventLoop; that
+// thread only. CONTRACT.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@ namespace remora {
 class TimerWheel;
 
 /// One pending deadline, a member of whatever waits for it. The destructor cancels.
-/// Lazy by design: arming an armed timer to a later deadline, and disarming, only store a number; the
-/// wheel's entry notices when its old slot comes up. So per-request timeouts cost two stores.
+/// Lazy by design: arming an armed timer to a later deadline, and disarming, only store a number;
+/// the wheel's entry notices when its old slot comes up. So per-request timeouts cost two stores.
 class Timer {
  public:
   using Callback = void (*)(void* owner);
@@ -62,8 +62,8 @@ class TimerWheel {
   const TurnTime& time() const { return time_; }
   MonotonicMs now() const { return time_.now_ms; }
 
-  /// Fires every timer whose deadline is at or before time().now_ms, in order of deadline (ties: any order).
-  /// A callback may arm, disarm and destroy any timer, its own included.
+  /// Fires every timer whose deadline is at or before time().now_ms, in order of deadline (ties:
+  /// any order). A callback may arm, disarm and destroy any timer, its own included.
   void advance();
 
   /// Milliseconds until advance() may have something to do; nullopt when no timer is linked.

@@ -92,9 +92,9 @@ class ConnectionManager final : public NetworkFilter, public http::ServerCodecHa
   stats::Slab<stats::ListenerHttpSchema>* listener_stats_;
   stats::Group<stats::Http1Schema>* const http1_stats_;  // of Shared, which outlives us
   stats::Group<stats::Http2Schema>* const http2_stats_;  // likewise
-  router::RouteTables::Slot* routes_ = nullptr;  // of RDS
-  std::unique_ptr<http::ServerCodec> codec_;     // from the first bytes on
-  RequestStream* current_ = nullptr;             // the newest request; HTTP/1
+  router::RouteTables::Slot* routes_ = nullptr;          // of RDS
+  std::unique_ptr<http::ServerCodec> codec_;             // from the first bytes on
+  RequestStream* current_ = nullptr;                     // the newest request; HTTP/1
   uint32_t active_streams_ = 0;
   uint32_t requests_ = 0;
   uint32_t finished_requests_ = 0;

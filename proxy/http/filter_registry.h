@@ -24,7 +24,8 @@ struct FilterRegistration {
 
   std::string_view type;  // full message name; static memory
   Make make = nullptr;
-  std::string_view route_type = {};  // full name of the per-route message; empty: the filter takes none
+  std::string_view route_type =
+      {};  // full name of the per-route message; empty: the filter takes none
   MakeRouteConfig make_route_config = nullptr;
 };
 

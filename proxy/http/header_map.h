@@ -88,7 +88,7 @@ class HeaderMap {
 
   Arena* arena_;
   HeaderSpelling* spelling_ = nullptr;  // in the arena
-  HeaderEntry* entries_ = nullptr;  // in the arena
+  HeaderEntry* entries_ = nullptr;      // in the arena
   uint16_t size_ = 0;
   uint16_t capacity_ = 0;
   uint16_t removed_ = 0;

@@ -31,8 +31,8 @@ struct LocalReply {
 /// The headers, with nothing but a status; whoever answers adds what is his.
 HeaderMap& begin_local_reply(uint16_t status, Arena& arena);
 
-/// Adds what describes the body, unless the headers say it already. Answers the body to send; empty:
-/// the headers end the stream.
+/// Adds what describes the body, unless the headers say it already. Answers the body to send;
+/// empty: the headers end the stream.
 std::string_view complete_local_reply(const LocalReply& reply, Asker asker, HeaderMap& response);
 
 }  // namespace remora::http

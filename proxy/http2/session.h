@@ -35,12 +35,12 @@ struct SessionOptions {
       16 * 1024 * 1024;  // bytes that one stream may have in flight to us
   uint32_t initial_connection_window = 24 * 1024 * 1024;  // bytes
   uint32_t hpack_table_bytes = 4096;
-  uint32_t max_concurrent_streams = 1024;  // that the peer may open, and we if it allows as many
+  uint32_t max_concurrent_streams = 1024;   // that the peer may open, and we if it allows as many
   uint32_t first_max_streams = 0x7fffffff;  // that we open before the peer says how many
   uint32_t max_header_list_bytes = 60 * 1024;  // received, decoded, 32 more per field
   uint32_t max_headers = 100;
   uint32_t stream_send_high_water =
-      256 * 1024;  // bytes waiting in one stream before its user is asked to stop
+      256 * 1024;              // bytes waiting in one stream before its user is asked to stop
   bool allow_connect = false;  // SETTINGS_ENABLE_CONNECT_PROTOCOL
   /// A malformed message ends its stream alone; otherwise the connection.
   bool stream_error_on_invalid_message = false;

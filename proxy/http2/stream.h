@@ -90,7 +90,7 @@ class Stream final : public http::StreamSender {
   bool in_unsettled_ = false;
   bool in_dead_ = false;
   bool headers_delivered_ = false;
-  bool remote_ended_ = false;  // END_STREAM came
+  bool remote_ended_ = false;   // END_STREAM came
   bool headers_ended_ = false;  // with the head itself, not in a frame of its own
   bool end_delivered_ = false;
   bool remote_reset_ = false;  // RST_STREAM came

@@ -2,14 +2,13 @@
 // CONTRACT.
 #pragma once
 
+#include <absl/status/statusor.h>
 #include <sys/socket.h>
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include <absl/status/statusor.h>
 
 namespace remora {
 
@@ -33,8 +32,8 @@ class Address {
 
   /// Network-order bytes: 4 for V4, 16 for V6.
   std::string_view ip_bytes() const;
-  bool is_any() const;        // 0.0.0.0 or ::
-  bool is_loopback() const;   // 127/8, ::1, ::ffff:127/104, any Unix socket
+  bool is_any() const;       // 0.0.0.0 or ::
+  bool is_loopback() const;  // 127/8, ::1, ::ffff:127/104, any Unix socket
   /// RFC 1918, RFC 4193, loopback: what Envoy calls internal when nothing else is configured.
   bool is_private() const;
   /// An IPv4-mapped IPv6 address as the IPv4 one; others unchanged.
@@ -47,7 +46,9 @@ class Address {
   bool operator==(const Address& other) const;
   size_t hash() const;
   template <class H>
-  friend H AbslHashValue(H state, const Address& a) { return H::combine(std::move(state), a.hash()); }
+  friend H AbslHashValue(H state, const Address& a) {
+    return H::combine(std::move(state), a.hash());
+  }
 
  private:
   Family family_ = Family::None;

@@ -33,8 +33,8 @@ enum class CloseHow : uint8_t {
   Flush,         // write what is buffered, send FIN, close
   FlushAndWait,  // the same, then wait for the peer's FIN up to delayed_close_ms, discarding input,
                  // so that a RST does not destroy an answer in flight (RFC 9112 section 9.6)
-  NoFlush,  // drop what is buffered, close
-  Abort,    // RST
+  NoFlush,       // drop what is buffered, close
+  Abort,         // RST
 };
 
 /// Who stopped reading; reading goes on when no bit is left.
@@ -136,7 +136,8 @@ class Connection : public Deferrable, private EndOfTurn {
   int fd() const { return socket_.fd(); }
   uint64_t id() const { return id_; }  // unique in the process (worker index in the top bits)
   void set_id(uint64_t id) { id_ = id; }
-  /// How long a flushing close() may take; 0: flushing takes as long as it takes, and FlushAndWait does not wait.
+  /// How long a flushing close() may take; 0: flushing takes as long as it takes, and FlushAndWait
+  /// does not wait.
   void set_delayed_close_ms(uint32_t timeout_ms) { limits_.delayed_close_ms = timeout_ms; }
   const ConnectionLimits& limits() const { return limits_; }
   uint64_t bytes_read() const { return bytes_read_; }
@@ -198,10 +199,10 @@ class Connection : public Deferrable, private EndOfTurn {
   ConnectionLimits limits_;
   State state_ = State::Idle;
   uint8_t pauses_ = 0;
-  bool read_latched_ = false;  // bytes or a FIN may wait in the socket
-  bool delivering_ = false;    // on_data() is on the stack
-  bool resumed_ = false;       // resume_reading() was called meanwhile
-  bool write_broken_ = false;  // the peer takes nothing any more; what it sent may still be read
+  bool read_latched_ = false;   // bytes or a FIN may wait in the socket
+  bool delivering_ = false;     // on_data() is on the stack
+  bool resumed_ = false;        // resume_reading() was called meanwhile
+  bool write_broken_ = false;   // the peer takes nothing any more; what it sent may still be read
   bool reset_by_peer_ = false;  // a write has come upon it; no read will tell it from an end
   bool detect_early_close_ = false;
   bool hangup_seen_ = false;

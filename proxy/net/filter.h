@@ -1,15 +1,15 @@
-// Network and listener filters: what a filter is asked, and what it may ask of its connection. A filter is
-// made per connection from an immutable factory compiled once on the main thread.
+// Network and listener filters: what a filter is asked, and what it may ask of its connection. A
+// filter is made per connection from an immutable factory compiled once on the main thread.
 // CONTRACT.
 #pragma once
+
+#include <absl/status/statusor.h>
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 #include "proxy/base/buffer.h"
 #include "proxy/net/config_source.h"
@@ -43,13 +43,14 @@ class NetworkFilter {
   enum class Status : uint8_t { Continue, StopIteration };
 
   virtual ~NetworkFilter() = default;
-  /// In chain order, once the transport is ready (or at accept for server-first protocols over plain TCP).
+  /// In chain order, once the transport is ready (or at accept for server-first protocols over
+  /// plain TCP).
   virtual Status on_new_connection() { return Status::Continue; }
   /// Bytes from the client. The last filter of a chain consumes them; the others look and pass on.
   virtual Status on_data(Buffer& /*data*/, bool /*end_stream*/) { return Status::Continue; }
   virtual void on_closed(CloseCause /*cause*/) {}
-  /// The last filter of a chain only: bytes went out to the client. Must not close the connection at
-  /// once (NoFlush, Abort).
+  /// The last filter of a chain only: bytes went out to the client. Must not close the connection
+  /// at once (NoFlush, Abort).
   virtual void on_written(size_t bytes) {}
   virtual void on_write_high_water() {}
   virtual void on_write_low_water() {}
@@ -75,8 +76,8 @@ class ListenerFilterContext {
   virtual EventLoop& loop() = 0;
   /// Index of this thread's slabs of statistics.
   virtual uint32_t worker_index() const = 0;
-  /// From on_peek() only, and as the last thing there: takes `bytes` that it was shown off the socket, so that nobody
-  /// sees them again. False: the socket would not give them; reject.
+  /// From on_peek() only, and as the last thing there: takes `bytes` that it was shown off the
+  /// socket, so that nobody sees them again. False: the socket would not give them; reject.
   virtual bool consume(size_t bytes) = 0;
 
  protected:
@@ -93,10 +94,13 @@ class ListenerFilter {
   virtual ~ListenerFilter() = default;
   virtual Status on_accept(ListenerFilterContext& context) = 0;
   /// Bytes waiting in the socket (MSG_PEEK), from the first on; at most max_peek_bytes() of them.
-  virtual Status on_peek(ListenerFilterContext& /*context*/, std::string_view /*bytes*/) { return Status::Done; }
+  virtual Status on_peek(ListenerFilterContext& /*context*/, std::string_view /*bytes*/) {
+    return Status::Done;
+  }
   virtual size_t max_peek_bytes() const { return 0; }
-  /// After NeedData: how many bytes have to wait before on_peek() can say more. It is not called for fewer where the
-  /// kernel can tell, so that a client which sends a byte at a time costs no more than one which does not.
+  /// After NeedData: how many bytes have to wait before on_peek() can say more. It is not called
+  /// for fewer where the kernel can tell, so that a client which sends a byte at a time costs no
+  /// more than one which does not.
   virtual size_t wanted_bytes() const { return 1; }
 };
 

@@ -29,9 +29,8 @@ DownstreamConnection::DownstreamConnection(Listener& listener, Snapshot<Listener
       chain_(chain),
       facts_(std::move(facts)),
       slot_(std::move(slot)),
-      connection_(
-          make_connection(listener.environment().loop, *config_.get(), chain, std::move(socket),
-                          listener.environment().worker_index)) {
+      connection_(make_connection(listener.environment().loop, *config_.get(), chain,
+                                  std::move(socket), listener.environment().worker_index)) {
   facts_.filter_chain_name = chain_.name;
   facts_.listener_name = config_->name;
   connection_.set_handler(*this);

@@ -141,7 +141,9 @@ TEST_F(FilterChainTest, AnsweringFromOnNewConnectionReachesTheClient) {
 /// A transport that never gets ready.
 class StuckFactory : public TransportFactory {
  public:
-  std::unique_ptr<Transport> make(int, const TransportOptions&) const override { return std::make_unique<Stuck>(); }
+  std::unique_ptr<Transport> make(int, const TransportOptions&) const override {
+    return std::make_unique<Stuck>();
+  }
   bool secure() const override { return true; }
 
  private:

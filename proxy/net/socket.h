@@ -1,15 +1,14 @@
-// Ownership of a file descriptor and the few socket calls the proxy makes, each a plain function that
-// answers errno as a value. Any thread; a Socket belongs to one.
-// CONTRACT.
+// Ownership of a file descriptor and the few socket calls the proxy makes, each a plain function
+// that answers errno as a value. Any thread; a Socket belongs to one. CONTRACT.
 #pragma once
+
+#include <absl/status/statusor.h>
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 #include "proxy/net/address.h"
 
@@ -52,14 +51,14 @@ struct ListenOptions {
   bool reuse_port = true;
   bool transparent = false;  // IP_TRANSPARENT, for TPROXY
   bool freebind = false;
-  bool v6_only = true;       // unless the address says ipv4_compat
+  bool v6_only = true;  // unless the address says ipv4_compat
   uint32_t backlog = 4096;
   std::optional<uint32_t> unix_mode;  // permission bits of a Unix socket's file
   std::vector<SocketOption> options;
 };
 
-/// The two halves of listen_on(): a socket that is bound refuses clients until it listens, which a listener does only
-/// once its configuration is complete.
+/// The two halves of listen_on(): a socket that is bound refuses clients until it listens, which a
+/// listener does only once its configuration is complete.
 absl::StatusOr<Socket> bind_listener(const Address& address, const ListenOptions& options);
 absl::Status start_listening(const Socket& socket, const ListenOptions& options);
 
@@ -85,7 +84,8 @@ Address peer_address_of(int fd);
 Address original_destination_of(int fd);
 /// The same, for a caller that knows the socket's local address.
 Address original_destination_of(int fd, const Address& local);
-bool is_transparent(int fd);  // IP_TRANSPARENT set on it: the local address is the original destination
+bool is_transparent(
+    int fd);  // IP_TRANSPARENT set on it: the local address is the original destination
 void set_no_delay(int fd);
 void set_keepalive(int fd, const TcpKeepalive& keepalive);
 void set_abortive_close(int fd);  // SO_LINGER 0: close() sends RST

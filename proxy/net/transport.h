@@ -33,19 +33,20 @@ class Transport {
  public:
   virtual ~Transport() = default;
 
-  /// Reads at most `max_bytes` (about) into `into`. `peer_hung_up` says that a FIN is known to wait, so that a
-  /// short read is not taken for a drained socket.
+  /// Reads at most `max_bytes` (about) into `into`. `peer_hung_up` says that a FIN is known to
+  /// wait, so that a short read is not taken for a drained socket.
   virtual IoResult read(Buffer& into, size_t max_bytes, bool peer_hung_up) = 0;
 
-  /// Writes from `from`, consuming what the socket took, with one gathered system call when possible.
-  /// `end_stream`: after the last byte shut down the sending side.
+  /// Writes from `from`, consuming what the socket took, with one gathered system call when
+  /// possible. `end_stream`: after the last byte shut down the sending side.
   virtual IoResult write(Buffer& from, bool end_stream) = 0;
 
-  /// While not ready(), read() and write() carry the handshake on; at every edge the connection calls write() with
-  /// nothing to write for that. An Error leaves errno or failure_reason() behind.
+  /// While not ready(), read() and write() carry the handshake on; at every edge the connection
+  /// calls write() with nothing to write for that. An Error leaves errno or failure_reason()
+  /// behind.
 
-  /// The TCP connection stands; a TLS client starts its handshake. Answers whether application bytes may
-  /// flow at once; otherwise ready() turns true in a later read or write.
+  /// The TCP connection stands; a TLS client starts its handshake. Answers whether application
+  /// bytes may flow at once; otherwise ready() turns true in a later read or write.
   virtual bool start() = 0;
   virtual bool ready() const = 0;
 
@@ -54,13 +55,15 @@ class Transport {
   virtual bool secure() const = 0;
   /// What TLS has agreed on, once ready(); null for plain bytes. Lives as long as the transport.
   virtual const TlsFacts* tls() const { return nullptr; }
-  /// What is inside a transport that only adds something around another one (PROXY protocol); else itself.
+  /// What is inside a transport that only adds something around another one (PROXY protocol); else
+  /// itself.
   virtual const Transport& innermost() const { return *this; }
 };
 
 /// What one connection adds to its factory's configuration. Views need live only during make().
 struct TransportOptions {
-  /// Index of the calling thread (WorkerContext::index()): secrets that rotate are kept once per thread.
+  /// Index of the calling thread (WorkerContext::index()): secrets that rotate are kept once per
+  /// thread.
   uint32_t worker = 0;
   /// Upstream: SNI instead of whatever is configured (auto_sni); empty: as configured.
   std::string_view server_name = {};
@@ -68,7 +71,8 @@ struct TransportOptions {
   std::string_view host_name = {};
   /// Upstream: ALPN to offer when none is configured ("h2"); empty: none.
   std::string_view alpn = {};
-  /// Upstream: a DNS or IP name that the peer's certificate must have besides (auto_sni_san_validation); empty: none.
+  /// Upstream: a DNS or IP name that the peer's certificate must have besides
+  /// (auto_sni_san_validation); empty: none.
   std::string_view required_san = {};
   /// Upstream: what made the proxy connect, for a PROXY protocol header; null: the proxy itself.
   const ConnectionFacts* downstream = nullptr;
@@ -83,7 +87,8 @@ class TransportFactory {
   virtual bool secure() const = 0;
   /// Secrets that SDS brings: the listener or cluster warms until they have come.
   virtual std::vector<ResourceRef> secrets() const { return {}; }
-  /// Upstream: a connection says for whom it was made (TransportOptions::downstream), so it serves nobody else.
+  /// Upstream: a connection says for whom it was made (TransportOptions::downstream), so it serves
+  /// nobody else.
   virtual bool tells_downstream() const { return false; }
 };
 

@@ -118,7 +118,7 @@ class Router final : public http::Filter, private Attempt::Owner {
   uint64_t request_end_us_ = 0;
   bool request_ended_ = false;
   bool headers_only_ = false;  // the request ended with its head
-  bool body_paused_ = false;  // unsent_ is over the limit
+  bool body_paused_ = false;   // unsent_ is over the limit
   bool response_started_ = false;
   bool response_ended_ = false;
   bool tunnel_ = false;       // open: each direction ends for itself

@@ -32,20 +32,22 @@ std::string prefix_of(const upstream::ClusterConfig& config) {
 }
 
 bool resolves_names(const upstream::ClusterConfig& config) {
-  return config.discovery == upstream::Discovery::StrictDns || config.discovery == upstream::Discovery::LogicalDns;
+  return config.discovery == upstream::Discovery::StrictDns ||
+         config.discovery == upstream::Discovery::LogicalDns;
 }
 
 }  // namespace
 
-/// The subscription to one EDS service name and what it last brought, kept so that a cluster that is replaced starts from
-/// the endpoints at hand and does not warm again.
+/// The subscription to one EDS service name and what it last brought, kept so that a cluster that
+/// is replaced starts from the endpoints at hand and does not warm again.
 class ClusterManager::EdsWatch final : public xds::ResourceConsumer {
  public:
   EdsWatch(ClusterManager& manager, std::string service, const upstream::ClusterConfig& cluster)
       : manager_(manager),
         service_(std::move(service)),
         stats_(manager.stats_.group<stats::ClusterSchema>(prefix_of(cluster)),
-               manager.stats_.group<stats::EdsSchema>(prefix_of(cluster)), manager.stats_.main_index()) {}
+               manager.stats_.group<stats::EdsSchema>(prefix_of(cluster)),
+               manager.stats_.main_index()) {}
 
   void start(const ConfigSource& source) {
     xds::SubscribeOptions options;
@@ -93,9 +95,10 @@ class ClusterManager::EdsWatch final : public xds::ResourceConsumer {
   std::unique_ptr<xds::Subscription> subscription_;
 };
 
-ClusterManager::ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, WorkerContext& main,
-                               stats::Store& stats, xds::translate::Context& context,
-                               xds::ConfigSources& sources, SecretManager& secrets)
+ClusterManager::ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters,
+                               WorkerContext& main, stats::Store& stats,
+                               xds::translate::Context& context, xds::ConfigSources& sources,
+                               SecretManager& secrets)
     : publisher_(publisher),
       main_clusters_(main_clusters),
       main_(main),
@@ -143,7 +146,8 @@ std::vector<xds::Reject> ClusterManager::on_resources(const xds::Update& update)
     }
     auto config = xds::translate::cluster(proto, context_);
     absl::Status status = config.status();
-    if (config.ok()) status = apply(proto, *std::move(config), std::string(resource->version), false);
+    if (config.ok())
+      status = apply(proto, *std::move(config), std::string(resource->version), false);
     if (!status.ok()) rejected.push_back({resource->name, std::string(status.message())});
   }
   for (const std::string& name : update.removed) remove(name);
@@ -161,15 +165,17 @@ void ClusterManager::on_initial_fetch_timeout() {
 }
 
 absl::Status ClusterManager::apply(const envoy::config::cluster::v3::Cluster& proto,
-                                   std::shared_ptr<const upstream::ClusterConfig> config, const std::string& version,
-                                   bool is_static) {
+                                   std::shared_ptr<const upstream::ClusterConfig> config,
+                                   const std::string& version, bool is_static) {
   const std::string name = config->name;
   auto current = active_.find(name);
   if (current != active_.end() && current->second->is_static && !is_static) {
-    return absl::InvalidArgumentError("cluster '" + name + "' is defined in the bootstrap and cannot be changed");
+    return absl::InvalidArgumentError("cluster '" + name +
+                                      "' is defined in the bootstrap and cannot be changed");
   }
   auto pending = warming_.find(name);
-  if (pending != warming_.end() && pending->second->config->content_hash == config->content_hash) return absl::OkStatus();
+  if (pending != warming_.end() && pending->second->config->content_hash == config->content_hash)
+    return absl::OkStatus();
   if (pending == warming_.end() && current != active_.end() &&
       current->second->config->content_hash == config->content_hash) {
     current->second->version = version;
@@ -178,10 +184,12 @@ absl::Status ClusterManager::apply(const envoy::config::cluster::v3::Cluster& pr
 
   auto cluster = std::make_unique<ManagedCluster>();
   // The statistics and the limits in use belong to the name: a replaced cluster goes on counting.
-  cluster->shared = current != active_.end() ? current->second->shared
-                                             : std::make_shared<upstream::ClusterShared>(*config, stats_);
-  counts_->inc(current == active_.end() && pending == warming_.end() ? stats::ClusterManagerMainStat::cluster_added
-                                                                      : stats::ClusterManagerMainStat::cluster_modified);
+  cluster->shared = current != active_.end()
+                        ? current->second->shared
+                        : std::make_shared<upstream::ClusterShared>(*config, stats_);
+  counts_->inc(current == active_.end() && pending == warming_.end()
+                   ? stats::ClusterManagerMainStat::cluster_added
+                   : stats::ClusterManagerMainStat::cluster_modified);
   cluster->hosts = current != active_.end() ? current->second->hosts : nullptr;
   cluster->config = std::move(config);
   cluster->proto = proto;
@@ -218,7 +226,8 @@ absl::Status ClusterManager::start_dns(ManagedCluster& cluster) {
   std::string name = cluster.config->name;
   cluster.dns = std::make_unique<upstream::DnsCluster>(
       cluster.config, *resolver_, main_.loop(),
-      [this, name](upstream::LoadAssignment assignment) { on_dns(name, std::move(assignment)); }, cluster.shared);
+      [this, name](upstream::LoadAssignment assignment) { on_dns(name, std::move(assignment)); },
+      cluster.shared);
   if (!cluster.config->wait_for_warm_on_init) make_active(name);
   return absl::OkStatus();
 }
@@ -234,9 +243,11 @@ void ClusterManager::watch_eds(const ManagedCluster& cluster) {
   }
 }
 
-void ClusterManager::on_eds(const std::string& service, const upstream::LoadAssignment* assignment) {
+void ClusterManager::on_eds(const std::string& service,
+                            const upstream::LoadAssignment* assignment) {
   auto uses = [&](const ManagedCluster& cluster) {
-    return cluster.config->discovery == upstream::Discovery::Eds && eds_service_of(*cluster.config) == service;
+    return cluster.config->discovery == upstream::Discovery::Eds &&
+           eds_service_of(*cluster.config) == service;
   };
   std::vector<std::string> now_warm;
   for (auto& [name, cluster] : warming_) {
@@ -264,7 +275,8 @@ bool ClusterManager::replaced_soon(const std::string& name) const {
 }
 
 void ClusterManager::on_dns(const std::string& name, upstream::LoadAssignment assignment) {
-  if (auto pending = warming_.find(name); pending != warming_.end() && pending->second->dns != nullptr) {
+  if (auto pending = warming_.find(name);
+      pending != warming_.end() && pending->second->dns != nullptr) {
     apply_assignment(*pending->second, std::move(assignment));
     make_active(name);
     check_initialized();
@@ -277,14 +289,18 @@ void ClusterManager::on_dns(const std::string& name, upstream::LoadAssignment as
 }
 
 void ClusterManager::publish_hosts(const ManagedCluster& cluster) {
-  publisher_.post_all([&](size_t) -> ConfigUpdate { return SetHosts{cluster.config->name, cluster.hosts}; });
+  publisher_.post_all([&](size_t) -> ConfigUpdate {
+    return SetHosts{cluster.config->name, cluster.hosts};
+  });
   main_clusters_.update_hosts(cluster.config->name, cluster.hosts);
   counts_->inc(stats::ClusterManagerMainStat::cluster_updated);
 }
 
-void ClusterManager::apply_assignment(ManagedCluster& cluster, upstream::LoadAssignment assignment) {
-  auto identity = cluster.config->discovery == upstream::Discovery::LogicalDns ? upstream::HostIdentity::Logical
-                                                                                : upstream::HostIdentity::ByAddress;
+void ClusterManager::apply_assignment(ManagedCluster& cluster,
+                                      upstream::LoadAssignment assignment) {
+  auto identity = cluster.config->discovery == upstream::Discovery::LogicalDns
+                      ? upstream::HostIdentity::Logical
+                      : upstream::HostIdentity::ByAddress;
   auto previous = cluster.hosts;
   for (upstream::LocalityEndpoints& locality : assignment.localities) {
     for (upstream::EndpointConfig& endpoint : locality.endpoints) {
@@ -328,7 +344,9 @@ void ClusterManager::update_gauges() {
 }
 
 void ClusterManager::publish(const ManagedCluster& cluster) {
-  publisher_.post_all([&](size_t) -> ConfigUpdate { return SetCluster{cluster.config, cluster.shared, cluster.hosts}; });
+  publisher_.post_all([&](size_t) -> ConfigUpdate {
+    return SetCluster{cluster.config, cluster.shared, cluster.hosts};
+  });
   main_clusters_.update(cluster.config, cluster.shared, cluster.hosts);
 }
 
@@ -337,7 +355,8 @@ void ClusterManager::remove(const std::string& name) {
   if (found != active_.end() && found->second->is_static) return;
   std::string service;
   for (auto* map : {&active_, &warming_}) {
-    if (auto it = map->find(name); it != map->end() && it->second->config->discovery == upstream::Discovery::Eds) {
+    if (auto it = map->find(name);
+        it != map->end() && it->second->config->discovery == upstream::Discovery::Eds) {
       service = eds_service_of(*it->second->config);
     }
   }
@@ -352,7 +371,8 @@ void ClusterManager::remove(const std::string& name) {
   if (service.empty()) return;
   auto still_used = [&](const auto& map) {
     return std::any_of(map.begin(), map.end(), [&](const auto& entry) {
-      return entry.second->config->discovery == upstream::Discovery::Eds && eds_service_of(*entry.second->config) == service;
+      return entry.second->config->discovery == upstream::Discovery::Eds &&
+             eds_service_of(*entry.second->config) == service;
     });
   };
   if (!still_used(active_) && !still_used(warming_)) eds_.erase(service);

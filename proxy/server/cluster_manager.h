@@ -1,15 +1,15 @@
-// Every cluster of the process, as the main thread knows it: static and CDS clusters, their endpoints from the
-// configuration, EDS or DNS, warming, and what is told to the workers. Owned by the Server; main thread only.
-// Documents: "cluster warming" and "xDS protocol" of the Envoy API.
+// Every cluster of the process, as the main thread knows it: static and CDS clusters, their
+// endpoints from the configuration, EDS or DNS, warming, and what is told to the workers. Owned by
+// the Server; main thread only. Documents: "cluster warming" and "xDS protocol" of the Envoy API.
 #pragma once
+
+#include <absl/status/status.h>
 
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <absl/status/status.h>
 
 #include "api/cluster.pb.h"
 #include "proxy/base/clock.h"
@@ -31,8 +31,8 @@ struct ManagedCluster {
   std::shared_ptr<const upstream::ClusterConfig> config;
   std::shared_ptr<upstream::ClusterShared> shared;
   std::shared_ptr<const upstream::HostSet> hosts;
-  envoy::config::cluster::v3::Cluster proto;      // for /config_dump
-  upstream::LoadAssignment assignment;            // the last one applied
+  envoy::config::cluster::v3::Cluster proto;  // for /config_dump
+  upstream::LoadAssignment assignment;        // the last one applied
   bool is_static = false;
   std::string version;
   WallNs updated_at = 0;
@@ -42,15 +42,17 @@ struct ManagedCluster {
 
 class ClusterManager final : public xds::ResourceConsumer {
  public:
-  ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, WorkerContext& main, stats::Store& stats, xds::translate::Context& context,
-                 xds::ConfigSources& sources, SecretManager& secrets);
+  ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, WorkerContext& main,
+                 stats::Store& stats, xds::translate::Context& context, xds::ConfigSources& sources,
+                 SecretManager& secrets);
   ~ClusterManager();
 
   /// A cluster of the bootstrap. Fails on a duplicate name.
   absl::Status add_static(const envoy::config::cluster::v3::Cluster& proto,
                           std::shared_ptr<const upstream::ClusterConfig> config);
 
-  /// Calls `done` once: when every cluster known by then is warm and, if `wait_for_cds`, CDS has answered (or timed out).
+  /// Calls `done` once: when every cluster known by then is warm and, if `wait_for_cds`, CDS has
+  /// answered (or timed out).
   void when_initialized(bool wait_for_cds, std::function<void()> done);
   /// Called whenever no cluster is warming any more (LDS and RDS may then proceed).
   void set_on_all_warm(std::function<void()> callback) { on_all_warm_ = std::move(callback); }
@@ -70,7 +72,8 @@ class ClusterManager final : public xds::ResourceConsumer {
   class EdsWatch;
 
   absl::Status apply(const envoy::config::cluster::v3::Cluster& proto,
-                     std::shared_ptr<const upstream::ClusterConfig> config, const std::string& version, bool is_static);
+                     std::shared_ptr<const upstream::ClusterConfig> config,
+                     const std::string& version, bool is_static);
   absl::Status start_discovery(ManagedCluster& cluster);
   absl::Status start_dns(ManagedCluster& cluster);
   void watch_eds(const ManagedCluster& cluster);
@@ -89,7 +92,8 @@ class ClusterManager final : public xds::ResourceConsumer {
   Publisher& publisher_;
   upstream::ClusterMap& main_clusters_;
   WorkerContext& main_;
-  std::unique_ptr<upstream::DnsResolver> resolver_;  // of the system; made when the first cluster needs it
+  std::unique_ptr<upstream::DnsResolver>
+      resolver_;  // of the system; made when the first cluster needs it
   stats::Store& stats_;
   std::shared_ptr<stats::Group<stats::ClusterManagerSchema>> counts_;
   xds::translate::Context& context_;

@@ -1,5 +1,5 @@
-// The closed set of messages by which the main thread changes a worker. Everything in them is immutable and shared by
-// pointer, except sockets, which move to their worker.
+// The closed set of messages by which the main thread changes a worker. Everything in them is
+// immutable and shared by pointer, except sockets, which move to their worker.
 #pragma once
 
 #include <memory>
@@ -36,8 +36,9 @@ struct SetRoutes {
 struct RemoveRoutes {
   std::string name;
 };
-/// A new listener, or a new configuration of one of the same name. `sockets`: this worker's listening sockets, one per
-/// address; empty when the listener does not bind or keeps the sockets it has.
+/// A new listener, or a new configuration of one of the same name. `sockets`: this worker's
+/// listening sockets, one per address; empty when the listener does not bind or keeps the sockets
+/// it has.
 struct SetListener {
   std::shared_ptr<const ListenerConfig> config;
   std::vector<Socket> sockets;
@@ -68,7 +69,8 @@ struct DeliverKeys {
 /// Closes what is left and ends the thread.
 struct Shutdown {};
 
-using ConfigUpdate = std::variant<SetCluster, SetHosts, RemoveCluster, SetRoutes, RemoveRoutes, SetListener, RemoveListener,
-                                  SetTlsContext, Drain, DeliverKeys, Shutdown>;
+using ConfigUpdate =
+    std::variant<SetCluster, SetHosts, RemoveCluster, SetRoutes, RemoveRoutes, SetListener,
+                 RemoveListener, SetTlsContext, Drain, DeliverKeys, Shutdown>;
 
 }  // namespace remora::server

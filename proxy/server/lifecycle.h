@@ -1,4 +1,5 @@
-// What state the process is in, as /ready, /server_info and `server.state` tell it. Owned by the Server; main thread only.
+// What state the process is in, as /ready, /server_info and `server.state` tell it. Owned by the
+// Server; main thread only.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +13,14 @@ enum class State : uint8_t { Live = 0, Draining = 1, PreInitializing = 2, Initia
 
 constexpr const char* state_name(State state) {
   switch (state) {
-    case State::Live: return "LIVE";
-    case State::Draining: return "DRAINING";
-    case State::PreInitializing: return "PRE_INITIALIZING";
-    case State::Initializing: return "INITIALIZING";
+    case State::Live:
+      return "LIVE";
+    case State::Draining:
+      return "DRAINING";
+    case State::PreInitializing:
+      return "PRE_INITIALIZING";
+    case State::Initializing:
+      return "INITIALIZING";
   }
   return "";
 }

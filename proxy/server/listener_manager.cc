@@ -24,15 +24,22 @@ ListenOptions listen_options_of(const ListenerConfig& config) {
   return options;
 }
 
-/// A second descriptor of the same socket, for workers that share one (no SO_REUSEPORT, Unix sockets).
+/// A second descriptor of the same socket, for workers that share one (no SO_REUSEPORT, Unix
+/// sockets).
 Socket share(const Socket& socket) { return Socket(fcntl(socket.fd(), F_DUPFD_CLOEXEC, 0)); }
 
 }  // namespace
 
-ListenerManager::ListenerManager(Publisher& publisher, RouteManager& routes, SecretManager& secrets, EventLoop& loop,
-                                 stats::Store& stats, xds::translate::Context& context,
-                                 uint64_t drain_time_ms)
-    : publisher_(publisher), routes_(routes), secrets_(secrets), loop_(loop), stats_(stats.group<stats::ListenerManagerSchema>(stats::kListenerManagerPrefix)), context_(context), drain_time_ms_(drain_time_ms) {
+ListenerManager::ListenerManager(Publisher& publisher, RouteManager& routes, SecretManager& secrets,
+                                 EventLoop& loop, stats::Store& stats,
+                                 xds::translate::Context& context, uint64_t drain_time_ms)
+    : publisher_(publisher),
+      routes_(routes),
+      secrets_(secrets),
+      loop_(loop),
+      stats_(stats.group<stats::ListenerManagerSchema>(stats::kListenerManagerPrefix)),
+      context_(context),
+      drain_time_ms_(drain_time_ms) {
   routes_.set_on_settled([this] { settle_warming(); });
   secrets_.add_on_settled([this] { settle_warming(); });
 }
@@ -47,10 +54,12 @@ absl::Status ListenerManager::add_static(const envoy::config::listener::v3::List
   return apply(proto, std::move(config), "", true);
 }
 
-absl::Status ListenerManager::check_static(const std::vector<std::shared_ptr<const ListenerConfig>>& configs) const {
+absl::Status ListenerManager::check_static(
+    const std::vector<std::shared_ptr<const ListenerConfig>>& configs) const {
   std::set<std::string> names;
   for (const auto& config : configs) {
-    if (!names.insert(config->name).second) return absl::InvalidArgumentError("duplicate listener '" + config->name + "'");
+    if (!names.insert(config->name).second)
+      return absl::InvalidArgumentError("duplicate listener '" + config->name + "'");
   }
   return absl::OkStatus();
 }
@@ -104,15 +113,17 @@ void ListenerManager::on_initial_fetch_timeout() {
 }
 
 absl::Status ListenerManager::apply(const envoy::config::listener::v3::Listener& proto,
-                                    std::shared_ptr<const ListenerConfig> config, const std::string& version,
-                                    bool is_static) {
+                                    std::shared_ptr<const ListenerConfig> config,
+                                    const std::string& version, bool is_static) {
   const std::string name = config->name;
   auto current = active_.find(name);
   if (current != active_.end() && current->second->is_static && !is_static) {
-    return absl::InvalidArgumentError("listener '" + name + "' is defined in the bootstrap and cannot be changed");
+    return absl::InvalidArgumentError("listener '" + name +
+                                      "' is defined in the bootstrap and cannot be changed");
   }
   auto pending = warming_.find(name);
-  if (pending != warming_.end() && pending->second->config->content_hash == config->content_hash) return absl::OkStatus();
+  if (pending != warming_.end() && pending->second->config->content_hash == config->content_hash)
+    return absl::OkStatus();
   if (pending == warming_.end() && current != active_.end() &&
       current->second->config->content_hash == config->content_hash) {
     current->second->version = version;
@@ -125,7 +136,8 @@ absl::Status ListenerManager::apply(const envoy::config::listener::v3::Listener&
   listener->is_static = is_static;
   listener->version = version;
   listener->updated_at = wall_now_ns();
-  bool keeps_sockets = current != active_.end() && current->second->config->socket_hash == listener->config->socket_hash;
+  bool keeps_sockets = current != active_.end() &&
+                       current->second->config->socket_hash == listener->config->socket_hash;
   if (keeps_sockets) {
     listener->bound = current->second->bound;
     // Not handed over yet: the replacement inherits them.
@@ -160,8 +172,9 @@ absl::Status ListenerManager::check_address(const ListenerConfig& config) const 
       for (const Address& address : config.addresses) {
         if (address.is_ip() && address.port() == 0) continue;
         if (std::find(other->bound.begin(), other->bound.end(), address) != other->bound.end()) {
-          return absl::InvalidArgumentError("error adding listener: '" + config.name + "' has duplicate address '" +
-                                            address.to_string() + "' as existing listener '" + name + "'");
+          return absl::InvalidArgumentError("error adding listener: '" + config.name +
+                                            "' has duplicate address '" + address.to_string() +
+                                            "' as existing listener '" + name + "'");
         }
       }
     }
@@ -205,8 +218,11 @@ bool ListenerManager::routes_settled(const ListenerConfig& config) const {
 }
 
 bool ListenerManager::secrets_settled(const ListenerConfig& config) const {
-  const auto settled = [this](const FilterChainConfig& chain) { return secrets_.settled(chain.transport->secrets()); };
-  return std::ranges::all_of(config.chains, settled) && (!config.default_chain || settled(*config.default_chain));
+  const auto settled = [this](const FilterChainConfig& chain) {
+    return secrets_.settled(chain.transport->secrets());
+  };
+  return std::ranges::all_of(config.chains, settled) &&
+         (!config.default_chain || settled(*config.default_chain));
 }
 
 void ListenerManager::want_routes() {
@@ -252,7 +268,8 @@ void ListenerManager::publish(ManagedListener& listener) {
   for (auto& sockets : listener.sockets) {
     for (const Socket& socket : sockets) {
       if (absl::Status status = start_listening(socket, options); !status.ok()) {
-        LOG_ERROR(config, "listener '{}': {}", listener.config->name, std::string(status.message()));
+        LOG_ERROR(config, "listener '{}': {}", listener.config->name,
+                  std::string(status.message()));
       }
     }
   }
@@ -270,7 +287,8 @@ void ListenerManager::remove(const std::string& name) {
   if (found != active_.end() && found->second->is_static) return;
   bool known = warming_.erase(name) != 0;
   if (found != active_.end()) {
-    if (workers_started_) publisher_.post_all([&](size_t) -> ConfigUpdate { return RemoveListener{name}; });
+    if (workers_started_)
+      publisher_.post_all([&](size_t) -> ConfigUpdate { return RemoveListener{name}; });
     active_.erase(found);
     count_draining();
     known = true;
@@ -282,7 +300,9 @@ void ListenerManager::drain(DrainScope scope, bool stop_accepting) {
   publisher_.post_all([&](size_t) -> ConfigUpdate { return Drain{scope, stop_accepting}; });
   if (!stop_accepting) return;
   for (const auto& [name, listener] : active_) {
-    if (scope == DrainScope::InboundOnly && listener->config->direction != TrafficDirection::Inbound) continue;
+    if (scope == DrainScope::InboundOnly &&
+        listener->config->direction != TrafficDirection::Inbound)
+      continue;
     stats_->inc(stats::ListenerManagerMainStat::listener_stopped);
   }
 }

@@ -1,13 +1,14 @@
-// Command-line flags, Envoy's names and meanings. A plain value made once in main() before any thread starts.
+// Command-line flags, Envoy's names and meanings. A plain value made once in main() before any
+// thread starts.
 #pragma once
+
+#include <absl/status/statusor.h>
 
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 namespace remora::server {
 
@@ -41,8 +42,8 @@ struct Options {
   bool show_version = false;
 };
 
-/// InvalidArgument with one line of text for an unknown flag, a missing or bad value, or a flag whose feature does not
-/// exist here (hot restart).
+/// InvalidArgument with one line of text for an unknown flag, a missing or bad value, or a flag
+/// whose feature does not exist here (hot restart).
 absl::StatusOr<Options> parse_options(const std::vector<std::string>& args);
 
 std::string help_text();

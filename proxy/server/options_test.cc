@@ -6,10 +6,11 @@ namespace remora::server {
 namespace {
 
 TEST(Options, TakesWhatAnIstioAgentPasses) {
-  auto o = parse_options({"-c", "etc/istio/proxy/envoy-rev.json", "--drain-time-s", "45", "--drain-strategy", "immediate",
-                          "--local-address-ip-version", "v4", "--file-flush-interval-msec", "1000",
-                          "--disable-hot-restart", "--allow-unknown-static-fields", "-l", "warning",
-                          "--skip-deprecated-logs"});
+  auto o =
+      parse_options({"-c", "etc/istio/proxy/envoy-rev.json", "--drain-time-s", "45",
+                     "--drain-strategy", "immediate", "--local-address-ip-version", "v4",
+                     "--file-flush-interval-msec", "1000", "--disable-hot-restart",
+                     "--allow-unknown-static-fields", "-l", "warning", "--skip-deprecated-logs"});
   ASSERT_TRUE(o.ok()) << o.status();
   EXPECT_EQ(o->config_path, "etc/istio/proxy/envoy-rev.json");
   EXPECT_EQ(o->drain_time_s, 45u);
@@ -38,7 +39,8 @@ TEST(Options, RefusesWhatItDoesNotKnowOrCannotHonour) {
   EXPECT_FALSE(parse_options({"-c"}).ok());
   EXPECT_FALSE(parse_options({"--log-level", "loud"}).ok());
   EXPECT_FALSE(parse_options({"--disable-hot-restart=yes"}).ok());
-  EXPECT_FALSE(parse_options({"--reject-unknown-dynamic-fields", "--ignore-unknown-dynamic-fields"}).ok());
+  EXPECT_FALSE(
+      parse_options({"--reject-unknown-dynamic-fields", "--ignore-unknown-dynamic-fields"}).ok());
 }
 
 TEST(Options, AFlagIsGivenOnceExceptTags) {
@@ -58,14 +60,35 @@ TEST(Options, TagsHaveNamesAndValuesThatFitAStatistic) {
 
 TEST(Options, HelpNamesEveryFlagWithItsMeaning) {
   std::string help = help_text();
-  for (const char* flag :
-       {"-c", "--config-path", "--config-yaml", "--mode", "--concurrency", "--service-node",
-        "--service-cluster", "--service-zone", "--base-id", "--restart-epoch",
-        "--parent-shutdown-time-s", "--drain-time-s", "--drain-strategy", "--disable-hot-restart",
-        "--local-address-ip-version", "--file-flush-interval-msec", "--allow-unknown-static-fields",
-        "--reject-unknown-dynamic-fields", "--ignore-unknown-dynamic-fields",
-        "--skip-deprecated-logs", "-l", "--log-level", "--component-log-level", "--log-format",
-        "--log-path", "--admin-address-path", "--stats-tag", "--version", "--help"}) {
+  for (const char* flag : {"-c",
+                           "--config-path",
+                           "--config-yaml",
+                           "--mode",
+                           "--concurrency",
+                           "--service-node",
+                           "--service-cluster",
+                           "--service-zone",
+                           "--base-id",
+                           "--restart-epoch",
+                           "--parent-shutdown-time-s",
+                           "--drain-time-s",
+                           "--drain-strategy",
+                           "--disable-hot-restart",
+                           "--local-address-ip-version",
+                           "--file-flush-interval-msec",
+                           "--allow-unknown-static-fields",
+                           "--reject-unknown-dynamic-fields",
+                           "--ignore-unknown-dynamic-fields",
+                           "--skip-deprecated-logs",
+                           "-l",
+                           "--log-level",
+                           "--component-log-level",
+                           "--log-format",
+                           "--log-path",
+                           "--admin-address-path",
+                           "--stats-tag",
+                           "--version",
+                           "--help"}) {
     EXPECT_NE(help.find(flag), std::string::npos) << flag;
   }
 }

@@ -1,4 +1,5 @@
-// How the managers on the main thread reach the workers. Implemented by the Server; main thread only.
+// How the managers on the main thread reach the workers. Implemented by the Server; main thread
+// only.
 #pragma once
 
 #include <cstddef>

@@ -44,16 +44,19 @@ class RouteManager::Watch final : public xds::ResourceConsumer {
  private:
   absl::Status apply(const xds::Resource& resource, std::string_view version) {
     envoy::config::route::v3::RouteConfiguration proto;
-    if (!resource.body.UnpackTo(&proto)) return absl::InvalidArgumentError("not a RouteConfiguration");
+    if (!resource.body.UnpackTo(&proto))
+      return absl::InvalidArgumentError("not a RouteConfiguration");
     auto table = xds::translate::routes(proto, manager_.context_);
     if (!table.ok()) return table.status();
     if ((*table)->input().validate_clusters) {
       for (const std::string& cluster : (*table)->clusters()) {
-        if (!manager_.clusters_.has(cluster)) return absl::InvalidArgumentError("route: unknown cluster '" + cluster + "'");
+        if (!manager_.clusters_.has(cluster))
+          return absl::InvalidArgumentError("route: unknown cluster '" + cluster + "'");
       }
     }
     entry.version = std::string(version);
-    if (entry.table != nullptr && entry.table->input().content_hash == (*table)->input().content_hash) {
+    if (entry.table != nullptr &&
+        entry.table->input().content_hash == (*table)->input().content_hash) {
       return absl::OkStatus();
     }
     entry.table = *std::move(table);
@@ -81,8 +84,8 @@ class RouteManager::Watch final : public xds::ResourceConsumer {
   std::unique_ptr<xds::Subscription> subscription_;
 };
 
-RouteManager::RouteManager(Publisher& publisher, ClusterManager& clusters, xds::translate::Context& context,
-                           xds::ConfigSources& sources)
+RouteManager::RouteManager(Publisher& publisher, ClusterManager& clusters,
+                           xds::translate::Context& context, xds::ConfigSources& sources)
     : publisher_(publisher), clusters_(clusters), context_(context), sources_(sources) {}
 
 RouteManager::~RouteManager() = default;

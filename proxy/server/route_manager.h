@@ -1,5 +1,5 @@
-// Route configurations that RDS brings, by name: one subscription per name however many connection managers use it.
-// Owned by the Server; main thread only. Document: "xDS protocol", RDS.
+// Route configurations that RDS brings, by name: one subscription per name however many connection
+// managers use it. Owned by the Server; main thread only. Document: "xDS protocol", RDS.
 #pragma once
 
 #include <functional>
@@ -29,7 +29,8 @@ class RouteManager {
     bool settled = false;  // came, or is known not to come in time: nobody waits for it any more
   };
 
-  RouteManager(Publisher& publisher, ClusterManager& clusters, xds::translate::Context& context, xds::ConfigSources& sources);
+  RouteManager(Publisher& publisher, ClusterManager& clusters, xds::translate::Context& context,
+               xds::ConfigSources& sources);
   ~RouteManager();
 
   /// Wants these route configurations and no others; starts and ends subscriptions accordingly.

@@ -32,7 +32,8 @@ UnknownFieldPolicy dynamic_policy(const Options& options) {
 absl::Status set_up_logging(const Options& options, const std::string& bootstrap_format) {
   set_log_level(parse_log_level(options.log_level).value_or(LogLevel::info));
   if (!options.component_log_level.empty()) {
-    if (auto status = set_component_log_levels(options.component_log_level); !status.ok()) return status;
+    if (auto status = set_component_log_levels(options.component_log_level); !status.ok())
+      return status;
   }
   if (!options.log_format.empty()) {
     set_log_format(options.log_format);
@@ -49,7 +50,8 @@ uint32_t concurrency_of(const Options& options) {
 std::vector<xds::ExtensionName> extension_names(const FilterRegistries& registries) {
   std::vector<xds::ExtensionName> names;
   auto add = [&](const auto& registry, const char* category) {
-    for (std::string_view type : registry.types()) names.push_back({std::string(type), category, {std::string(type)}});
+    for (std::string_view type : registry.types())
+      names.push_back({std::string(type), category, {std::string(type)}});
   };
   add(registries.http, "envoy.filters.http");
   add(registries.network, "envoy.filters.network");
@@ -64,9 +66,11 @@ uint64_t random_seed() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Server>> Server::create(const Options& options, const FilterRegistries& registries) {
+absl::StatusOr<std::unique_ptr<Server>> Server::create(const Options& options,
+                                                       const FilterRegistries& registries) {
   if (options.config_path.empty() && options.config_yaml.empty()) {
-    return absl::InvalidArgumentError("at least one of --config-path or --config-yaml should be non-empty");
+    return absl::InvalidArgumentError(
+        "at least one of --config-path or --config-yaml should be non-empty");
   }
   std::vector<std::string> unknown;
   xds::translate::BootstrapInput input;
@@ -81,12 +85,14 @@ absl::StatusOr<std::unique_ptr<Server>> Server::create(const Options& options, c
   auto bootstrap = xds::translate::load_bootstrap(input);
   if (!bootstrap.ok()) return bootstrap.status();
   bootstrap->node.local_address =
-      machine_address(options.local_address_v6 ? Address::Family::V6 : Address::Family::V4).ip_string();
+      machine_address(options.local_address_v6 ? Address::Family::V6 : Address::Family::V4)
+          .ip_string();
   if (auto status = set_up_logging(options, bootstrap->log_format); !status.ok()) return status;
   auto store = stats::Store::make(bootstrap->stats, concurrency_of(options));
   if (!store.ok()) return store.status();
 
-  std::unique_ptr<Server> server(new Server(options, registries, *std::move(bootstrap), *std::move(store)));
+  std::unique_ptr<Server> server(
+      new Server(options, registries, *std::move(bootstrap), *std::move(store)));
   for (std::string& place : unknown) server->static_context_.on_unknown(std::move(place));
   server->make_workers();
   if (auto status = server->add_static_resources(); !status.ok()) return status;
@@ -96,8 +102,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::create(const Options& options, c
   return server;
 }
 
-Server::Server(const Options& options, const FilterRegistries& registries, xds::translate::BootstrapConfig bootstrap,
-               std::unique_ptr<stats::Store> stats)
+Server::Server(const Options& options, const FilterRegistries& registries,
+               xds::translate::BootstrapConfig bootstrap, std::unique_ptr<stats::Store> stats)
     : options_(options),
       registries_(registries),
       bootstrap_(std::move(bootstrap)),
@@ -106,21 +112,38 @@ Server::Server(const Options& options, const FilterRegistries& registries, xds::
       stats_(std::move(stats)),
       server_stats_(*stats_, lifecycle_, connections_),
       access_log_sinks_(options_.file_flush_interval_ms, stats_->workers() + 1),
-      static_context_{*stats_, registries_, static_policy(options_),
-                      [this](std::string place) { unknown_.report(place, [this] { server_stats_.count_unknown(false); }); },
-                      bootstrap_.node, &bootstrap_.runtime, &access_log_sinks_, ""},
-      dynamic_context_{*stats_, registries_, dynamic_policy(options_),
-                       [this](std::string place) { unknown_.report(place, [this] { server_stats_.count_unknown(true); }); },
-                       bootstrap_.node, &bootstrap_.runtime, &access_log_sinks_, ""},
+      static_context_{*stats_,
+                      registries_,
+                      static_policy(options_),
+                      [this](std::string place) {
+                        unknown_.report(place, [this] { server_stats_.count_unknown(false); });
+                      },
+                      bootstrap_.node,
+                      &bootstrap_.runtime,
+                      &access_log_sinks_,
+                      ""},
+      dynamic_context_{*stats_,
+                       registries_,
+                       dynamic_policy(options_),
+                       [this](std::string place) {
+                         unknown_.report(place, [this] { server_stats_.count_unknown(true); });
+                       },
+                       bootstrap_.node,
+                       &bootstrap_.runtime,
+                       &access_log_sinks_,
+                       ""},
       main_context_(loop_, stats_->main_index(), random_seed()),
       main_clusters_(main_context_),
-      sources_(main_context_, node_, stats_->group<stats::ControlPlaneSchema>(stats::kControlPlanePrefix)),
+      sources_(main_context_, node_,
+               stats_->group<stats::ControlPlaneSchema>(stats::kControlPlanePrefix)),
       trust_check_(main_context_, main_clusters_, nullptr),
       secrets_(*this, main_context_, trust_check_, *stats_, dynamic_context_, sources_),
       remote_keys_(main_context_, *this),
-      clusters_(*this, main_clusters_, main_context_, *stats_, dynamic_context_, sources_, secrets_),
+      clusters_(*this, main_clusters_, main_context_, *stats_, dynamic_context_, sources_,
+                secrets_),
       routes_(*this, clusters_, dynamic_context_, sources_),
-      listeners_(*this, routes_, secrets_, loop_, *stats_, dynamic_context_, options_.drain_time_s * 1000),
+      listeners_(*this, routes_, secrets_, loop_, *stats_, dynamic_context_,
+                 options_.drain_time_s * 1000),
       signals_(loop_, [this](int number) { on_signal(number); }),
       flush_timer_(loop_.timers(), Timer::bind<&Server::on_flush_timer, Server>(), this),
       drain_timer_(loop_.timers(), Timer::bind<&Server::check_drained, Server>(), this),
@@ -137,7 +160,8 @@ Server::Server(const Options& options, const FilterRegistries& registries, xds::
   static_context_.remote_keys = &remote_keys_;
   dynamic_context_.remote_keys = &remote_keys_;
   if (bootstrap_.ads) sources_.set_ads(*bootstrap_.ads);
-  if (bootstrap_.max_active_downstream_connections) connections_.set_max(*bootstrap_.max_active_downstream_connections);
+  if (bootstrap_.max_active_downstream_connections)
+    connections_.set_max(*bootstrap_.max_active_downstream_connections);
 }
 
 Server::~Server() {
@@ -178,7 +202,8 @@ absl::Status Server::add_static_resources() {
   }
   if (options_.mode == Mode::Validate) return listeners_.check_static(resources->listeners);
   for (size_t i = 0; i < resources->listeners.size(); ++i) {
-    auto status = listeners_.add_static(proto.listeners(static_cast<int>(i)), resources->listeners[i]);
+    auto status =
+        listeners_.add_static(proto.listeners(static_cast<int>(i)), resources->listeners[i]);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -192,15 +217,15 @@ absl::Status Server::open_admin() {
     for (const auto& log : admin_access_logs_) log->log(main_context_, info);
   };
   if (!bootstrap_.admin_ignores_connection_limit) options.connection_limit = &connections_;
-  auto listener =
-      AdminListener::open(loop_, *bootstrap_.admin_address, admin_, std::move(options));
+  auto listener = AdminListener::open(loop_, *bootstrap_.admin_address, admin_, std::move(options));
   if (!listener.ok()) return listener.status();
   admin_listener_ = *std::move(listener);
   LOG_INFO(main, "admin address: {}", admin_listener_->address().to_string());
   if (!options_.admin_address_path.empty()) {
     std::ofstream file(options_.admin_address_path);
     if (!(file << admin_listener_->address().to_string() << std::flush)) {
-      LOG_CRITICAL(main, "cannot open admin address output file {} for writing.", options_.admin_address_path);
+      LOG_CRITICAL(main, "cannot open admin address output file {} for writing.",
+                   options_.admin_address_path);
     }
   }
   return absl::OkStatus();
@@ -222,11 +247,11 @@ int Server::run() {
   return 0;
 }
 
-std::unique_ptr<xds::Subscription> Server::subscribe_all(std::string_view type_url, const ConfigSource& source,
-                                                         std::string_view prefix, xds::ResourceConsumer& consumer,
-                                                         std::unique_ptr<xds::SubscriptionStats>* stats) {
-  *stats = std::make_unique<xds::SubscriptionStats>(stats_->group<stats::SubscriptionSchema>(prefix),
-                                                    stats_->main_index());
+std::unique_ptr<xds::Subscription> Server::subscribe_all(
+    std::string_view type_url, const ConfigSource& source, std::string_view prefix,
+    xds::ResourceConsumer& consumer, std::unique_ptr<xds::SubscriptionStats>* stats) {
+  *stats = std::make_unique<xds::SubscriptionStats>(
+      stats_->group<stats::SubscriptionSchema>(prefix), stats_->main_index());
   xds::SubscribeOptions options;
   options.type_url = type_url;
   options.wildcard = true;
@@ -237,7 +262,8 @@ std::unique_ptr<xds::Subscription> Server::subscribe_all(std::string_view type_u
 
 void Server::subscribe_clusters() {
   if (bootstrap_.cds) {
-    cds_ = subscribe_all(xds::kClusterType, *bootstrap_.cds, stats::kCdsPrefix, clusters_, &cds_stats_);
+    cds_ = subscribe_all(xds::kClusterType, *bootstrap_.cds, stats::kCdsPrefix, clusters_,
+                         &cds_stats_);
   }
   clusters_.when_initialized(bootstrap_.cds.has_value(), [this] { subscribe_listeners(); });
   sources_.start_ads();
@@ -245,7 +271,8 @@ void Server::subscribe_clusters() {
 
 void Server::subscribe_listeners() {
   if (bootstrap_.lds) {
-    lds_ = subscribe_all(xds::kListenerType, *bootstrap_.lds, stats::kLdsPrefix, listeners_, &lds_stats_);
+    lds_ = subscribe_all(xds::kListenerType, *bootstrap_.lds, stats::kLdsPrefix, listeners_,
+                         &lds_stats_);
   }
   listeners_.when_initialized(bootstrap_.lds.has_value(), [this] { on_initialized(); });
 }
@@ -254,14 +281,16 @@ void Server::on_initialized() {
   listeners_.start_workers();
   lifecycle_.initialized = true;
   server_stats_.on_initialized(monotonic_now_ms() - lifecycle_.started_ms);
-  LOG_INFO(main, "all clusters and listeners initialized, serving with {} workers", workers_.size());
+  LOG_INFO(main, "all clusters and listeners initialized, serving with {} workers",
+           workers_.size());
   if (options_.mode == Mode::InitOnly) loop_.stop();
 }
 
 void Server::on_signal(int number) {
   switch (number) {
     case SIGUSR1:
-      if (auto status = reopen_log_file(); !status.ok()) LOG_ERROR(main, "{}", std::string(status.message()));
+      if (auto status = reopen_log_file(); !status.ok())
+        LOG_ERROR(main, "{}", std::string(status.message()));
       access_log_sinks_.reopen();
       break;
     case SIGTERM:

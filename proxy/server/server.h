@@ -1,15 +1,15 @@
-// The process: builds everything from options and bootstrap, brings it up in order, runs the main loop, and takes it
-// down. Owned by main(); main thread only. Order of start-up: static clusters, CDS and its endpoints, static listeners
-// and LDS with their routes, workers.
+// The process: builds everything from options and bootstrap, brings it up in order, runs the main
+// loop, and takes it down. Owned by main(); main thread only. Order of start-up: static clusters,
+// CDS and its endpoints, static listeners and LDS with their routes, workers.
 #pragma once
+
+#include <absl/status/statusor.h>
 
 #include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 #include "proxy/event/event_loop.h"
 #include "proxy/http/filter_registry.h"
@@ -37,23 +37,27 @@ namespace remora::server {
 class Server final : private Publisher {
  public:
   /// Fails when the bootstrap cannot be honoured: the text says which resource, field and why.
-  static absl::StatusOr<std::unique_ptr<Server>> create(const Options& options, const FilterRegistries& registries);
+  static absl::StatusOr<std::unique_ptr<Server>> create(const Options& options,
+                                                        const FilterRegistries& registries);
   ~Server();
 
-  /// Runs until told to stop; answers the exit status. --mode validate returns at once, init_only when initialised.
+  /// Runs until told to stop; answers the exit status. --mode validate returns at once, init_only
+  /// when initialised.
   int run();
 
  private:
-  Server(const Options& options, const FilterRegistries& registries, xds::translate::BootstrapConfig bootstrap,
-         std::unique_ptr<stats::Store> stats);
+  Server(const Options& options, const FilterRegistries& registries,
+         xds::translate::BootstrapConfig bootstrap, std::unique_ptr<stats::Store> stats);
   friend class AdminEndpoints;
 
   void make_workers();
   absl::Status add_static_resources();
   absl::Status open_admin();
   /// Everything there is of a type; `prefix`: of its statistics.
-  std::unique_ptr<xds::Subscription> subscribe_all(std::string_view type_url, const ConfigSource& source,
-                                                   std::string_view prefix, xds::ResourceConsumer& consumer,
+  std::unique_ptr<xds::Subscription> subscribe_all(std::string_view type_url,
+                                                   const ConfigSource& source,
+                                                   std::string_view prefix,
+                                                   xds::ResourceConsumer& consumer,
                                                    std::unique_ptr<xds::SubscriptionStats>* stats);
   void subscribe_clusters();
   void subscribe_listeners();
@@ -61,14 +65,17 @@ class Server final : private Publisher {
 
   // Publisher
   size_t workers() const override { return workers_.size(); }
-  void post(size_t worker, ConfigUpdate update) override { workers_[worker]->post(std::move(update)); }
+  void post(size_t worker, ConfigUpdate update) override {
+    workers_[worker]->post(std::move(update));
+  }
 
   void on_signal(int number);
   /// Stops accepting, lets connections finish, exits when they have or when the drain time is over.
   void drain_and_exit();
   void check_drained();
   void on_flush_timer();
-  /// POST /drain_listeners: at once, or politely for the drain time and then (unless `keep_accepting`) at once.
+  /// POST /drain_listeners: at once, or politely for the drain time and then (unless
+  /// `keep_accepting`) at once.
   void drain_listeners(DrainScope scope, bool graceful, bool keep_accepting);
   /// POST /healthcheck/fail and /ok.
   void fail_health_check(bool failed);

@@ -7,7 +7,8 @@ namespace remora::server {
 
 using Stat = stats::ServerMainStat;
 
-ServerStats::ServerStats(stats::Store& store, const Lifecycle& lifecycle, const ConnectionLimit& connections)
+ServerStats::ServerStats(stats::Store& store, const Lifecycle& lifecycle,
+                         const ConnectionLimit& connections)
     : lifecycle_(lifecycle),
       connections_(connections),
       main_index_(store.main_index()),

@@ -1,4 +1,5 @@
-// The `server.*` metrics. Values that only matter when somebody looks are computed at scrape. Main thread only.
+// The `server.*` metrics. Values that only matter when somebody looks are computed at scrape. Main
+// thread only.
 #pragma once
 
 #include <functional>

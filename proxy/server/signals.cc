@@ -29,11 +29,13 @@ Signals::Signals(EventLoop& loop, std::function<void(int)> on_signal)
         sigset_t set = handled_signals();
         return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
       }()),
-      event_(loop, fd_.fd(), FdEvent::Trigger::Level, FdEvent::kRead, FdEvent::bind<&Signals::on_ready, Signals>(), this) {}
+      event_(loop, fd_.fd(), FdEvent::Trigger::Level, FdEvent::kRead,
+             FdEvent::bind<&Signals::on_ready, Signals>(), this) {}
 
 void Signals::on_ready(uint8_t) {
   signalfd_siginfo info;
-  while (read(fd_.fd(), &info, sizeof(info)) == sizeof(info)) on_signal_(static_cast<int>(info.ssi_signo));
+  while (read(fd_.fd(), &info, sizeof(info)) == sizeof(info))
+    on_signal_(static_cast<int>(info.ssi_signo));
 }
 
 }  // namespace remora::server

@@ -9,7 +9,8 @@
 
 namespace remora::server {
 
-/// Blocks the signals that Signals reads, and SIGPIPE, in the calling thread and those it starts. First thing in main().
+/// Blocks the signals that Signals reads, and SIGPIPE, in the calling thread and those it starts.
+/// First thing in main().
 void block_signals();
 
 class Signals {

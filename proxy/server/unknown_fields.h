@@ -1,5 +1,5 @@
-// What configurations said and was accepted without being honoured: counted, logged once per place, listed at
-// /unsupported. Owned by the Server; main thread only.
+// What configurations said and was accepted without being honoured: counted, logged once per place,
+// listed at /unsupported. Owned by the Server; main thread only.
 #pragma once
 
 #include <functional>

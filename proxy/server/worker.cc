@@ -9,7 +9,8 @@
 namespace remora::server {
 namespace {
 
-ListenerEnvironment environment_of(EventLoop& loop, WorkerContext& context, const WorkerSettings& settings) {
+ListenerEnvironment environment_of(EventLoop& loop, WorkerContext& context,
+                                   const WorkerSettings& settings) {
   return ListenerEnvironment{
       .loop = loop,
       .worker = context,
@@ -34,8 +35,10 @@ Worker::Worker(const WorkerSettings& settings)
   context_.set_clusters(clusters_);
   context_.set_routes(routes_);
   context_.set_streams(streams_);
-  if (settings.health_check_failed != nullptr) listeners_.watch_health_check(*settings.health_check_failed);
-  clusters_.set_loop_guard([this](const Address& address) { return listeners_.listens_at(address); });
+  if (settings.health_check_failed != nullptr)
+    listeners_.watch_health_check(*settings.health_check_failed);
+  clusters_.set_loop_guard(
+      [this](const Address& address) { return listeners_.listens_at(address); });
 }
 
 Worker::~Worker() {
@@ -65,11 +68,15 @@ void Worker::on_update(void* self, ConfigUpdate&& update) {
 void Worker::apply(SetCluster&& update) {
   clusters_.update(std::move(update.config), std::move(update.shared), std::move(update.hosts));
 }
-void Worker::apply(SetHosts&& update) { clusters_.update_hosts(update.cluster, std::move(update.hosts)); }
+void Worker::apply(SetHosts&& update) {
+  clusters_.update_hosts(update.cluster, std::move(update.hosts));
+}
 void Worker::apply(RemoveCluster&& update) { clusters_.remove(update.name); }
 void Worker::apply(SetRoutes&& update) { routes_.update(std::move(update.table)); }
 void Worker::apply(RemoveRoutes&& update) { routes_.remove(update.name); }
-void Worker::apply(SetListener&& update) { listeners_.set(std::move(update.config), std::move(update.sockets)); }
+void Worker::apply(SetListener&& update) {
+  listeners_.set(std::move(update.config), std::move(update.sockets));
+}
 void Worker::apply(RemoveListener&& update) { listeners_.remove(update.name); }
 
 void Worker::apply(SetTlsContext&& update) {
@@ -78,9 +85,9 @@ void Worker::apply(SetTlsContext&& update) {
 }
 
 void Worker::apply(Drain&& update) {
-  auto scope = update.scope == DrainScope::InboundOnly ? ListenerSet::Scope::InboundOnly : ListenerSet::Scope::All;
+  auto scope = update.scope == DrainScope::InboundOnly ? ListenerSet::Scope::InboundOnly
+                                                       : ListenerSet::Scope::All;
   if (update.stop_accepting) listeners_.stop_accepting(scope);
-  if (update.scope == DrainScope::All) context_.set_draining(true);
   listeners_.drain(scope);
 }
 

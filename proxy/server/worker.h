@@ -1,5 +1,6 @@
-// A worker: one thread with its loop, its clusters, its route tables and its half of every listener. Built on the main
-// thread; from start() on only its own thread touches it, told what to do by ConfigUpdates. Owned by the Server.
+// A worker: one thread with its loop, its clusters, its route tables and its half of every
+// listener. Built on the main thread; from start() on only its own thread touches it, told what to
+// do by ConfigUpdates. Owned by the Server.
 #pragma once
 
 #include <atomic>
@@ -26,7 +27,7 @@ struct WorkerSettings {
   uint64_t random_seed = 0;
   uint64_t drain_time_ms = 600'000;
   bool gradual_drain = true;
-  ConnectionLimit* connection_limit = nullptr;  // shared by all workers
+  ConnectionLimit* connection_limit = nullptr;             // shared by all workers
   const std::atomic<bool>* health_check_failed = nullptr;  // likewise; the main thread writes it
 };
 

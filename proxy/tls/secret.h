@@ -1,5 +1,6 @@
-// Secrets as plain values: what SDS, files and inline configuration compile to, before OpenSSL sees them. Made on the
-// main thread and never changed. Documents: envoy.extensions.transport_sockets.tls.v3.{TlsCertificate,
+// Secrets as plain values: what SDS, files and inline configuration compile to, before OpenSSL sees
+// them. Made on the main thread and never changed. Documents:
+// envoy.extensions.transport_sockets.tls.v3.{TlsCertificate,
 // CertificateValidationContext,TlsSessionTicketKeys}.
 // CONTRACT (additive).
 #pragma once
@@ -14,7 +15,8 @@
 
 namespace remora::tls {
 
-/// Bytes that are overwritten before their memory is given back: keys and passwords. Never logged or dumped.
+/// Bytes that are overwritten before their memory is given back: keys and passwords. Never logged
+/// or dumped.
 class Sensitive {
  public:
   Sensitive() = default;
@@ -36,13 +38,14 @@ struct Certificate {
   std::string source;     // file name of the chain or "<inline>", for /certs and errors
   std::string chain_pem;  // leaf first; or, when pkcs12 is set, empty
   Sensitive key_pem;
-  Sensitive pkcs12;       // DER, instead of chain and key
+  Sensitive pkcs12;  // DER, instead of chain and key
   Sensitive password;
   std::string ocsp_staple;  // DER; empty: none
 };
 
 struct TicketKeys {
-  std::vector<Sensitive> keys;  // 80 bytes each: the first encrypts, all decrypt. Empty: made at random
+  std::vector<Sensitive>
+      keys;  // 80 bytes each: the first encrypts, all decrypt. Empty: made at random
 };
 
 /// One condition on one type of subject alternative name; never met by a name of another type.
@@ -73,7 +76,7 @@ struct Validation {
   std::vector<std::string> certificate_sha256;  // 32 bytes each
   std::vector<std::string> spki_sha256;         // 32 bytes each
   std::vector<SanMatch> sans;                   // one of them must be met; empty: any name
-  std::vector<TrustDomain> trust_domains;       // not empty: the SPIFFE validator, instead of ca_pem
+  std::vector<TrustDomain> trust_domains;  // not empty: the SPIFFE validator, instead of ca_pem
 };
 
 }  // namespace remora::tls

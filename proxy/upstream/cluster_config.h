@@ -107,8 +107,8 @@ struct ClusterConfig {
   bool may_speak_http2() const {
     return protocol != HttpProtocol::Http1 || use_downstream_protocol;
   }
-  bool http1_enable_trailers = false;   // otherwise trailers are checked and dropped
-  bool http1_full_url = false;           // request lines have scheme and host
+  bool http1_enable_trailers = false;  // otherwise trailers are checked and dropped
+  bool http1_full_url = false;         // request lines have scheme and host
   http::NameOptions http1_names;
   bool use_downstream_protocol = false;  // `protocol` then is for who has no downstream
   uint32_t max_response_headers = 100;

@@ -20,22 +20,21 @@ class Store;
 
 namespace remora::upstream {
 
-#define REMORA_GRPC_CALL_STATS(X)                                                                 \
-  X(OptionalCounter, status_0, "0")                                                               \
-  X(OptionalCounter, status_1, "1")                                                               \
-  X(OptionalCounter, status_2, "2")                                                               \
-  X(OptionalCounter, status_3, "3") X(OptionalCounter, status_4, "4")                             \
-      X(OptionalCounter, status_5, "5") X(OptionalCounter, status_6, "6")                         \
-          X(OptionalCounter, status_7, "7") X(OptionalCounter, status_8, "8")                     \
-              X(OptionalCounter, status_9, "9") X(OptionalCounter, status_10, "10")               \
-                  X(OptionalCounter, status_11, "11") X(OptionalCounter, status_12, "12")         \
-                      X(OptionalCounter, status_13, "13") X(OptionalCounter, status_14, "14")     \
-                          X(OptionalCounter, status_15, "15") X(OptionalCounter, status_16, "16") \
-                              X(OptionalCounter, success) X(OptionalCounter, failure)             \
-                                  X(OptionalCounter, total)                                       \
-                                      X(OptionalCounter, request_message_count)                   \
-                                          X(OptionalCounter, response_message_count)              \
-                                              X(OptionalCounter, calls_over_method_limit)
+// clang-format off
+#define REMORA_GRPC_CALL_STATS(X) \
+  X(OptionalCounter, status_0, "0") X(OptionalCounter, status_1, "1") \
+  X(OptionalCounter, status_2, "2") X(OptionalCounter, status_3, "3") \
+  X(OptionalCounter, status_4, "4") X(OptionalCounter, status_5, "5") \
+  X(OptionalCounter, status_6, "6") X(OptionalCounter, status_7, "7") \
+  X(OptionalCounter, status_8, "8") X(OptionalCounter, status_9, "9") \
+  X(OptionalCounter, status_10, "10") X(OptionalCounter, status_11, "11") \
+  X(OptionalCounter, status_12, "12") X(OptionalCounter, status_13, "13") \
+  X(OptionalCounter, status_14, "14") X(OptionalCounter, status_15, "15") \
+  X(OptionalCounter, status_16, "16") X(OptionalCounter, success) \
+  X(OptionalCounter, failure) X(OptionalCounter, total) \
+  X(OptionalCounter, request_message_count) X(OptionalCounter, response_message_count) \
+  X(OptionalCounter, calls_over_method_limit)
+// clang-format on
 #define REMORA_GRPC_CALL_HISTOGRAMS(X) X(OptionalHistogram, upstream_rq_time)
 REMORA_STATS_SCHEMA(GrpcCall, REMORA_GRPC_CALL_STATS, REMORA_NO_STATS, REMORA_GRPC_CALL_HISTOGRAMS)
 

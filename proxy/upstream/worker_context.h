@@ -49,15 +49,12 @@ class WorkerContext {
 
   /// Next downstream or upstream connection id; unique in the process.
   uint64_t next_connection_id() { return (uint64_t{index_} << 48) | ++last_connection_id_; }
-  bool draining() const { return draining_; }
-  void set_draining(bool draining) { draining_ = draining; }
 
  private:
   EventLoop& loop_;
   uint32_t index_;
   uint64_t random_state_;
   uint64_t last_connection_id_ = 0;
-  bool draining_ = false;
   upstream::ClusterMap* clusters_ = nullptr;
   router::RouteTables* routes_ = nullptr;
   connection_manager::StreamPool* streams_ = nullptr;

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -100,6 +101,12 @@ def test_files_stay_short():
         if lines > 500:
             wrong.append(f"{path}: {lines} lines")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.skipif(not shutil.which("clang-format-16"), reason="needs clang-format-16")
+def test_sources_are_formatted():
+    run = subprocess.run(["clang-format-16", "--dry-run", "-Werror", *tracked(".h", ".cc")], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-4000:]
 
 
 def test_only_the_fixed_top_level():

@@ -1,5 +1,5 @@
-// main() of the corpus replay tests: feeds every file below the paths given as arguments to the fuzz target,
-// with the normal toolchain, and fails when there was none to feed.
+// main() of the corpus replay tests: feeds every file below the paths given as arguments to the
+// fuzz target, with the normal toolchain, and fails when there was none to feed.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>

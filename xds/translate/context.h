@@ -77,7 +77,7 @@ struct Context {
   std::function<bool(const std::string&)> has_cluster = {};
   bool ads_configured = true;  // otherwise resources that come from ADS never come: refused
 
-  TlsRegistry* tls = nullptr;  // tls_context.h; null: TLS is refused
+  TlsRegistry* tls = nullptr;                         // tls_context.h; null: TLS is refused
   upstream::RemoteKeysSource* remote_keys = nullptr;  // null: keys that are fetched are refused
 
   /// Refuses a source that the process does not have.

@@ -54,7 +54,8 @@ Result transport_socket(const envoy::config::core::v3::TransportSocket& proto,
     return tls_transport<tlsv3::UpstreamTlsContext>(config, user, upstream_tls, context, at);
   }
   if (user.side == Side::Upstream && config.type == kProxyProtocolTransport) {
-    const auto inner = [&](const envoy::config::core::v3::TransportSocket& socket, const Path& here) {
+    const auto inner = [&](const envoy::config::core::v3::TransportSocket& socket,
+                           const Path& here) {
       return transport_socket(socket, user, context, here);
     };
     return proxy_protocol_transport(config.bytes, inner, at);

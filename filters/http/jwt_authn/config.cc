@@ -99,6 +99,7 @@ absl::StatusOr<upstream::RemoteKeysConfig> remote_keys_config(const proto::Remot
                                         proto.cache_duration(), path.field("cache_duration")));
   }
   out.fetch_at_once = proto.has_async_fetch();
+  // fast_listener: listeners never wait for keys here, requests do.
   if (proto.async_fetch().has_failed_refetch_duration()) {
     const Path at = path.field("async_fetch");
     REMORA_TRY_ASSIGN(out.failed_refetch_ms, xds::translate::positive_milliseconds(

@@ -20,12 +20,12 @@
 
 namespace remora::jwt {
 
-#define REMORA_JWT_STATS(X)                                                              \
-  X(Counter, allowed)                                                                    \
-  X(Counter, cors_preflight_bypassed)                                                    \
-  X(Counter, denied)                                                                     \
-  X(Counter, jwks_fetch_failed) X(Counter, jwks_fetch_success) X(Counter, jwt_cache_hit) \
-      X(Counter, jwt_cache_miss)
+#define REMORA_JWT_STATS(X)           \
+  X(Counter, allowed)                 \
+  X(Counter, cors_preflight_bypassed) \
+  X(Counter, denied)                  \
+  X(Counter, jwks_fetch_failed)       \
+  X(Counter, jwks_fetch_success) X(Counter, jwt_cache_hit) X(Counter, jwt_cache_miss)
 REMORA_STATS_SCHEMA(Jwt, REMORA_JWT_STATS, REMORA_NO_STATS, REMORA_NO_STATS)
 
 /// A list of which a token must be meant for one; empty: for anybody. Schemes and a last slash do

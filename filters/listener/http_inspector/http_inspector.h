@@ -13,10 +13,9 @@
 
 namespace remora::filters {
 
-#define REMORA_HTTP_INSPECTOR_STATS(X)                                        \
-  X(Counter, http10_found)                                                    \
-  X(Counter, http11_found) X(Counter, http2_found) X(Counter, http_not_found) \
-      X(Counter, read_error)
+#define REMORA_HTTP_INSPECTOR_STATS(X) \
+  X(Counter, http10_found)             \
+  X(Counter, http11_found) X(Counter, http2_found) X(Counter, http_not_found) X(Counter, read_error)
 REMORA_STATS_SCHEMA(HttpInspector, REMORA_HTTP_INSPECTOR_STATS, REMORA_NO_STATS, REMORA_NO_STATS)
 
 using HttpInspectorStats = stats::Group<HttpInspectorSchema>;

@@ -13,10 +13,11 @@
 
 namespace remora::filters {
 
-#define REMORA_TLS_INSPECTOR_STATS(X)                                                 \
-  X(Counter, alpn_found)                                                              \
-  X(Counter, alpn_not_found) X(Counter, client_hello_too_large) X(Counter, sni_found) \
-      X(Counter, sni_not_found) X(Counter, tls_found) X(Counter, tls_not_found)
+#define REMORA_TLS_INSPECTOR_STATS(X) \
+  X(Counter, alpn_found)              \
+  X(Counter, alpn_not_found)          \
+  X(Counter, client_hello_too_large)  \
+  X(Counter, sni_found) X(Counter, sni_not_found) X(Counter, tls_found) X(Counter, tls_not_found)
 #define REMORA_TLS_INSPECTOR_HISTOGRAMS(X) X(Histogram, bytes_processed)
 REMORA_STATS_SCHEMA(TlsInspector, REMORA_TLS_INSPECTOR_STATS, REMORA_NO_STATS,
                     REMORA_TLS_INSPECTOR_HISTOGRAMS)

@@ -33,7 +33,8 @@ std::multimap<std::string, std::string> parse_query(std::string_view query) {
     query = amp == std::string_view::npos ? std::string_view() : query.substr(amp + 1);
     if (pair.empty()) continue;
     size_t eq = pair.find('=');
-    std::string_view value = eq == std::string_view::npos ? std::string_view() : pair.substr(eq + 1);
+    std::string_view value =
+        eq == std::string_view::npos ? std::string_view() : pair.substr(eq + 1);
     out.emplace(percent_decode(pair.substr(0, eq)), percent_decode(value));
   }
   return out;
@@ -47,11 +48,13 @@ std::optional<std::string> AdminRequest::get(const std::string& name) const {
   return found->second;
 }
 
-void Admin::add(std::string path, std::string help, Effect effect, Audience audience, Handler handler) {
+void Admin::add(std::string path, std::string help, Effect effect, Audience audience,
+                Handler handler) {
   endpoints_[std::move(path)] = Endpoint{std::move(help), effect, audience, std::move(handler)};
 }
 
-AdminResponse Admin::handle(std::string_view method, std::string_view target, std::string_view host) const {
+AdminResponse Admin::handle(std::string_view method, std::string_view target,
+                            std::string_view host) const {
   size_t question = target.find('?');
   AdminRequest request;
   request.method = method;
@@ -65,19 +68,23 @@ AdminResponse Admin::handle(std::string_view method, std::string_view target, st
   }
   const Endpoint& endpoint = found->second;
   if (endpoint.audience == Audience::LocalHost && !is_local_admin_host(host)) {
-    return AdminResponse::text("the Host header names a foreign site; use localhost or an IP address\n", 403);
+    return AdminResponse::text(
+        "the Host header names a foreign site; use localhost or an IP address\n", 403);
   }
   if (endpoint.effect == Effect::ChangesState && method != "POST") {
-    return AdminResponse::text("Method " + std::string(method) + " not allowed, POST required.", 405);
+    return AdminResponse::text("Method " + std::string(method) + " not allowed, POST required.",
+                               405);
   }
-  if (method != "GET" && method != "HEAD" && method != "POST") return AdminResponse::text("Method Not Allowed", 405);
+  if (method != "GET" && method != "HEAD" && method != "POST")
+    return AdminResponse::text("Method Not Allowed", 405);
   return endpoint.handler(request);
 }
 
 std::string Admin::help() const {
   std::string out;
   for (const auto& [path, endpoint] : endpoints_) {
-    out += "  " + path + (endpoint.effect == Effect::ChangesState ? " (POST)" : "") + ": " + endpoint.help + "\n";
+    out += "  " + path + (endpoint.effect == Effect::ChangesState ? " (POST)" : "") + ": " +
+           endpoint.help + "\n";
   }
   return out;
 }

@@ -7,9 +7,10 @@ namespace {
 
 Admin make_admin(int* changes) {
   Admin admin;
-  admin.add("/stats", "metrics", Admin::Effect::ReadOnly, Admin::Audience::AnyHost, [](const AdminRequest& r) {
-    return AdminResponse::text("filter=" + r.get("filter").value_or("none"));
-  });
+  admin.add("/stats", "metrics", Admin::Effect::ReadOnly, Admin::Audience::AnyHost,
+            [](const AdminRequest& r) {
+              return AdminResponse::text("filter=" + r.get("filter").value_or("none"));
+            });
   admin.add("/config_dump", "configuration", Admin::Effect::ReadOnly, Admin::Audience::LocalHost,
             [](const AdminRequest&) { return AdminResponse::json("{}"); });
   admin.add("/quitquitquit", "exit", Admin::Effect::ChangesState, Admin::Audience::LocalHost,
@@ -22,7 +23,8 @@ Admin make_admin(int* changes) {
 
 TEST(Admin, AnswersAnEndpointWithItsDecodedQuery) {
   int changes = 0;
-  AdminResponse r = make_admin(&changes).handle("GET", "/stats?usedonly&filter=a%2Bb%20c", "localhost:15000");
+  AdminResponse r =
+      make_admin(&changes).handle("GET", "/stats?usedonly&filter=a%2Bb%20c", "localhost:15000");
   EXPECT_EQ(r.status, 200);
   EXPECT_EQ(r.body, "filter=a+b c");
 }

@@ -44,15 +44,18 @@ std::vector<HostMetric> metrics_of(const upstream::Host& host) {
 
 const char* health_flags(upstream::Health health) {
   switch (health) {
-    case upstream::Health::Healthy: return "healthy";
-    case upstream::Health::Degraded: return "/degraded_eds_health";
-    case upstream::Health::Unhealthy: return "/failed_eds_health";
+    case upstream::Health::Healthy:
+      return "healthy";
+    case upstream::Health::Degraded:
+      return "/degraded_eds_health";
+    case upstream::Health::Unhealthy:
+      return "/failed_eds_health";
   }
   return "";
 }
 
-void append_thresholds(const std::string& name, const char* priority, const upstream::CircuitBreakerThresholds& t,
-                       std::string* out) {
+void append_thresholds(const std::string& name, const char* priority,
+                       const upstream::CircuitBreakerThresholds& t, std::string* out) {
   auto line = [&](const char* key, uint64_t value) {
     *out += name + "::" + priority + "_priority::" + key + "::" + std::to_string(value) + "\n";
   };
@@ -66,11 +69,14 @@ std::string as_text(const ClusterManager& clusters) {
   std::string out;
   for (const auto& [name, cluster] : clusters.active()) {
     const auto& config = *cluster->config;
-    out += name + "::observability_name::" + (config.alt_stat_name.empty() ? name : config.alt_stat_name) + "\n";
+    out += name +
+           "::observability_name::" + (config.alt_stat_name.empty() ? name : config.alt_stat_name) +
+           "\n";
     append_thresholds(name, "default", config.default_thresholds, &out);
     append_thresholds(name, "high", config.high_thresholds, &out);
     out += name + "::added_via_api::" + (cluster->is_static ? "false" : "true") + "\n";
-    if (!config.eds_service_name.empty()) out += name + "::eds_service_name::" + config.eds_service_name + "\n";
+    if (!config.eds_service_name.empty())
+      out += name + "::eds_service_name::" + config.eds_service_name + "\n";
     for_each_host(*cluster, [&](const upstream::Host& host, uint32_t priority) {
       std::string prefix = name + "::" + host.address().to_string() + "::";
       for (const HostMetric& metric : metrics_of(host)) {

@@ -17,7 +17,8 @@ void to_message(const upstream::Locality& locality, envoy::config::core::v3::Loc
   out->set_sub_zone(locality.sub_zone);
 }
 
-envoy::config::endpoint::v3::ClusterLoadAssignment assignment_message(const ManagedCluster& cluster) {
+envoy::config::endpoint::v3::ClusterLoadAssignment assignment_message(
+    const ManagedCluster& cluster) {
   namespace core = envoy::config::core::v3;
   envoy::config::endpoint::v3::ClusterLoadAssignment out;
   const auto& config = *cluster.config;
@@ -28,14 +29,16 @@ envoy::config::endpoint::v3::ClusterLoadAssignment assignment_message(const Mana
       auto* endpoints = out.add_endpoints();
       to_message(locality.locality, endpoints->mutable_locality());
       endpoints->set_priority(static_cast<uint32_t>(priority));
-      if (locality.weight != 0) endpoints->mutable_load_balancing_weight()->set_value(locality.weight);
+      if (locality.weight != 0)
+        endpoints->mutable_load_balancing_weight()->set_value(locality.weight);
       for (const upstream::HostPtr& host : locality.hosts) {
         auto* endpoint = endpoints->add_lb_endpoints();
         to_message(host->address(), endpoint->mutable_endpoint()->mutable_address());
         endpoint->mutable_load_balancing_weight()->set_value(host->weight());
-        endpoint->set_health_status(host->health() == upstream::Health::Healthy    ? core::HEALTHY
-                                    : host->health() == upstream::Health::Degraded ? core::DEGRADED
-                                                                                   : core::UNHEALTHY);
+        endpoint->set_health_status(host->health() == upstream::Health::Healthy ? core::HEALTHY
+                                    : host->health() == upstream::Health::Degraded
+                                        ? core::DEGRADED
+                                        : core::UNHEALTHY);
       }
     }
   }

@@ -11,11 +11,13 @@ using google::protobuf::Any;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-/// An Any whose message this binary does not have cannot be printed; what is printed instead is its type URL.
+/// An Any whose message this binary does not have cannot be printed; what is printed instead is its
+/// type URL.
 void replace_unknown(Message* message) {
   if (auto* any = dynamic_cast<Any*>(message)) {
     size_t slash = any->type_url().rfind('/');
-    std::string type = slash == std::string::npos ? any->type_url() : any->type_url().substr(slash + 1);
+    std::string type =
+        slash == std::string::npos ? any->type_url() : any->type_url().substr(slash + 1);
     const auto* pool = google::protobuf::DescriptorPool::generated_pool();
     const auto* descriptor = pool->FindMessageTypeByName(type);
     if (descriptor == nullptr) {

@@ -14,7 +14,8 @@ AdminResponse listeners_view(const ListenerManager& listeners, const AdminReques
     status->set_name(name);
     for (size_t i = 0; i < listener->bound.size(); ++i) {
       text += name + "::" + listener->bound[i].to_string() + "\n";
-      to_message(listener->bound[i], i == 0 ? status->mutable_local_address() : status->add_additional_local_addresses());
+      to_message(listener->bound[i], i == 0 ? status->mutable_local_address()
+                                            : status->add_additional_local_addresses());
     }
   }
   if (request.get("format") == "json") return AdminResponse::json(to_json(message));

@@ -1,4 +1,5 @@
-// /listeners: name and bound address of every active listener, as Envoy's text or JSON. Main thread only.
+// /listeners: name and bound address of every active listener, as Envoy's text or JSON. Main thread
+// only.
 #pragma once
 
 #include "proxy/server/admin/admin.h"

@@ -1,11 +1,10 @@
 #include "proxy/server/admin/server_view.h"
 
+#include <google/protobuf/struct.pb.h>
 #include <malloc.h>
 #include <unistd.h>
 
 #include <fstream>
-
-#include <google/protobuf/struct.pb.h>
 
 #include "api/admin.pb.h"
 #include "proxy/base/log.h"
@@ -14,7 +13,8 @@
 namespace remora::server {
 namespace {
 
-void fill_options(const Options& options, uint32_t concurrency, envoy::admin::v3::CommandLineOptions* out) {
+void fill_options(const Options& options, uint32_t concurrency,
+                  envoy::admin::v3::CommandLineOptions* out) {
   using Proto = envoy::admin::v3::CommandLineOptions;
   out->set_concurrency(concurrency);
   out->set_config_path(options.config_path);
@@ -26,15 +26,18 @@ void fill_options(const Options& options, uint32_t concurrency, envoy::admin::v3
   out->set_local_address_ip_version(options.local_address_v6 ? Proto::v6 : Proto::v4);
   out->set_log_level(options.log_level);
   out->set_component_log_level(options.component_log_level);
-  out->set_log_format(options.log_format.empty() ? std::string(kDefaultLogFormat) : options.log_format);
+  out->set_log_format(options.log_format.empty() ? std::string(kDefaultLogFormat)
+                                                 : options.log_format);
   out->set_log_path(options.log_path);
   out->set_service_cluster(options.service_cluster);
   out->set_service_node(options.service_node);
   out->set_service_zone(options.service_zone);
   out->mutable_file_flush_interval()->set_seconds(options.file_flush_interval_ms / 1000);
-  out->mutable_file_flush_interval()->set_nanos(static_cast<int32_t>(options.file_flush_interval_ms % 1000 * 1'000'000));
+  out->mutable_file_flush_interval()->set_nanos(
+      static_cast<int32_t>(options.file_flush_interval_ms % 1000 * 1'000'000));
   out->mutable_drain_time()->set_seconds(options.drain_time_s);
-  out->set_drain_strategy(options.drain_strategy == DrainStrategy::Gradual ? Proto::Gradual : Proto::Immediate);
+  out->set_drain_strategy(options.drain_strategy == DrainStrategy::Gradual ? Proto::Gradual
+                                                                           : Proto::Immediate);
   out->mutable_parent_shutdown_time()->set_seconds(options.parent_shutdown_time_s);
   out->set_mode(static_cast<Proto::Mode>(options.mode));
   out->set_disable_hot_restart(true);
@@ -45,7 +48,8 @@ std::string levels() {
   std::string out = "active loggers:\n";
   for (size_t i = 0; i < kLogComponents; ++i) {
     auto component = static_cast<LogComponent>(i);
-    out += "  " + std::string(log_component_name(component)) + ": " + std::string(log_level_name(log_level(component))) + "\n";
+    out += "  " + std::string(log_component_name(component)) + ": " +
+           std::string(log_level_name(log_level(component))) + "\n";
   }
   return out;
 }
@@ -74,7 +78,8 @@ MemoryUse memory_use() {
   use.heap = info.arena + info.hblkhd;
   std::ifstream statm("/proc/self/statm");
   uint64_t total = 0, resident = 0;
-  if (statm >> total >> resident) use.physical = resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  if (statm >> total >> resident)
+    use.physical = resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   return use;
 }
 
@@ -97,7 +102,8 @@ AdminResponse logging(const AdminRequest& request) {
       continue;
     }
     absl::Status status = set_component_log_levels(name == "paths" ? value : name + ":" + value);
-    if (!status.ok()) return AdminResponse::text("error: " + std::string(status.message()) + "\n", 400);
+    if (!status.ok())
+      return AdminResponse::text("error: " + std::string(status.message()) + "\n", 400);
   }
   return AdminResponse::text(levels());
 }

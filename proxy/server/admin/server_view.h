@@ -12,7 +12,8 @@ namespace remora::server {
 AdminResponse server_info(const Options& options, const Lifecycle& lifecycle, uint32_t concurrency,
                           const envoy::config::core::v3::Node& node);
 AdminResponse memory_view();
-/// POST /logging: no parameter shows levels, ?level= sets all, ?paths=name:level,... or ?NAME=LEVEL sets some.
+/// POST /logging: no parameter shows levels, ?level= sets all, ?paths=name:level,... or ?NAME=LEVEL
+/// sets some.
 AdminResponse logging(const AdminRequest& request);
 AdminResponse runtime_view(const xds::translate::Runtime& runtime);
 
