@@ -23,16 +23,18 @@ def pseudo_first(fields):
     return sorted(f for f in fields if f[0].startswith(":")) + [f for f in fields if not f[0].startswith(":")]
 
 
+def forwarded(upstream):
+    """What it received."""
+    return [(pseudo_first([(k, VOLATILE.get(k, v)) for k, v in r.headers]), r.body, r.trailers, r.ended)
+            for r in upstream.requests()]
+
+
 class H2Side(Side):
     def make_upstream(self, exchange):
         return H2Upstream(exchange.script)
 
     def forwarded(self, exchange):
-        upstream = self.upstreams[exchange.name]
-        return [
-            (pseudo_first([(k, VOLATILE.get(k, v)) for k, v in r.headers]), r.body, r.trailers, r.ended)
-            for r in upstream.requests()
-        ]
+        return forwarded(self.upstreams[exchange.name])
 
     def counters(self, exchange):
         prefix = f"cluster.{exchange.name}"

@@ -23,9 +23,12 @@ class H2Side(Side):
             refused = client.goaways[-1][1] if client.goaways else None
         result = {"answers": answers, "goaway": refused, "log": self._log_lines(exchange, exchange.logs)}
         if exchange.upstream:
-            received = [normal_bytes(c) for c in self.upstreams[exchange.name].received()]
-            result["forwarded"] = sorted(in_one_piece(c) for c in received if c)
+            result["forwarded"] = self.forwarded(exchange)
         return result
+
+    def forwarded(self, exchange):
+        received = [normal_bytes(c) for c in self.upstreams[exchange.name].received()]
+        return sorted(in_one_piece(c) for c in received if c)
 
 
 def in_one_piece(request):
