@@ -2,6 +2,7 @@
 // AddressSanitizer so that a view into a block that was given back is caught.
 #include "proxy/base/block_pool.h"
 
+#include <algorithm>
 #include <cassert>
 #include <new>
 
@@ -72,6 +73,12 @@ void BlockPool::give_back(Block* block) {
   block->next_free = free_;
   free_ = block;
   ++idle_;
+}
+
+size_t BlockPool::promise(size_t bytes) {
+  const size_t granted = std::min(bytes, (kMaxPromised - promised_) / 2);
+  promised_ += granted;
+  return granted;
 }
 
 void BlockPool::trim(size_t keep) {

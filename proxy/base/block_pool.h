@@ -59,6 +59,15 @@ class BlockPool {
   /// Frees idle blocks beyond `keep`; called when the worker goes quiet.
   void trim(size_t keep);
 
+  /// How many bytes all connections of the worker together may let their peers send ahead, beyond
+  /// the little that each begins with.
+  static constexpr size_t kMaxPromised = size_t{64} * 1024 * 1024;
+  /// Answers how many of `bytes` may be promised to a peer: at most half of what is left, so that
+  /// no connection takes it all. The caller gives them back.
+  size_t promise(size_t bytes);
+  void give_back_promise(size_t bytes) { promised_ -= bytes; }
+  size_t promised() const { return promised_; }
+
  private:
   friend class BlockRef;
   void give_back(Block* block);
@@ -66,6 +75,7 @@ class BlockPool {
   size_t max_idle_;
   size_t in_use_ = 0;
   size_t idle_ = 0;
+  size_t promised_ = 0;
   Block* free_ = nullptr;
 };
 

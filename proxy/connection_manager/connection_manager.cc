@@ -76,14 +76,10 @@ NetworkFilter::Status ConnectionManager::on_new_connection() {
   }
   if (config_->idle_timeout_ms != 0) idle_.arm(config_->idle_timeout_ms);
   if (config_->max_connection_duration_ms != 0) {
-    duration_.arm(
-        with_jitter(config_->max_connection_duration_ms, config_->max_connection_jitter_ms));
+    duration_.arm(context_.worker().with_jitter(config_->max_connection_duration_ms,
+                                                config_->max_connection_jitter_ms));
   }
   return Status::Continue;
-}
-
-uint64_t ConnectionManager::with_jitter(uint64_t ms, uint64_t jitter_ms) {
-  return jitter_ms == 0 ? ms : ms + context_.worker().random() % (jitter_ms + 1);
 }
 
 NetworkFilter::Status ConnectionManager::on_data(Buffer& data, bool end_stream) {
@@ -294,7 +290,7 @@ void ConnectionManager::on_drain() {
 void ConnectionManager::start_drain() {
   drain_ = Drain::Draining;
   if (codec_ != nullptr) codec_->start_drain();
-  drained_.arm(with_jitter(config_->drain_timeout_ms, config_->drain_jitter_ms));
+  drained_.arm(context_.worker().with_jitter(config_->drain_timeout_ms, config_->drain_jitter_ms));
 }
 
 void ConnectionManager::on_drained() {

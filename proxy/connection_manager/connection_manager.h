@@ -81,7 +81,6 @@ class ConnectionManager final : public NetworkFilter, public http::ServerCodecHa
   void on_idle_timeout();
   void on_duration_reached();
   void on_drained();
-  uint64_t with_jitter(uint64_t ms, uint64_t jitter_ms);
   void count_bytes();
   void count_closed(CloseCause cause);
 

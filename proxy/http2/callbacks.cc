@@ -70,6 +70,7 @@ struct Callbacks {
   static int on_data_chunk(nghttp2_session* library, uint8_t, int32_t id, const uint8_t* data,
                            size_t length, void* user) {
     Session& self = session(user);
+    self.on_data(length);
     Stream* s = stream(library, id);
     if (s == nullptr || s->receiver_ == nullptr) {
       nghttp2_session_consume(library, id, length);
@@ -131,7 +132,7 @@ struct Callbacks {
         }
         break;
       case NGHTTP2_PING:
-        if (frame.hd.flags & NGHTTP2_FLAG_ACK) self.ping_outstanding_ = false;
+        if (frame.hd.flags & NGHTTP2_FLAG_ACK) self.on_ping_answered(frame.ping.opaque_data);
         break;
       case NGHTTP2_GOAWAY:
         self.draining_ = true;

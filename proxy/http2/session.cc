@@ -17,16 +17,20 @@ using Stat = stats::Http2Stat;
 namespace {
 
 constexpr uint32_t kMaxStreamId = 0x7fffffff;
+/// What tells the PING that measures a round trip from one that asks for a sign of life.
+constexpr uint8_t kProbe[8] = {'w', 'i', 'n', 'd', 'o', 'w', 's', '?'};
 
 /// What we tell the peer of ourselves.
-std::vector<nghttp2_settings_entry> settings_of(Role role, const SessionOptions& options) {
+std::vector<nghttp2_settings_entry> settings_of(Role role, const SessionOptions& options,
+                                                uint32_t stream_window) {
   std::vector<nghttp2_settings_entry> settings = {
       {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, options.hpack_table_bytes},
       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams},
-      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.initial_stream_window},
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, stream_window},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options.max_header_list_bytes},
       {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, options.allow_connect},
   };
+  for (const auto& [id, value] : options.extra_settings) settings.push_back({id, value});
   if (role == Role::Client) settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
   return settings;
 }
@@ -58,6 +62,7 @@ Session::Session(Role role, const SessionOptions& options, SessionUser& user, Ti
       stats_(stats),
       guard_(options.flood),
       outbound_(options.flood),
+      windows_(options.initial_stream_window, options.initial_connection_window, blocks),
       keepalive_(timers, Timer::bind<&Session::on_keepalive_timer, Session>(), this),
       last_read_(timers.now()),
       jitter_state_(static_cast<uint32_t>(reinterpret_cast<uintptr_t>(this) >> 4) ^
@@ -78,10 +83,11 @@ Session::~Session() {
 }
 
 void Session::submit_settings() {
-  const std::vector<nghttp2_settings_entry> settings = settings_of(role_, options_);
+  const std::vector<nghttp2_settings_entry> settings =
+      settings_of(role_, options_, windows_.stream());
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
-                                        static_cast<int32_t>(options_.initial_connection_window));
+                                        static_cast<int32_t>(windows_.connection()));
 }
 
 // ---------------------------------------------------------------------------------------- streams
@@ -246,6 +252,26 @@ void Session::send_ping() {
   keepalive_.arm(options_.keepalive_timeout_ms);
   keepalive_delay_ms_ = 0;
   want_turn();
+}
+
+void Session::on_data(size_t bytes) {
+  if (windows_.on_data(bytes, timers_.now())) {
+    nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kProbe);
+  }
+}
+
+void Session::on_ping_answered(const uint8_t* opaque) {
+  if (!std::equal(std::begin(kProbe), std::end(kProbe), opaque)) {
+    ping_outstanding_ = false;
+  } else if (windows_.on_round_trip(timers_.now())) {
+    const nghttp2_settings_entry window{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, windows_.stream()};
+    if (window.value !=
+        nghttp2_session_get_local_settings(session_, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE)) {
+      nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, &window, 1);
+    }
+    nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
+                                          static_cast<int32_t>(windows_.connection()));
+  }
 }
 
 /// Any frame proves that the peer lives: the next PING, or the end of waiting for an answer, moves.

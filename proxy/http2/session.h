@@ -17,6 +17,7 @@
 #include "proxy/http/codec.h"
 #include "proxy/http/underscores.h"
 #include "proxy/http2/flood_limits.h"
+#include "proxy/http2/receive_windows.h"
 #include "proxy/http2/recent_resets.h"
 #include "proxy/stats/group.h"
 #include "proxy/stats/schemas.h"
@@ -31,9 +32,9 @@ struct Callbacks;
 enum class Role : uint8_t { Client, Server };
 
 struct SessionOptions {
-  uint32_t initial_stream_window =
-      16 * 1024 * 1024;  // bytes that one stream may have in flight to us
-  uint32_t initial_connection_window = 24 * 1024 * 1024;  // bytes
+  // Bytes that one stream, and all, may have in flight to us; nothing: what the link asks for.
+  std::optional<uint32_t> initial_stream_window;
+  std::optional<uint32_t> initial_connection_window;
   uint32_t hpack_table_bytes = 4096;
   uint32_t max_concurrent_streams = 1024;   // that the peer may open, and we if it allows as many
   uint32_t first_max_streams = 0x7fffffff;  // that we open before the peer says how many
@@ -42,6 +43,7 @@ struct SessionOptions {
   uint32_t stream_send_high_water =
       256 * 1024;              // bytes waiting in one stream before its user is asked to stop
   bool allow_connect = false;  // SETTINGS_ENABLE_CONNECT_PROTOCOL
+  std::vector<std::pair<uint16_t, uint32_t>> extra_settings;  // more parameters, value by number
   /// A malformed message ends its stream alone; otherwise the connection.
   bool stream_error_on_invalid_message = false;
   uint64_t keepalive_interval_ms = 0;  // PING when nothing was read for so long; 0: never
@@ -119,6 +121,8 @@ class Session {
   friend struct Callbacks;
 
   void submit_settings();
+  void on_data(size_t bytes);
+  void on_ping_answered(const uint8_t* opaque);
   Stream* accept_stream(int32_t id);
   void want_turn() { user_.on_work_pending(); }
   void news(Stream& stream);       // it has something to deliver
@@ -157,6 +161,7 @@ class Session {
   int32_t last_accepted_ = 0;  // the newest stream that the peer has opened
   RecentResets our_resets_;
   OutboundFrames outbound_;
+  ReceiveWindows windows_;
   std::pair<uint64_t, uint64_t> outbound_shown_;  // in the gauges: frames, control frames
   std::vector<std::unique_ptr<Stream>> streams_;  // any order; a stream knows its index
   std::vector<Stream*> dead_;                     // over for both sides, to be freed by sweep()

@@ -1,6 +1,10 @@
 // The session against nghttp2's own server side, in memory.
 #include "proxy/http2/session.h"
 
+#include <deque>
+#include <string>
+#include <vector>
+
 #include "proxy/http2/test_session.h"
 
 namespace remora::http2 {
@@ -73,6 +77,56 @@ TEST_F(SessionTest, HoldsBackTheWindowOfAPausedStream) {
   ASSERT_TRUE(exchange());
   EXPECT_EQ(slow.body, big);
   EXPECT_TRUE(slow.ended);
+}
+
+TEST_F(SessionTest, PausedStreamsDoNotStopTheOthers) {
+  start();
+  std::deque<Receiver> slow;
+  std::vector<http::StreamSender*> senders;
+  for (int i = 0; i < 10; ++i) senders.push_back(&request(slow.emplace_back(pool), true));
+  Receiver quick(pool);
+  request(quick, true);
+  ASSERT_TRUE(exchange());
+  const std::string big(200'000, 'x');
+  for (int i = 0; i <= 10; ++i) {
+    if (i < 10) senders[i]->pause_receiving();
+    peer.headers(1 + 2 * i, {{":status", "200"}}, false);
+    peer.data(1 + 2 * i, big, true);
+    ASSERT_TRUE(exchange());
+  }
+  EXPECT_EQ(quick.body.size(), big.size());
+  EXPECT_TRUE(quick.ended);
+  EXPECT_GE(pool.promised(), 10u * 65'535);
+  for (http::StreamSender* s : senders) s->resume_receiving();
+  ASSERT_TRUE(exchange());
+  for (Receiver& r : slow) EXPECT_EQ(r.body, big);
+  session.reset();
+  EXPECT_EQ(pool.promised(), 0u);
+}
+
+TEST_F(SessionTest, WindowsGrowWithWhatIsUnderWay) {
+  start();
+  Receiver r(pool);
+  request(r, true);
+  ASSERT_TRUE(exchange());
+  const auto allowed = [&] {
+    return nghttp2_session_get_remote_settings(peer.session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
+  };
+  EXPECT_EQ(allowed(), 65'535u);
+  const std::string big(20'000'000, 'x');
+  peer.headers(1, {{":status", "200"}}, false);
+  peer.data(1, big, true);
+  for (int i = 0; i < 1000 && !r.ended; ++i) {
+    const std::string data = peer.output();
+    time.now_ms += 1;
+    Buffer out(pool);
+    session->turn(out, write_limit);
+    ASSERT_TRUE(give(data));  // had left before what the peer hears now
+    peer.receive(out.to_string());
+  }
+  EXPECT_EQ(r.body, big);
+  EXPECT_GE(peer.pings, 3);
+  EXPECT_GT(allowed(), 1u << 20);
 }
 
 TEST_F(SessionTest, AsksTheSenderToStopWhileThePeersWindowIsClosed) {
@@ -203,18 +257,20 @@ TEST_F(SessionTest, SaysItsSettings) {
   options.max_concurrent_streams = 5;
   options.initial_stream_window = 70'000;
   options.allow_connect = true;
+  options.extra_settings = {{0xf000, 0x01020304}};
   start(options);
   Buffer out(pool);
   session->turn(out, 1 << 20);
   const std::string settings(
-      "\0\0\x24\4\0\0\0\0\0"
+      "\0\0\x2a\4\0\0\0\0\0"
       "\0\1\0\0\0\x64"
       "\0\3\0\0\0\5"
       "\0\4\0\1\x11\x70"
       "\0\6\0\0\xf0\0"
       "\0\x8\0\0\0\1"
+      "\xf0\0\1\2\3\4"
       "\0\2\0\0\0\0",
-      9 + 36);
+      9 + 42);
   EXPECT_THAT(out.to_string(), testing::HasSubstr(settings));
 }
 

@@ -336,6 +336,7 @@ void Stream::deliver() {
     receiver_->on_headers(*headers_, end_delivered_);
   }
   if (headers_delivered_ && !end_delivered_) deliver_body();
+  if (receiver_ != nullptr) hold();
   if (receiver_ != nullptr && closed_) deliver_close();
 }
 
@@ -410,7 +411,26 @@ void Stream::detach() {
 
 void Stream::consumed(size_t bytes) {
   if (bytes == 0) return;
-  nghttp2_session_consume(session_.session_, id_, bytes);
+  const size_t held = std::min(bytes, held_);
+  if (held == 0) {
+    nghttp2_session_consume(session_.session_, id_, bytes);
+  } else {
+    held_ -= held;
+    session_.windows_.release(held);
+    nghttp2_session_consume_stream(session_.session_, id_, bytes);
+    nghttp2_session_consume_connection(session_.session_, bytes - held);
+  }
+  session_.want_turn();
+}
+
+/// The user does not read: what waits for it must not stop the connection's other streams.
+void Stream::hold() {
+  const size_t waiting = received_.size() - held_;
+  if (waiting == 0) return;
+  const size_t more = session_.windows_.hold(waiting);
+  if (more == 0) return;
+  held_ += more;
+  nghttp2_session_consume_connection(session_.session_, more);
   session_.want_turn();
 }
 

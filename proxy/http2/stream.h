@@ -62,6 +62,7 @@ class Stream final : public http::StreamSender {
   void detach();
   void end_of_message();
   void consumed(size_t bytes);
+  void hold();
   void send_request(const http::HeaderMap& headers, bool end_stream);
   void submit_extended(const FieldList& fields);
   void submit_request(const FieldList& fields, bool end_stream);
@@ -82,6 +83,7 @@ class Stream final : public http::StreamSender {
   std::optional<http::HeaderMap> headers_;
   std::optional<http::HeaderMap> trailers_;
   Buffer received_;
+  size_t held_ = 0;  // of received_: no longer counts against the connection's window
   uint32_t header_list_bytes_ = 0;  // of the block under way
   uint16_t header_count_ = 0;
   uint16_t informational_count_ = 0;

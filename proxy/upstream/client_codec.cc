@@ -27,6 +27,9 @@ std::unique_ptr<http::ClientCodec> make_client_codec(const ClusterConfig& config
   http1::ClientOptions options;
   options.enable_trailers = config.http1_enable_trailers;
   options.limits.max_fields = config.max_response_headers;
+  if (config.max_response_header_bytes > 0) {
+    options.limits.max_bytes = config.max_response_header_bytes;
+  }
   options.full_url = config.http1_full_url;
   options.names = config.http1_names;
   return std::make_unique<http1::ClientCodec>(connection, handler, options);

@@ -38,6 +38,7 @@ bool same_connections(const ClusterConfig& a, const ClusterConfig& b) {
          a.auto_san_validation == b.auto_san_validation && a.protocol == b.protocol &&
          a.bind_to == b.bind_to && a.per_connection_buffer_limit == b.per_connection_buffer_limit &&
          http2_options(a) == http2_options(b) && a.max_response_headers == b.max_response_headers &&
+         a.max_response_header_bytes == b.max_response_header_bytes &&
          a.use_downstream_protocol == b.use_downstream_protocol &&
          same_keepalive(a.keepalive, b.keepalive) &&
          same_options(a.socket_options, b.socket_options);

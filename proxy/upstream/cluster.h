@@ -91,6 +91,7 @@ class Cluster final : public Deferrable {
 
   // --- for its pools and connections ---
   EventLoop& loop() { return worker_.loop(); }
+  WorkerContext& worker() { return worker_; }
   ClusterShared& shared() { return *shared_; }
   Socket open_socket(const Host& host, int* error) const;
   /// A connection to `host` over `socket`; prepare() names it.

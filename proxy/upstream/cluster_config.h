@@ -112,10 +112,12 @@ struct ClusterConfig {
   http::NameOptions http1_names;
   bool use_downstream_protocol = false;  // `protocol` then is for who has no downstream
   uint32_t max_response_headers = 100;
+  uint32_t max_response_header_bytes = 0;    // 0: 80 KiB by HTTP/1, 60 KiB by HTTP/2
   uint32_t max_requests_per_connection = 0;  // 0: no bound
   uint64_t idle_timeout_ms = 3'600'000;      // of an upstream connection; 0: none
   uint64_t max_connection_duration_ms = 0;
-  uint64_t max_stream_duration_ms = 0;  // of one request's stream, from its opening; 0: no bound
+  uint64_t max_connection_jitter_ms = 0;  // by at most so much is a connection's duration longer
+  uint64_t max_stream_duration_ms = 0;    // of one request's stream, from its opening; 0: no bound
   CircuitBreakerThresholds default_thresholds;
   CircuitBreakerThresholds high_thresholds;
   // EDS

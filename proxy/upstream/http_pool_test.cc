@@ -234,6 +234,35 @@ TEST_F(HttpPoolTest, AConnectionOfFullAgeFinishesItsRequestAndCloses) {
   EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 0u);
 }
 
+TEST_F(HttpPoolTest, TheAgeOfConnectionsIsSpread) {
+  config.max_connection_duration_ms = 1;
+  config.max_connection_jitter_ms = 3'600'000;
+  one_host();
+  TestRequest request(loop);
+  TestPeer peer = deliver(request);
+  const uint64_t later = monotonic_now_ms() + 20;
+  run_until([&] { return monotonic_now_ms() > later; });
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_max_duration_reached), 0u) << "once in 180,000 times";
+  peer.answer("ok");
+  run_until([&] { return request.done(); });
+}
+
+TEST_F(HttpPoolTest, ALargerHeadIsTakenWhereTheClusterAllowsIt) {
+  const std::string wide =
+      "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx: " + std::string(size_t{90} * 1024, 'y') +
+      "\r\n\r\n";
+  for (const uint32_t limit : {0, 100 * 1024}) {
+    config.max_response_header_bytes = limit;
+    one_host();
+    TestRequest request(loop);
+    TestPeer peer = deliver(request);
+    peer.read_head();
+    peer.write(wide);
+    run_until([&] { return request.done(); });
+    EXPECT_EQ(request.status, limit == 0 ? 0 : 200);
+  }
+}
+
 // --- failures ---
 
 TEST_F(HttpPoolTest, ARefusedConnectionFailsAllWhoWait) {

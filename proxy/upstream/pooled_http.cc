@@ -150,7 +150,8 @@ void PooledHttp::on_connected() {
     duration_timer_ =
         std::make_unique<Timer>(connection_.loop().timers(),
                                 Timer::bind<&PooledHttp::on_duration_reached, PooledHttp>(), this);
-    duration_timer_->arm(config.max_connection_duration_ms);
+    duration_timer_->arm(cluster.worker().with_jitter(config.max_connection_duration_ms,
+                                                      config.max_connection_jitter_ms));
   }
   pool_.place(*this);
 }

@@ -47,6 +47,11 @@ class WorkerContext {
     return random_state_ * 0x2545F4914F6CDD1Dull;
   }
 
+  /// A time that is longer than `ms` by at most `jitter_ms`.
+  uint64_t with_jitter(uint64_t ms, uint64_t jitter_ms) {
+    return jitter_ms == 0 ? ms : ms + random() % (jitter_ms + 1);
+  }
+
   /// Next downstream or upstream connection id; unique in the process.
   uint64_t next_connection_id() { return (uint64_t{index_} << 48) | ++last_connection_id_; }
 

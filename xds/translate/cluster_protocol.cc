@@ -22,6 +22,7 @@ namespace proto = envoy::config::cluster::v3;
 using HttpOptions = envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 
 constexpr double kDefaultBudgetPercent = 20;
+constexpr uint32_t kMaxHeadersKb = 8192;
 
 absl::Status set_response_limits(const core::HttpProtocolOptions& options,
                                  upstream::ClusterConfig* out, const Path& path) {
@@ -31,6 +32,12 @@ absl::Status set_response_limits(const core::HttpProtocolOptions& options,
       return path.field("max_headers_count").error("must be at least 1");
     }
   }
+  if (!options.has_max_response_headers_kb()) return absl::OkStatus();
+  const uint32_t kb = options.max_response_headers_kb().value();
+  if (kb < 1 || kb > kMaxHeadersKb) {
+    return path.field("max_response_headers_kb").error("must be from 1 to 8192");
+  }
+  out->max_response_header_bytes = kb * 1024;
   return absl::OkStatus();
 }
 
@@ -45,6 +52,10 @@ absl::Status set_common(const core::HttpProtocolOptions& options, upstream::Clus
         out->max_connection_duration_ms,
         milliseconds(options.max_connection_duration(), path.field("max_connection_duration")));
   }
+  REMORA_TRY_ASSIGN(
+      out->max_connection_jitter_ms,
+      jitter(options.max_connection_duration_jitter(), out->max_connection_duration_ms,
+             path.field("max_connection_duration_jitter")));
   if (options.has_max_stream_duration()) {
     REMORA_TRY_ASSIGN(out->max_stream_duration_ms, milliseconds(options.max_stream_duration(),
                                                                 path.field("max_stream_duration")));
@@ -73,6 +84,9 @@ absl::Status set_http2(const core::Http2ProtocolOptions& options, Context& conte
   http2::SessionOptions http2;
   REMORA_TRY_ASSIGN(http2, http2_options(options, path));
   http2.max_headers = out->max_response_headers;
+  if (out->max_response_header_bytes > 0) {
+    http2.max_header_list_bytes = out->max_response_header_bytes;
+  }
   out->http2 = std::make_shared<http2::SessionOptions>(std::move(http2));
   return absl::OkStatus();
 }

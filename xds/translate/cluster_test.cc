@@ -153,13 +153,17 @@ TEST_F(ClusterTest, ProtocolOptionsOfEveryForm) {
 
 TEST_F(ClusterTest, LimitsOfResponsesOfEitherProtocol) {
   auto config = compile(
-      "{name: a, common_http_protocol_options: {max_headers_count: 7, "
+      "{name: a, common_http_protocol_options: {max_headers_count: 7, max_response_headers_kb: 3, "
+      "max_connection_duration: 10s, max_connection_duration_jitter: {value: 5}, "
       "max_stream_duration: 1.5s, headers_with_underscores_action: REJECT_REQUEST}, "
       "http2_protocol_options: {}}");
   ASSERT_NE(config, nullptr);
   EXPECT_EQ(config->max_response_headers, 7u);
   EXPECT_EQ(config->max_stream_duration_ms, 1500u);
   EXPECT_EQ(config->http2->max_headers, 7u);
+  EXPECT_EQ(config->max_response_header_bytes, 3072u);
+  EXPECT_EQ(config->http2->max_header_list_bytes, 3072u);
+  EXPECT_EQ(config->max_connection_jitter_ms, 500u);
 }
 
 TEST_F(ClusterTest, LimitsByPriority) {

@@ -66,13 +66,6 @@ absl::Status read_routes(const Manager& from, Context& context, HttpConfig* out,
   return absl::OkStatus();
 }
 
-// The most by which a time is longer than configured.
-absl::StatusOr<uint64_t> jitter(const envoy::type::v3::Percent& percent, uint64_t of_ms,
-                                const Path& path) {
-  REMORA_TRY(check_percent(percent, path));
-  return static_cast<uint64_t>(static_cast<double>(of_ms) * percent.value() / 100);
-}
-
 absl::Status read_common_options(const Manager& from, Context& context, HttpConfig* out,
                                  const Path& path) {
   const core::HttpProtocolOptions& options = from.common_http_protocol_options();

@@ -2,6 +2,9 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "xds/translate/values.h"
 
 namespace remora::xds::translate {
@@ -14,6 +17,19 @@ using http2::SessionOptions;
 
 constexpr uint32_t kMax31 = 0x7fffffff;
 constexpr uint32_t kMinWindow = 65535;
+constexpr int kMaxCustomSettings = 64;
+
+// Identifiers in SETTINGS (RFC 9113 section 6.5.2, RFC 8441, RFC 9218).
+enum Setting : uint32_t {
+  kHeaderTableSize = 1,
+  kEnablePush = 2,
+  kMaxConcurrentStreams = 3,
+  kInitialWindowSize = 4,
+  kMaxFrameSize = 5,
+  kMaxHeaderListSize = 6,
+  kEnableConnectProtocol = 8,
+  kNoPriorities = 9,
+};
 
 struct Range {
   uint32_t low = 0;
@@ -32,6 +48,13 @@ absl::Status read(bool said, const UInt32Value& from, Range range, uint32_t* out
   if (!said) return absl::OkStatus();
   *out = from.value();
   return check(*out, range, path);
+}
+
+absl::Status read(bool said, const UInt32Value& from, Range range, std::optional<uint32_t>* out,
+                  const Path& path) {
+  if (!said) return absl::OkStatus();
+  *out = from.value();
+  return check(**out, range, path);
 }
 
 absl::Status read_settings(const Http2ProtocolOptions& from, SessionOptions* out,
@@ -100,6 +123,67 @@ absl::Status read_keepalive(const core::KeepaliveSettings& from, SessionOptions*
   return absl::OkStatus();
 }
 
+/// A custom parameter that has a field of its own means that field.
+absl::Status read_custom_setting(uint32_t id, uint32_t value, const Http2ProtocolOptions& from,
+                                 SessionOptions* out, const Path& path) {
+  const auto named = [&](bool said, Range range, auto* target, const char* name) {
+    if (said) return path.error(absl::StrCat("is what ", name, " says already"));
+    *target = value;
+    return check(value, range, path.field("value"));
+  };
+  switch (id) {
+    case kHeaderTableSize:
+      return named(from.has_hpack_table_size(), {}, &out->hpack_table_bytes, "hpack_table_size");
+    case kMaxConcurrentStreams:
+      return named(from.has_max_concurrent_streams(), {1, kMax31}, &out->max_concurrent_streams,
+                   "max_concurrent_streams");
+    case kInitialWindowSize:
+      return named(from.has_initial_stream_window_size(), {kMinWindow, kMax31},
+                   &out->initial_stream_window, "initial_stream_window_size");
+    case kEnablePush:
+      return value == 0 ? absl::OkStatus() : path.error("server push is not supported");
+    case kEnableConnectProtocol:
+      return path.error("is to be said with allow_connect");
+    case kMaxHeaderListSize:
+      return path.error("is what the limits of headers say already");
+    case kMaxFrameSize:
+      REMORA_TRY(check(value, {16384, 16777215}, path.field("value")));
+      break;
+    case kNoPriorities:
+      REMORA_TRY(check(value, {0, 1}, path.field("value")));
+      break;
+    default:
+      break;
+  }
+  out->extra_settings.emplace_back(static_cast<uint16_t>(id), value);
+  return absl::OkStatus();
+}
+
+absl::Status read_custom_settings(const Http2ProtocolOptions& from, SessionOptions* out,
+                                  const Path& path) {
+  const auto& parameters = from.custom_settings_parameters();
+  if (parameters.size() > kMaxCustomSettings) {
+    return path.field("custom_settings_parameters").error("has more than 64 elements");
+  }
+  for (int i = 0; i < parameters.size(); ++i) {
+    const Path here = path.at("custom_settings_parameters", i);
+    if (!parameters[i].has_identifier()) return here.field("identifier").error("is required");
+    if (!parameters[i].has_value()) return here.field("value").error("is required");
+    const uint32_t id = parameters[i].identifier().value();
+    const uint32_t value = parameters[i].value().value();
+    REMORA_TRY(check(id, {0, UINT16_MAX}, here.field("identifier")));
+    const auto earlier =
+        std::find_if(parameters.begin(), parameters.begin() + i,
+                     [id](const auto& parameter) { return parameter.identifier().value() == id; });
+    if (earlier == parameters.begin() + i) {
+      REMORA_TRY(read_custom_setting(id, value, from, out, here));
+    } else if (earlier->value().value() != value) {
+      return here.error("contradicts an earlier element with the same identifier");
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<SessionOptions> http2_options(const Http2ProtocolOptions& from, const Path& path,
@@ -107,6 +191,7 @@ absl::StatusOr<SessionOptions> http2_options(const Http2ProtocolOptions& from, c
   SessionOptions out;
   REMORA_TRY(read_settings(from, &out, path));
   REMORA_TRY(read_flood_limits(from, &out.flood, path));
+  REMORA_TRY(read_custom_settings(from, &out, path));
   if (from.has_connection_keepalive()) {
     REMORA_TRY(
         read_keepalive(from.connection_keepalive(), &out, path.field("connection_keepalive")));
@@ -114,7 +199,7 @@ absl::StatusOr<SessionOptions> http2_options(const Http2ProtocolOptions& from, c
   out.stream_error_on_invalid_message =
       from.has_override_stream_error_on_invalid_http_message()
           ? from.override_stream_error_on_invalid_http_message().value()
-          : stream_error.value_or(false);
+          : stream_error.value_or(from.stream_error_on_invalid_http_messaging());
   return out;
 }
 

@@ -9,7 +9,9 @@ namespace {
 
 using envoy::config::core::v3::Http2ProtocolOptions;
 using http2::SessionOptions;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Pair;
 
 class Http2OptionsTest : public TranslateTest {
  protected:
@@ -23,8 +25,8 @@ class Http2OptionsTest : public TranslateTest {
 TEST_F(Http2OptionsTest, DefaultsAreEnvoys) {
   const SessionOptions options = compile("{}");
   EXPECT_EQ(options, SessionOptions());
-  EXPECT_EQ(options.initial_stream_window, 16u << 20);
-  EXPECT_EQ(options.initial_connection_window, 24u << 20);
+  EXPECT_FALSE(options.initial_stream_window) << "follows the link";
+  EXPECT_FALSE(options.initial_connection_window);
   EXPECT_EQ(options.max_concurrent_streams, 1024u);
   EXPECT_EQ(options.hpack_table_bytes, 4096u);
   EXPECT_EQ(options.flood.max_outbound_frames, 10'000u);
@@ -73,8 +75,27 @@ connection_keepalive:
 TEST_F(Http2OptionsTest, WhoDecidesAboutInvalidMessages) {
   EXPECT_FALSE(compile("{}").stream_error_on_invalid_message);
   EXPECT_TRUE(compile("{}", true).stream_error_on_invalid_message);
+  const std::string old = "{stream_error_on_invalid_http_messaging: true}";
+  EXPECT_TRUE(compile(old).stream_error_on_invalid_message);
+  EXPECT_FALSE(compile(old, false).stream_error_on_invalid_message);
   EXPECT_FALSE(compile("{override_stream_error_on_invalid_http_message: false}", true)
                    .stream_error_on_invalid_message);
+}
+
+TEST_F(Http2OptionsTest, CustomSettingsMeanTheFieldsThatThereAre) {
+  const SessionOptions options = compile(R"yaml(
+custom_settings_parameters:
+- {identifier: 1, value: 7}
+- {identifier: 3, value: 8}
+- {identifier: 4, value: 70000}
+- {identifier: 2, value: 0}
+- {identifier: 10, value: 4294967295}
+- {identifier: 10, value: 4294967295}
+)yaml");
+  EXPECT_EQ(options.hpack_table_bytes, 7u);
+  EXPECT_EQ(options.max_concurrent_streams, 8u);
+  EXPECT_EQ(options.initial_stream_window, 70000u);
+  EXPECT_THAT(options.extra_settings, ElementsAre(Pair(10, 4294967295u)));
 }
 
 TEST_F(Http2OptionsTest, Refusals) {
@@ -99,6 +120,28 @@ TEST_F(Http2OptionsTest, Refusals) {
        "connection_keepalive.interval_jitter: must be from 0 to 100"},
       {"{connection_keepalive: {timeout: 1s, interval_jitter: {value: NaN}}}",
        "connection_keepalive.interval_jitter: must be from 0 to 100"},
+      {"{custom_settings_parameters: [{identifier: 10}]}",
+       "custom_settings_parameters[0].value: is required"},
+      {"{custom_settings_parameters: [{value: 1}]}",
+       "custom_settings_parameters[0].identifier: is required"},
+      {"{custom_settings_parameters: [{identifier: 65536, value: 1}]}",
+       "custom_settings_parameters[0].identifier: must be from 0 to 65535"},
+      {"{custom_settings_parameters: [{identifier: 2, value: 1}]}",
+       "custom_settings_parameters[0]: server push is not supported"},
+      {"{custom_settings_parameters: [{identifier: 6, value: 1}]}",
+       "custom_settings_parameters[0]: is what the limits of headers say already"},
+      {"{custom_settings_parameters: [{identifier: 8, value: 1}]}",
+       "custom_settings_parameters[0]: is to be said with allow_connect"},
+      {"{custom_settings_parameters: [{identifier: 4, value: 4294967295}]}",
+       "custom_settings_parameters[0].value: must be from 65535 to 2147483647"},
+      {"{custom_settings_parameters: [{identifier: 5, value: 1}]}",
+       "custom_settings_parameters[0].value: must be from 16384 to 16777215"},
+      {"{custom_settings_parameters: [{identifier: 9, value: 2}]}",
+       "custom_settings_parameters[0].value: must be from 0 to 1"},
+      {"{hpack_table_size: 1, custom_settings_parameters: [{identifier: 1, value: 1}]}",
+       "custom_settings_parameters[0]: is what hpack_table_size says already"},
+      {"{custom_settings_parameters: [{identifier: 10, value: 1}, {identifier: 10, value: 2}]}",
+       "custom_settings_parameters[1]: contradicts an earlier element"},
   };
   for (const Refusal& c : refused) {
     auto options = http2_options(from_yaml<Http2ProtocolOptions>(c.yaml), Path());

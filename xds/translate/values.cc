@@ -120,6 +120,12 @@ absl::Status check_percent(const envoy::type::v3::Percent& percent, const Path& 
   return within ? absl::OkStatus() : path.error("must be from 0 to 100");
 }
 
+absl::StatusOr<uint64_t> jitter(const envoy::type::v3::Percent& percent, uint64_t of_ms,
+                                const Path& path) {
+  REMORA_TRY(check_percent(percent, path));
+  return static_cast<uint64_t>(static_cast<double>(of_ms) * percent.value() / 100);
+}
+
 absl::StatusOr<uint16_t> tcp_port(const core::SocketAddress& proto, const Path& path) {
   if (proto.protocol() != core::SocketAddress::TCP) {
     return path.field("protocol").error("only TCP is supported");

@@ -42,6 +42,9 @@ absl::StatusOr<uint64_t> positive_milliseconds(const google::protobuf::Duration&
 
 /// Refuses what is not from 0 to 100.
 absl::Status check_percent(const envoy::type::v3::Percent& percent, const Path& path);
+/// The most by which a time is longer than configured; milliseconds.
+absl::StatusOr<uint64_t> jitter(const envoy::type::v3::Percent& percent, uint64_t of_ms,
+                                const Path& path);
 
 /// An address to listen on or connect to: an IP literal with port, or a Unix path.
 absl::StatusOr<Address> address(const envoy::config::core::v3::Address& proto, const Path& path);
