@@ -77,9 +77,16 @@ Session::Session(Role role, const SessionOptions& options, SessionUser& user, Ti
 }
 
 Session::~Session() {
+  stop_counting();
+  nghttp2_session_del(session_);
+}
+
+/// What gauges show of this session leaves them.
+void Session::stop_counting() {
   uncount(Stat::outbound_frames_active, outbound_shown_.first);
   uncount(Stat::outbound_control_frames_active, outbound_shown_.second);
-  nghttp2_session_del(session_);
+  for (const auto& stream : streams_) stream->uncount();
+  stats_ = nullptr;
 }
 
 void Session::submit_settings() {
@@ -169,6 +176,7 @@ void Session::abandon(http::ResetReason reason, std::string_view detail) {
     bury(stream);
     if (receiver != nullptr) receiver->on_reset(reason, detail);
   }
+  stop_counting();
 }
 
 void Session::sweep() {

@@ -109,7 +109,8 @@ class Session {
   /// The peer asks for too much: it is told to calm down, the user by on_session_error().
   void give_up(std::string_view detail);
   size_t active_streams() const { return streams_.size() - dead_.size(); }
-  /// Every stream hears on_reset(); nothing may be sent any more.
+  /// Every stream hears on_reset(); nothing may be sent or counted any more: where sessions count
+  /// may end before this one.
   void abandon(http::ResetReason reason, std::string_view detail);
   /// No new streams; what is open goes on.
   bool draining() const { return draining_; }
@@ -143,6 +144,7 @@ class Session {
   uint64_t keepalive_delay();
   void on_keepalive_timer();
   void release_heads();
+  void stop_counting();
   void count(stats::Http2Stat stat, uint64_t n = 1) {
     if (stats_ != nullptr) stats_->add(stat, n);
   }
@@ -155,7 +157,7 @@ class Session {
   SessionUser& user_;
   BlockPool& blocks_;
   TimerWheel& timers_;
-  SessionStats* const stats_;
+  SessionStats* stats_;  // null: not counted, or no more since abandon()
   nghttp2_session* session_ = nullptr;
   FloodGuard guard_;
   int32_t last_accepted_ = 0;  // the newest stream that the peer has opened

@@ -99,7 +99,9 @@ Stream::Stream(Session& session, http::StreamReceiver& receiver)
   session_.count(Stat::streams_active);
 }
 
-Stream::~Stream() {
+Stream::~Stream() { uncount(); }
+
+void Stream::uncount() {
   session_.uncount(Stat::streams_active);
   session_.uncount(Stat::pending_send_bytes, pending_.size());
 }

@@ -55,6 +55,7 @@ class Stream final : public http::StreamSender {
   void deliver();
   void deliver_body();
   void deliver_close();
+  void uncount();
   void check_water_marks();
   void watch_flush();
   void on_flush_timeout();
