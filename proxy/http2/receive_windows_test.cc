@@ -37,7 +37,7 @@ TEST(ReceiveWindows, FollowTheLink) {
   const uint64_t per_ms = 40'000, rtt = 50;  // 320 Mbit/s: 2,000,000 bytes are under way
   for (int i = 0; i < 40; ++i) round_trip(windows, now, per_ms, rtt);
   EXPECT_EQ(round_trip(windows, now, per_ms, rtt), per_ms * rtt);
-  EXPECT_LT(windows.stream(), 2 * 2 * per_ms * rtt) << "no more than a round trip's worth, doubled";
+  EXPECT_LE(windows.stream(), 2 * 2 * per_ms * rtt) << "no more than a round trip's worth, doubled";
   EXPECT_EQ(pool.promised(), windows.connection() - 98'302u);
 }
 
