@@ -256,7 +256,6 @@ TEST_F(HttpPoolTest, ALargerHeadIsTakenWhereTheClusterAllowsIt) {
     one_host();
     TestRequest request(loop);
     TestPeer peer = deliver(request);
-    peer.read_head();
     peer.write(wide);
     run_until([&] { return request.done(); });
     EXPECT_EQ(request.status, limit == 0 ? 0 : 200);
