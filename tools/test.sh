@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what is needed, builds, and runs every test. Ends with "N passed, N failed".
 #
-#   tools/test.sh                          what CI runs: unit, e2e
-#   tools/test.sh unit e2e asan race fuzz  what is named:
+#   tools/test.sh                                 what CI runs: unit, e2e, frames
+#   tools/test.sh unit e2e frames asan race fuzz  what is named:
 #     unit  unit tests, and the fuzz targets' corpora
 #     e2e   tests through the binary: end to end, against Envoy, the demo mesh
+#     frames  the fuzz targets of HTTP/2 frames and of whole connections, a minute each from the stored corpus
 #     asan  the unit tests and corpora under AddressSanitizer and UndefinedBehaviorSanitizer, and 10,000 TLS handshakes
 #           while secrets rotate
 #     race  the binary with several workers, and what threads share, under ThreadSanitizer
@@ -13,7 +14,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 parts=("$@")
-[ ${#parts[@]} -eq 0 ] && parts=(unit e2e)
+[ ${#parts[@]} -eq 0 ] && parts=(unit e2e frames)
 wants() { local p; for p in "${parts[@]}"; do [ "$p" = "$1" ] && return 0; done; return 1; }
 
 tools/setup/install.sh || { echo "0 passed, 1 failed"; exit 1; }
@@ -69,6 +70,10 @@ if wants race; then
     TSAN_OPTIONS="halt_on_error=1:suppressions=$PWD/test/support/tsan.supp" \
     /usr/bin/python3 -m pytest -p no:cacheprovider -q --tb=short --junitxml="$results/pytest-race.xml" \
     test/e2e/test_xds.py test/e2e/test_warming.py test/e2e/test_life.py test/e2e/test_admin.py test/e2e/test_addresses.py
+fi
+if wants frames && ! wants fuzz; then
+  step "fuzz, frames and connections" test/support/run_fuzz.sh 60 "$results" \
+    //proxy/http2:server_session_fuzz //proxy/http2:session_fuzz //proxy/connection_manager:connection_fuzz
 fi
 if wants fuzz; then step "fuzz" test/support/run_fuzz.sh "$fuzz_seconds" "$results"; fi
 if wants e2e; then

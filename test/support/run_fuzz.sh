@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Builds every libFuzzer target with clang and runs each from its seed corpus for some seconds. One JUnit file tells
-# the outcome of each target.
+# Builds libFuzzer targets with clang (those that are named, or all) and runs each from its seed corpus for some seconds.
+# One JUnit file tells the outcome of each target.
+#   run_fuzz.sh SECONDS RESULTS [TARGET...]
 set -uo pipefail
 seconds=$1
 results=$2
-targets=$(bazel query --noshow_progress 'attr(tags, fuzz, kind(cc_binary, //proxy/... + //xds/... + //filters/...))' 2>/dev/null)
+shift 2
+targets=$*
+[ -n "$targets" ] ||
+  targets=$(bazel query --noshow_progress 'attr(tags, fuzz, kind(cc_binary, //proxy/... + //xds/... + //filters/...))' 2>/dev/null)
 [ -n "$targets" ] || { echo "no fuzz targets found"; exit 1; }
 # shellcheck disable=SC2086
 bazel build --noshow_progress --keep_going --config=fuzz $targets || exit 1
