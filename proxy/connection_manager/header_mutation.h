@@ -27,8 +27,8 @@ struct HeaderMutation {
   bool keep_empty = false;
 };
 
-/// Applies them in order. `scratch` is memory to use again. A value that would break the header
-/// block is left out.
+/// Applies them in order; they outlive `headers`. `scratch` is memory to use again. A value that
+/// would break the header block is left out.
 void apply(std::span<const HeaderMutation> mutations, const http::StreamInfo& info,
            std::string& scratch, http::HeaderMap& headers);
 

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <vector>
+
 namespace remora::connection_manager {
 namespace {
 
@@ -25,7 +28,8 @@ class HeaderMutationTest : public testing::Test {
     return out;
   }
   std::string after(std::vector<HeaderMutation> mutations) {
-    apply(mutations, info_, scratch_, headers_);
+    kept_.push_back(std::move(mutations));
+    apply(kept_.back(), info_, scratch_, headers_);
     std::string text;
     for (const http::HeaderEntry& entry : headers_.entries()) {
       if (entry.removed) continue;
@@ -34,6 +38,7 @@ class HeaderMutationTest : public testing::Test {
     return text;
   }
 
+  std::deque<std::vector<HeaderMutation>> kept_;
   BlockPool pool_;
   Arena arena_{pool_};
   http::StreamInfo info_;
