@@ -174,7 +174,7 @@ def test_case_77_data_behind_a_reset(stand):
         for stream in range(1, 201, 2):
             client.send(client.headers(stream, h2.POST, False), h2.data(stream, b"abc"), h2.reset(stream),
                         h2.data(stream, b"x" * 16000, stream % 4 == 1))
-        assert client.ping_pong()
+            assert stream % 4 == 1 or client.ping_pong()  # all together is many times the connection's window
         await_true(lambda: lane.stat("downstream_rq_active") == 0, "all streams to be gone")
         client.send(client.headers(301, h2.POST, False), h2.reset(301))
         assert client.ping_pong()
