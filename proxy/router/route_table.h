@@ -18,6 +18,7 @@
 #include "proxy/base/string_match.h"
 #include "proxy/http/header_map.h"
 #include "proxy/net/proxy_protocol.h"
+#include "proxy/router/hash_policy.h"
 
 namespace re2 {
 class RE2;
@@ -159,6 +160,7 @@ struct ClusterAction {
   bool append_x_forwarded_host = false;
   bool high_priority = false;
   std::optional<RetryPolicy> retry;
+  std::vector<HashPolicy> hash_policies;
   std::vector<UpgradeSetting> upgrades;  // instead of the connection manager's
   std::optional<ConnectConfig> connect;  // none: tunnels are passed on
 };

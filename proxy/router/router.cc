@@ -104,6 +104,7 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
   stream_.info().upstream_cluster = decision.cluster;
 
   set_needs(headers);
+  set_hash(headers);
   prepare_request(headers);
   request_ended_ = headers_only_ = end_stream;
   try_upstream();
@@ -139,6 +140,18 @@ void Router::set_needs(const HeaderMap& headers) {
   // An address is no server name, but it may stand in a certificate.
   if (config.auto_sni && name != kNoName && !is_ip_literal(name)) needs_.server_name = copy;
   if (config.auto_san_validation) needs_.required_san = copy;
+}
+
+/// Of the request as it came, before the route's edits.
+void Router::set_hash(const HeaderMap& headers) {
+  if (action_->hash_policies.empty() || !cluster_->config().chooses_by_hash()) return;
+  const http::StreamInfo& info = stream_.info();
+  RequestHash hash = hash_request(action_->hash_policies, headers,
+                                  {.remote = info.remote, .local = info.connection->local});
+  hash_ = hash.value;
+  for (const std::string& cookie : hash.set_cookies) {
+    set_cookies_.push_back(stream_.arena().copy(cookie));
+  }
 }
 
 FilterStatus Router::refuse_unknown_cluster(const ClusterAction& action) {
@@ -231,6 +244,7 @@ upstream::HostPtr Router::pick_host() {
   const upstream::ClusterConfig& cluster = cluster_->config();
   upstream::PickContext context;
   context.random = stream_.worker().random();
+  context.hash = hash_;
   if (info.connection->local_restored) context.original_destination = &info.connection->local;
   if (cluster.original_dst_use_http_header) {
     const http::HeaderEntry* header =

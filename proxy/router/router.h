@@ -50,6 +50,7 @@ class Router final : public http::Filter, private Attempt::Owner {
   http::FilterStatus answer_directly(const Route& route, http::HeaderMap& headers);
   http::FilterStatus refuse_unknown_cluster(const ClusterAction& action);
   void set_needs(const http::HeaderMap& headers);
+  void set_hash(const http::HeaderMap& headers);
   void prepare_request(http::HeaderMap& headers);
   void set_attempt_headers();
   void try_upstream();
@@ -110,6 +111,8 @@ class Router final : public http::Filter, private Attempt::Owner {
   Attempt* attempt_ = nullptr;   // the one in flight; null while waiting to retry
   Attempt* attempts_ = nullptr;  // all, newest first
   absl::InlinedVector<const upstream::Host*, 2> tried_;
+  std::optional<uint64_t> hash_;  // of the request, when its cluster's balancer wants one
+  absl::InlinedVector<std::string_view, 1> set_cookies_;  // that go with it
   Buffer unsent_;  // of the body: what the attempt has not taken yet
   Buffer replay_;  // of the body: everything so far, while a retry is possible
   http::HeaderMap* trailers_ = nullptr;

@@ -113,6 +113,7 @@ void Router::complete_response_headers(HeaderMap& headers) {
   if (request_ended_ && config_.envoy_headers == EnvoyHeaders::Insert) {
     headers.set(HeaderId::XEnvoyUpstreamServiceTime, decimal(ms_since_request(), arena));
   }
+  for (const std::string_view cookie : set_cookies_) headers.add(HeaderId::SetCookie, cookie);
   const RouteDecision& decision = stream_.route_decision();
   edit_response(decision, headers);
   if (decision.vhost->include_attempt_count_in_response) {

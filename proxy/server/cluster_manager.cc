@@ -190,12 +190,17 @@ absl::Status ClusterManager::apply(const envoy::config::cluster::v3::Cluster& pr
   counts_->inc(current == active_.end() && pending == warming_.end()
                    ? stats::ClusterManagerMainStat::cluster_added
                    : stats::ClusterManagerMainStat::cluster_modified);
-  cluster->hosts = current != active_.end() ? current->second->hosts : nullptr;
   cluster->config = std::move(config);
   cluster->proto = proto;
   cluster->version = version;
   cluster->is_static = is_static;
   cluster->updated_at = wall_now_ns();
+  if (current != active_.end() && current->second->hosts != nullptr) {
+    cluster->hosts = current->second->hosts;
+    if (cluster->config->chooses_by_hash()) {
+      apply_assignment(*cluster, current->second->assignment);  // its tables may be others
+    }
+  }
   ManagedCluster& added = *cluster;
   warming_[added.config->name] = std::move(cluster);
   secrets_.refresh();
@@ -298,16 +303,13 @@ void ClusterManager::publish_hosts(const ManagedCluster& cluster) {
 
 void ClusterManager::apply_assignment(ManagedCluster& cluster,
                                       upstream::LoadAssignment assignment) {
-  auto identity = cluster.config->discovery == upstream::Discovery::LogicalDns
-                      ? upstream::HostIdentity::Logical
-                      : upstream::HostIdentity::ByAddress;
   auto previous = cluster.hosts;
   for (upstream::LocalityEndpoints& locality : assignment.localities) {
     for (upstream::EndpointConfig& endpoint : locality.endpoints) {
       endpoint.transport = cluster.config->transport_for(endpoint.transport_labels);
     }
   }
-  cluster.hosts = upstream::make_host_set(assignment, previous.get(), identity);
+  cluster.hosts = upstream::make_host_set(assignment, previous.get(), *cluster.config);
   cluster.assignment = std::move(assignment);
   cluster.shared->on_hosts(*cluster.hosts, previous.get());
 }
@@ -330,6 +332,7 @@ void ClusterManager::make_active(const std::string& name) {
   warming_.erase(pending);
   if (cluster->hosts == nullptr) apply_assignment(*cluster, {});
   cluster->shared->set_config(*cluster->config);
+  cluster->shared->on_hosts(*cluster->hosts, cluster->hosts.get());
   publish(*cluster);
   bool replaced = active_.count(name) != 0;
   active_[name] = std::move(cluster);

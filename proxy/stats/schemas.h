@@ -104,6 +104,13 @@ REMORA_STATS_SCHEMA(Cluster, REMORA_CLUSTER_STATS, REMORA_CLUSTER_MAIN_STATS, RE
 #define REMORA_UPDATE_HISTOGRAMS(X) X(Histogram, update_duration)
 REMORA_STATS_SCHEMA(Eds, REMORA_NO_STATS, REMORA_EDS_MAIN_STATS, REMORA_UPDATE_HISTOGRAMS)
 
+// --- cluster.NAME.ring_hash_lb, cluster.NAME.maglev_lb ---
+#define REMORA_RING_HASH_STATS(X) \
+  X(Gauge, max_hashes_per_host) X(Gauge, min_hashes_per_host) X(Gauge, size)
+REMORA_STATS_SCHEMA(RingHash, REMORA_NO_STATS, REMORA_RING_HASH_STATS, REMORA_NO_STATS)
+#define REMORA_MAGLEV_STATS(X) X(Gauge, max_entries_per_host) X(Gauge, min_entries_per_host)
+REMORA_STATS_SCHEMA(Maglev, REMORA_NO_STATS, REMORA_MAGLEV_STATS, REMORA_NO_STATS)
+
 // --- cluster.NAME.outlier_detection ---
 #define REMORA_OUTLIER_STATS(X)                                                                    \
   X(Gauge, ejections_active) X(Counter, ejections_consecutive_5xx)                                 \

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "proxy/upstream/cluster_map.h"
@@ -18,6 +19,11 @@ class Balancer {
   virtual ~Balancer() = default;
   /// A host, or null when none may take the request.
   virtual HostPtr pick(const PickContext& context) = 0;
+  /// Picks since the last call for which too few hosts were healthy and all were used.
+  uint64_t take_panics() { return std::exchange(panics_, 0); }
+
+ protected:
+  uint64_t panics_ = 0;
 };
 
 /// Chooses within one list of at least two hosts that does not change while the picker lives.

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "proxy/upstream/client_codec.h"
+#include "proxy/upstream/hash_balancer.h"
 #include "proxy/upstream/list_balancer.h"
 #include "proxy/upstream/original_dst.h"
 #include "proxy/upstream/tcp_upstream.h"
@@ -81,6 +82,7 @@ HostPtr Cluster::pick_host(const PickContext& context) {
     again.random = 0;
     for (uint32_t i = 0; i < context.max_attempts && host != nullptr; ++i) {
       if (!is_to_be_avoided(host.get(), context)) break;
+      ++again.attempt;
       host = pick_once(again);
     }
   }
@@ -100,7 +102,11 @@ HostPtr Cluster::pick_once(const PickContext& context) {
 
 void Cluster::make_balancer() {
   if (config_->discovery != Discovery::OriginalDst) {
-    balancer_ = std::make_unique<ListBalancer>(config_, hosts_, worker_);
+    if (config_->chooses_by_hash()) {
+      balancer_ = std::make_unique<HashBalancer>(*config_, hosts_, worker_, *shared_);
+    } else {
+      balancer_ = std::make_unique<ListBalancer>(config_, hosts_, worker_);
+    }
     return;
   }
   OriginalDst::Events events;

@@ -27,7 +27,6 @@
 
 namespace remora::upstream {
 
-class ListBalancer;
 class OriginalDst;
 class TcpUpstream;
 
@@ -143,7 +142,7 @@ class Cluster final : public Deferrable {
   ConnectOptions connect_options_;
   std::vector<std::shared_ptr<const TransportFactory>> transports_;  // by Host::transport()
   // One of them, made at the first pick.
-  std::unique_ptr<ListBalancer> balancer_;
+  std::unique_ptr<Balancer> balancer_;
   std::unique_ptr<OriginalDst> original_dst_;
   uint32_t pins_ = 0;
   bool retired_ = false;

@@ -54,6 +54,7 @@ struct EndpointConfig {
   uint32_t weight = 1;
   Health health = Health::Healthy;  // from EDS health_status
   bool draining = false;            // EDS health_status DRAINING
+  std::string hash_key;             // from metadata; empty: the address is hashed
   std::string metadata_key;         // canonical text of endpoint metadata: equal text, equal host
   TransportLabels transport_labels;
   uint32_t transport =
@@ -87,9 +88,26 @@ struct CircuitBreakerThresholds {
 };
 
 enum class Discovery : uint8_t { Static, Eds, StrictDns, LogicalDns, OriginalDst };
-enum class LbPolicy : uint8_t { RoundRobin, LeastRequest, Random, ClusterProvided };
+enum class LbPolicy : uint8_t {
+  RoundRobin,
+  LeastRequest,
+  Random,
+  RingHash,
+  Maglev,
+  ClusterProvided
+};
 enum class DnsFamily : uint8_t { Auto, V4Only, V6Only, V4Preferred, All };
 enum class HttpProtocol : uint8_t { Http1, Http2, Auto };  // Auto: ALPN tells
+
+/// Of the policies that choose by a hash of the request.
+struct HashPolicyConfig {
+  uint64_t min_ring_size = 1024;  // entries
+  uint64_t max_ring_size = uint64_t{8} * 1024 * 1024;
+  uint64_t table_size = 65537;  // Maglev: a prime
+  bool murmur = false;          // the ring's function; otherwise xxHash
+  bool use_hostname = false;
+  uint32_t balance_factor_percent = 0;  // of the mean load; 0: hosts may have any
+};
 
 struct ClusterConfig {
   std::string name;
@@ -98,6 +116,8 @@ struct ClusterConfig {
   LbPolicy lb = LbPolicy::RoundRobin;
   uint32_t choice_count = 2;  // least request
   double active_request_bias = 1.0;
+  HashPolicyConfig hash;
+  bool chooses_by_hash() const { return lb == LbPolicy::RingHash || lb == LbPolicy::Maglev; }
   bool locality_weighted = false;
   uint32_t panic_threshold_percent = 50;
   uint64_t connect_timeout_ms = 5000;

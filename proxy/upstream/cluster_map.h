@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -26,6 +27,8 @@ struct PickContext {
   const Address* original_destination =
       nullptr;                            // ORIGINAL_DST: the connection's restored local address
   std::string_view override_host_header;  // ORIGINAL_DST with use_http_header
+  std::optional<uint64_t> hash;           // of the request, for policies that choose by it
+  uint32_t attempt = 0;                   // hosts that were drawn for this choice and not wanted
   uint64_t random = 0;                    // 64 random bits of the request; 0: the worker draws some
   const Host* const* avoid = nullptr;     // hosts already tried (previous_hosts predicate)
   size_t avoid_count = 0;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "proxy/stats/names.h"
+#include "proxy/upstream/hash_table.h"
 
 namespace remora::upstream {
 namespace {
@@ -101,10 +102,16 @@ ClusterShared::ClusterShared(const ClusterConfig& config, stats::Store& store)
 void ClusterShared::set_config(const ClusterConfig& config) {
   state_->thresholds[0] = config.default_thresholds;
   state_->thresholds[1] = config.high_thresholds;
+  const std::string prefix = stats::cluster_prefix(stats_name(config));
   if (http2_stats_ == nullptr && config.may_speak_http2()) {
-    http2_stats_ =
-        store_.group<stats::Http2Schema>(stats::cluster_prefix(stats_name(config)) + ".http2");
+    http2_stats_ = store_.group<stats::Http2Schema>(prefix + ".http2");
   }
+  ring_stats_ = config.lb == LbPolicy::RingHash
+                    ? store_.group<stats::RingHashSchema>(prefix + ".ring_hash_lb")
+                    : nullptr;
+  maglev_stats_ = config.lb == LbPolicy::Maglev
+                      ? store_.group<stats::MaglevSchema>(prefix + ".maglev_lb")
+                      : nullptr;
 }
 
 void ClusterShared::State::publish() {
@@ -127,6 +134,23 @@ void ClusterShared::on_hosts(const HostSet& hosts, const HostSet* previous) {
   stats.set(ClusterMainStat::max_host_weight, heaviest(hosts));
   const bool changed = previous == nullptr ? hosts.total() > 0 : !same_hosts(*previous, hosts);
   if (changed) stats.inc(ClusterMainStat::membership_change);
+  show_tables(hosts);
+}
+
+/// Of several priorities the last one shows, as in Envoy.
+void ClusterShared::show_tables(const HostSet& hosts) {
+  for (const auto& table : hosts.hash_tables) {
+    if (table == nullptr) continue;
+    if (ring_stats_ != nullptr) {
+      ring_stats_->set(stats::RingHashMainStat::size, table->size());
+      ring_stats_->set(stats::RingHashMainStat::min_hashes_per_host, table->least_entries());
+      ring_stats_->set(stats::RingHashMainStat::max_hashes_per_host, table->most_entries());
+    }
+    if (maglev_stats_ != nullptr) {
+      maglev_stats_->set(stats::MaglevMainStat::min_entries_per_host, table->least_entries());
+      maglev_stats_->set(stats::MaglevMainStat::max_entries_per_host, table->most_entries());
+    }
+  }
 }
 
 }  // namespace remora::upstream

@@ -57,6 +57,11 @@ class ClusterShared {
   ResourceCounts& counts(Priority priority) {
     return state_->counts[static_cast<size_t>(priority)];
   }
+  /// Over all workers and priorities.
+  uint64_t active_requests() const {
+    return uint64_t{state_->counts[0].used(Resource::Requests)} +
+           state_->counts[1].used(Resource::Requests);
+  }
   stats::Group<stats::ClusterSchema>& stats() { return *state_->stats; }
   stats::Store& store() { return store_; }
   /// Of the codecs; null while no configuration wanted HTTP/2.
@@ -66,7 +71,7 @@ class ClusterShared {
   /// The limits that circuit_breakers.*.*_open and remaining_* are shown against at scrape. Comes
   /// before any worker hears of `config`.
   void set_config(const ClusterConfig& config);
-  /// membership_*: `previous` may be null.
+  /// membership_*, and those of hash tables: `previous` may be null.
   void on_hosts(const HostSet& hosts, const HostSet* previous);
   /// An update of the endpoints that changed nothing.
   void count_update_no_rebuild() { state_->stats->inc(stats::ClusterMainStat::update_no_rebuild); }
@@ -80,9 +85,13 @@ class ClusterShared {
     void publish();
   };
 
+  void show_tables(const HostSet& hosts);
+
   stats::Store& store_;
   std::shared_ptr<State> state_;
   std::shared_ptr<stats::Group<stats::Http2Schema>> http2_stats_;  // made once, then never changed
+  std::shared_ptr<stats::Group<stats::RingHashSchema>> ring_stats_;  // while its policy is that
+  std::shared_ptr<stats::Group<stats::MaglevSchema>> maglev_stats_;
   std::shared_ptr<void> before_scrape_;
 };
 

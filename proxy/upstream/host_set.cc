@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "proxy/upstream/hash_table.h"
+
 namespace remora::upstream {
 namespace {
 
@@ -107,8 +109,10 @@ HostIdentity host_identity_of(const ClusterConfig& config) {
                                                    : HostIdentity::ByAddress;
 }
 
-std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment,
-                                             const HostSet* previous, HostIdentity identity) {
+namespace {
+
+std::shared_ptr<HostSet> host_set_of(const LoadAssignment& assignment, const HostSet* previous,
+                                     HostIdentity identity) {
   auto set = std::make_shared<HostSet>();
   set->overprovisioning_percent = assignment.overprovisioning_percent;
   set->priorities.resize(1);
@@ -125,6 +129,20 @@ std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment,
       add_by_health(locality, host);
     }
   }
+  return set;
+}
+
+}  // namespace
+
+std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment,
+                                             const HostSet* previous, HostIdentity identity) {
+  return host_set_of(assignment, previous, identity);
+}
+
+std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment,
+                                             const HostSet* previous, const ClusterConfig& config) {
+  auto set = host_set_of(assignment, previous, host_identity_of(config));
+  if (config.chooses_by_hash()) set->hash_tables = make_hash_tables(*set, config);
   return set;
 }
 

@@ -27,6 +27,8 @@ struct alignas(64) HostCounters {
   std::atomic<uint64_t> cx_connect_fail{0};
 };
 
+class HashTable;
+
 class Host {
  public:
   /// `logical`: the host whose connections this one takes over (LOGICAL_DNS: the same host at a new
@@ -43,6 +45,7 @@ class Host {
   const Address& address() const { return endpoint_.address; }
   const std::string& hostname() const { return endpoint_.hostname; }
   const Locality& locality() const { return locality_; }
+  const std::string& hash_key() const { return endpoint_.hash_key; }
   const std::string& metadata_key() const { return endpoint_.metadata_key; }
   /// Index by ClusterConfig::transport_for() of the transport that reaches it.
   uint32_t transport() const { return endpoint_.transport; }
@@ -87,6 +90,8 @@ struct PriorityHosts {
 
 struct HostSet {
   std::vector<PriorityHosts> priorities;
+  /// By priority, for clusters that choose by hash; null where there is no host to choose.
+  std::vector<std::shared_ptr<const HashTable>> hash_tables;
   uint32_t overprovisioning_percent = 140;
   size_t total() const;
   size_t healthy_total() const;
@@ -108,5 +113,8 @@ HostIdentity host_identity_of(const ClusterConfig& config);
 std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment,
                                              const HostSet* previous,
                                              HostIdentity identity = HostIdentity::ByAddress);
+/// The same with what the policy of a cluster needs besides.
+std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment,
+                                             const HostSet* previous, const ClusterConfig& config);
 
 }  // namespace remora::upstream

@@ -7,7 +7,6 @@
 #include "proxy/upstream/round_robin.h"
 
 namespace remora::upstream {
-namespace {
 
 PriorityLoad load_of(const HostSet& set, uint32_t panic_threshold_percent) {
   std::vector<PriorityCounts> counts;
@@ -19,6 +18,8 @@ PriorityLoad load_of(const HostSet& set, uint32_t panic_threshold_percent) {
   if (counts.empty()) counts.emplace_back();
   return compute_priority_load(counts, set.overprovisioning_percent, panic_threshold_percent);
 }
+
+namespace {
 
 // A locality's weight, shrunk when too few of its hosts are eligible.
 double effective_weight(uint32_t weight, size_t eligible, size_t hosts,
@@ -47,6 +48,8 @@ std::unique_ptr<ListPicker> make_list_picker(const ClusterConfig& config, const 
       }
       return std::make_unique<WeightedLeastRequest>(hosts, config.active_request_bias, worker);
     case LbPolicy::RoundRobin:
+    case LbPolicy::RingHash:
+    case LbPolicy::Maglev:
     case LbPolicy::ClusterProvided:
       break;
   }

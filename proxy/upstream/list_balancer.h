@@ -12,14 +12,15 @@
 
 namespace remora::upstream {
 
+/// The shares of the priorities of `hosts`.
+PriorityLoad load_of(const HostSet& hosts, uint32_t panic_threshold_percent);
+
 class ListBalancer final : public Balancer {
  public:
   ListBalancer(std::shared_ptr<const ClusterConfig> config, std::shared_ptr<const HostSet> hosts,
                WorkerContext& worker);
 
   HostPtr pick(const PickContext& context) override;
-  /// Picks for which too few hosts were healthy and all were used.
-  uint64_t take_panics() { return std::exchange(panics_, 0); }
   const PriorityLoad& load() const { return load_; }
 
  private:
@@ -51,7 +52,6 @@ class ListBalancer final : public Balancer {
   WorkerContext& worker_;
   PriorityLoad load_;
   std::vector<PrioritySources> sources_;
-  uint64_t panics_ = 0;
 };
 
 }  // namespace remora::upstream

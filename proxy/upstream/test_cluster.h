@@ -112,14 +112,13 @@ class ClusterTestBase : public ::testing::Test {
     return apply_sets({locality(std::move(endpoints))});
   }
   Cluster& apply_sets(std::vector<LocalityEndpoints> localities) {
-    hosts = make_host_set(assignment(std::move(localities)), hosts.get(), host_identity_of(config));
+    hosts = make_host_set(assignment(std::move(localities)), hosts.get(), config);
     if (shared == nullptr) shared = std::make_shared<ClusterShared>(config, *store);
     map->update(std::make_shared<ClusterConfig>(config), shared, hosts);
     return *map->find("test");
   }
   void update_hosts(std::vector<EndpointConfig> endpoints) {
-    hosts = make_host_set(assignment({locality(std::move(endpoints))}), hosts.get(),
-                          host_identity_of(config));
+    hosts = make_host_set(assignment({locality(std::move(endpoints))}), hosts.get(), config);
     map->update_hosts("test", hosts);
   }
   Cluster& cluster() { return *map->find("test"); }

@@ -3,15 +3,10 @@
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 
-#include <cmath>
-
 #include "api/dns_cares.pb.h"
-#include "api/lb_least_request.pb.h"
-#include "api/lb_random.pb.h"
-#include "api/lb_round_robin.pb.h"
+#include "xds/translate/balancing.h"
 #include "xds/translate/cluster_protocol.h"
 #include "xds/translate/endpoint.h"
-#include "xds/translate/runtime.h"
 #include "xds/translate/typed_config.h"
 #include "xds/translate/values.h"
 
@@ -19,7 +14,6 @@ namespace remora::xds::translate {
 namespace {
 
 namespace proto = envoy::config::cluster::v3;
-namespace lb = envoy::extensions::load_balancing_policies;
 using Cluster = proto::Cluster;
 
 // Answers shorter-lived than this would keep the resolver busy with nothing else.
@@ -197,130 +191,6 @@ absl::Status set_discovery(const Cluster& cluster, Context& context, upstream::C
       return path.field("type").error(
           absl::StrCat("unknown enum value ", static_cast<int>(cluster.type())));
   }
-}
-
-// ------------------------------------------------------------------------------------------------
-// balancing
-template <class LeastRequest>
-absl::Status set_least_request(const LeastRequest& config, const Context& context,
-                               upstream::ClusterConfig* out, const Path& path) {
-  out->lb = upstream::LbPolicy::LeastRequest;
-  if (config.has_choice_count()) {
-    out->choice_count = config.choice_count().value();
-    if (out->choice_count < 2) return path.field("choice_count").error("must be at least 2");
-  }
-  if (config.has_active_request_bias()) {
-    out->active_request_bias = resolve(config.active_request_bias(), context.runtime);
-    if (!(out->active_request_bias >= 0) || std::isinf(out->active_request_bias)) {
-      return path.field("active_request_bias").error("must not be negative");
-    }
-  }
-  return absl::OkStatus();
-}
-
-template <class Policy>
-absl::Status parse_policy(const TypedBytes& config, Policy* out, const Path& path) {
-  return out->ParseFromString(config.bytes) ? absl::OkStatus()
-                                            : path.error("is not a valid message");
-}
-
-// Answers false for a policy that is not known: the next one counts.
-absl::StatusOr<bool> set_policy(const TypedBytes& config, const Context& context,
-                                upstream::ClusterConfig* out, const Path& path) {
-  if (config.type == lb::round_robin::v3::RoundRobin::descriptor()->full_name()) {
-    lb::round_robin::v3::RoundRobin policy;
-    REMORA_TRY(parse_policy(config, &policy, path));
-    out->lb = upstream::LbPolicy::RoundRobin;
-    out->locality_weighted = policy.locality_lb_config().has_locality_weighted_lb_config();
-    return true;
-  }
-  if (config.type == lb::least_request::v3::LeastRequest::descriptor()->full_name()) {
-    lb::least_request::v3::LeastRequest policy;
-    REMORA_TRY(parse_policy(config, &policy, path));
-    REMORA_TRY(set_least_request(policy, context, out, path));
-    out->locality_weighted = policy.locality_lb_config().has_locality_weighted_lb_config();
-    return true;
-  }
-  if (config.type == lb::random::v3::Random::descriptor()->full_name()) {
-    lb::random::v3::Random policy;
-    REMORA_TRY(parse_policy(config, &policy, path));
-    out->lb = upstream::LbPolicy::Random;
-    out->locality_weighted = policy.locality_lb_config().has_locality_weighted_lb_config();
-    return true;
-  }
-  return false;
-}
-
-absl::Status set_policy_list(const proto::LoadBalancingPolicy& list, const Context& context,
-                             upstream::ClusterConfig* out, const Path& path) {
-  std::string seen;
-  for (int i = 0; i < list.policies_size(); ++i) {
-    const Path here = path.at("policies", i);
-    const Path at = here.field("typed_extension_config.typed_config");
-    TypedBytes config;
-    REMORA_TRY_ASSIGN(config, unwrap(list.policies(i).typed_extension_config().typed_config(), at));
-    auto known = set_policy(config, context, out, at);
-    if (!known.ok()) return known.status();
-    if (*known) return absl::OkStatus();
-    absl::StrAppend(&seen, seen.empty() ? "" : ", ", config.type);
-  }
-  return path.error(absl::StrCat("has no policy that is supported among: ", seen));
-}
-
-absl::Status set_named_policy(const Cluster& cluster, Context& context,
-                              upstream::ClusterConfig* out, const Path& path) {
-  switch (cluster.lb_policy()) {
-    case Cluster::LEAST_REQUEST:
-      return set_least_request(cluster.least_request_lb_config(), context, out,
-                               path.field("least_request_lb_config"));
-    case Cluster::RANDOM:
-      out->lb = upstream::LbPolicy::Random;
-      return absl::OkStatus();
-    case Cluster::CLUSTER_PROVIDED:
-      out->lb = upstream::LbPolicy::ClusterProvided;
-      return absl::OkStatus();
-    case Cluster::RING_HASH:
-    case Cluster::MAGLEV:
-      // Without a hash both of them choose at random.
-      out->lb = upstream::LbPolicy::Random;
-      return context.not_honoured(
-          path.field("lb_policy"),
-          absl::StrCat(Cluster::LbPolicy_Name(cluster.lb_policy()), " is not supported"), false);
-    case Cluster::LOAD_BALANCING_POLICY_CONFIG:
-      if (!cluster.has_load_balancing_policy()) {
-        return path.field("load_balancing_policy").error("is required");
-      }
-      return absl::OkStatus();
-    default:
-      out->lb = upstream::LbPolicy::RoundRobin;
-      return absl::OkStatus();
-  }
-}
-
-absl::Status set_balancing(const Cluster& cluster, Context& context, upstream::ClusterConfig* out,
-                           const Path& path) {
-  const auto& common = cluster.common_lb_config();
-  out->locality_weighted = common.has_locality_weighted_lb_config();
-  if (common.has_healthy_panic_threshold()) {
-    const double percent = common.healthy_panic_threshold().value();
-    if (!(percent >= 0 && percent <= 100)) {
-      return path.field("common_lb_config.healthy_panic_threshold").error("must be from 0 to 100");
-    }
-    out->panic_threshold_percent = static_cast<uint32_t>(percent);
-  }
-  REMORA_TRY(cluster.has_load_balancing_policy()
-                 ? set_policy_list(cluster.load_balancing_policy(), context, out,
-                                   path.field("load_balancing_policy"))
-                 : set_named_policy(cluster, context, out, path));
-  const bool provided = out->lb == upstream::LbPolicy::ClusterProvided;
-  const bool original_dst = out->discovery == upstream::Discovery::OriginalDst;
-  if (original_dst && !provided) {
-    return path.field("lb_policy").error("must be CLUSTER_PROVIDED for type ORIGINAL_DST");
-  }
-  if (provided && !original_dst) {
-    return path.field("lb_policy").error("CLUSTER_PROVIDED is for type ORIGINAL_DST only");
-  }
-  return absl::OkStatus();
 }
 
 absl::Status check_filters(const Cluster& cluster, const Path& path) {

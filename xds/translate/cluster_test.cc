@@ -200,11 +200,45 @@ load_balancing_policy:
   EXPECT_EQ(config->choice_count, 5u);
 }
 
-TEST_F(ClusterTest, HashPoliciesAreServedAtRandomAndReported) {
-  EXPECT_EQ(compile("{name: a, lb_policy: RING_HASH}")->lb, LbPolicy::Random);
-  EXPECT_THAT(reported, ElementsAre("cluster 'a': lb_policy: RING_HASH is not supported"));
-  set_policy(UnknownFieldPolicy::Kind::StaticRefuse);
-  EXPECT_THAT(refusal("{name: a, lb_policy: MAGLEV}"), HasSubstr("lb_policy: MAGLEV"));
+TEST_F(ClusterTest, PoliciesThatHash) {
+  auto ring = compile(
+      "{name: a, lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 7, "
+      "maximum_ring_size: 9, hash_function: MURMUR_HASH_2}, common_lb_config: "
+      "{consistent_hashing_lb_config: {use_hostname_for_hashing: true, hash_balance_factor: "
+      "150}}}");
+  ASSERT_NE(ring, nullptr);
+  EXPECT_EQ(ring->lb, LbPolicy::RingHash);
+  EXPECT_EQ(ring->hash.min_ring_size, 7u);
+  EXPECT_EQ(ring->hash.max_ring_size, 9u);
+  EXPECT_TRUE(ring->hash.murmur);
+  EXPECT_TRUE(ring->hash.use_hostname);
+  EXPECT_EQ(ring->hash.balance_factor_percent, 150u);
+  auto maglev = compile("{name: a, lb_policy: MAGLEV, maglev_lb_config: {table_size: 101}}");
+  ASSERT_NE(maglev, nullptr);
+  EXPECT_EQ(maglev->lb, LbPolicy::Maglev);
+  EXPECT_EQ(maglev->hash.table_size, 101u);
+  EXPECT_EQ(compile("{name: a, lb_policy: MAGLEV}")->hash.table_size, 65537u);
+}
+
+TEST_F(ClusterTest, PoliciesThatHashAsExtensions) {
+  const std::string policy =
+      "{name: a, load_balancing_policy: {policies: [{typed_extension_config: {name: p, "
+      "typed_config: {'@type': type.googleapis.com/envoy.extensions.load_balancing_policies.";
+  auto ring = compile(policy +
+                      "ring_hash.v3.RingHash, minimum_ring_size: 5, use_hostname_for_hashing: "
+                      "true, locality_weighted_lb_config: {}}}}]}}");
+  ASSERT_NE(ring, nullptr);
+  EXPECT_EQ(ring->lb, LbPolicy::RingHash);
+  EXPECT_EQ(ring->hash.min_ring_size, 5u);
+  EXPECT_TRUE(ring->hash.use_hostname);
+  EXPECT_TRUE(ring->locality_weighted);
+  auto maglev = compile(policy +
+                        "maglev.v3.Maglev, table_size: 11, consistent_hashing_lb_config: "
+                        "{hash_balance_factor: 100}}}}]}}");
+  ASSERT_NE(maglev, nullptr);
+  EXPECT_EQ(maglev->lb, LbPolicy::Maglev);
+  EXPECT_EQ(maglev->hash.table_size, 11u);
+  EXPECT_EQ(maglev->hash.balance_factor_percent, 100u);
 }
 
 TEST_F(ClusterTest, PlainTransportSocketsMayBeMatched) {
@@ -240,6 +274,19 @@ TEST_F(ClusterTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
        "{address: {socket_address: {address: a.example, port_value: 1}}}}]}]}}",
        "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: "
        "malformed IP address: a.example"},
+      {"{name: a, lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 0}}",
+       "ring_hash_lb_config.minimum_ring_size: must be from 1 to 8388608"},
+      {"{name: a, lb_policy: RING_HASH, ring_hash_lb_config: {maximum_ring_size: 8388609}}",
+       "ring_hash_lb_config.maximum_ring_size: must be from 1 to 8388608"},
+      {"{name: a, lb_policy: RING_HASH, ring_hash_lb_config: {maximum_ring_size: 1000}}",
+       "ring_hash_lb_config.minimum_ring_size: is above maximum_ring_size"},
+      {"{name: a, lb_policy: MAGLEV, maglev_lb_config: {table_size: 65536}}",
+       "maglev_lb_config.table_size: must be a prime number"},
+      {"{name: a, lb_policy: MAGLEV, maglev_lb_config: {table_size: 5000012}}",
+       "maglev_lb_config.table_size: is above 5000011"},
+      {"{name: a, lb_policy: MAGLEV, common_lb_config: {consistent_hashing_lb_config: "
+       "{hash_balance_factor: 99}}}",
+       "consistent_hashing_lb_config.hash_balance_factor: must be at least 100"},
       {"{name: a, load_assignment: {endpoints: []}}", "load_assignment.cluster_name: is required"},
       {"{name: a, transport_socket: {name: t, typed_config: {'@type': "
        "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext}}}",

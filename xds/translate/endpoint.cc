@@ -31,6 +31,14 @@ upstream::TransportLabels transport_labels(const core::Metadata& metadata) {
   return out;
 }
 
+/// What the endpoint wants to be known by in hash tables.
+std::string hash_key(const core::Metadata& metadata) {
+  const auto found = metadata.filter_metadata().find("envoy.lb");
+  if (found == metadata.filter_metadata().end()) return {};
+  const auto key = found->second.fields().find("hash_key");
+  return key == found->second.fields().end() ? std::string() : key->second.string_value();
+}
+
 void set_health(core::HealthStatus status, upstream::EndpointConfig* out) {
   switch (status) {
     case core::UNHEALTHY:
@@ -87,6 +95,7 @@ absl::StatusOr<upstream::EndpointConfig> endpoint_config(const proto::LbEndpoint
   if (from.has_metadata()) {
     out.metadata_key = canonical_text(from.metadata());
     out.transport_labels = transport_labels(from.metadata());
+    out.hash_key = hash_key(from.metadata());
   }
   return out;
 }

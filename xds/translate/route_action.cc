@@ -18,6 +18,7 @@ namespace remora::xds::translate {
 namespace {
 
 namespace route = envoy::config::route::v3;
+using HashPolicy = route::RouteAction::HashPolicy;
 using PreviousHosts = envoy::extensions::retry::host::previous_hosts::v3::PreviousHostsPredicate;
 
 struct RetryCondition {
@@ -136,6 +137,17 @@ absl::Status read_destination(const route::RouteAction& proto, Context& context,
   return absl::OkStatus();
 }
 
+absl::Status read_substitution(const envoy::type::matcher::v3::RegexMatchAndSubstitute& from,
+                               const Context& context, std::shared_ptr<const re2::RE2>* pattern,
+                               std::string* substitution, const Path& path) {
+  const Path at = path.field("substitution");
+  REMORA_TRY_ASSIGN(*pattern, regex(from.pattern(), context, path.field("pattern")));
+  *substitution = from.substitution();
+  REMORA_TRY(check_header_value(*substitution, at));
+  std::string error;
+  return (*pattern)->CheckRewriteString(*substitution, &error) ? absl::OkStatus() : at.error(error);
+}
+
 absl::Status read_rewrites(const route::RouteAction& proto, const Context& context,
                            router::ClusterAction* out, const Path& path) {
   if (!proto.prefix_rewrite().empty() && proto.has_regex_rewrite()) {
@@ -145,16 +157,8 @@ absl::Status read_rewrites(const route::RouteAction& proto, const Context& conte
   out->prefix_rewrite = proto.prefix_rewrite();
   out->has_prefix_rewrite = !proto.prefix_rewrite().empty();
   if (proto.has_regex_rewrite()) {
-    const Path here = path.field("regex_rewrite");
-    const Path substitution = here.field("substitution");
-    REMORA_TRY_ASSIGN(out->regex_rewrite,
-                      regex(proto.regex_rewrite().pattern(), context, here.field("pattern")));
-    out->regex_substitution = proto.regex_rewrite().substitution();
-    REMORA_TRY(check_header_value(out->regex_substitution, substitution));
-    std::string error;
-    if (!out->regex_rewrite->CheckRewriteString(out->regex_substitution, &error)) {
-      return substitution.error(error);
-    }
+    REMORA_TRY(read_substitution(proto.regex_rewrite(), context, &out->regex_rewrite,
+                                 &out->regex_substitution, path.field("regex_rewrite")));
   }
   const Path literal = path.field("host_rewrite_literal");
   REMORA_TRY(check_header_value(proto.host_rewrite_literal(), literal));
@@ -165,6 +169,70 @@ absl::Status read_rewrites(const route::RouteAction& proto, const Context& conte
   }
   out->auto_host_rewrite = proto.auto_host_rewrite().value();
   out->append_x_forwarded_host = proto.append_x_forwarded_host();
+  return absl::OkStatus();
+}
+
+absl::Status read_hash_cookie(const HashPolicy::Cookie& from, router::HashPolicy* out,
+                              const Path& path) {
+  out->kind = router::HashPolicy::Kind::Cookie;
+  out->name = from.name();
+  if (from.name().empty()) return path.field("name").error("is required");
+  REMORA_TRY(check_header_value(from.name(), path.field("name")));
+  if (from.has_ttl()) {
+    auto ttl = milliseconds(from.ttl(), path.field("ttl"));
+    if (!ttl.ok()) return ttl.status();
+    out->cookie_ttl_s = *ttl / 1000;
+  }
+  REMORA_TRY(check_header_value(from.path(), path.field("path")));
+  out->cookie_path = from.path();
+  for (int i = 0; i < from.attributes_size(); ++i) {
+    const auto& attribute = from.attributes(i);
+    const Path here = path.at("attributes", i);
+    REMORA_TRY(check_header_name(attribute.name(), here.field("name")));
+    REMORA_TRY(check_header_value(attribute.value(), here.field("value")));
+    out->cookie_attributes.emplace_back(attribute.name(), attribute.value());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status read_hash_header(const HashPolicy::Header& from, const Context& context,
+                              router::HashPolicy* out, const Path& path) {
+  out->kind = router::HashPolicy::Kind::Header;
+  REMORA_TRY(check_header_name(from.header_name(), path.field("header_name")));
+  out->name = absl::AsciiStrToLower(from.header_name());
+  if (!from.has_regex_rewrite()) return absl::OkStatus();
+  return read_substitution(from.regex_rewrite(), context, &out->rewrite, &out->substitution,
+                           path.field("regex_rewrite"));
+}
+
+absl::Status read_hash_policies(const route::RouteAction& proto, const Context& context,
+                                router::ClusterAction* out, const Path& path) {
+  for (int i = 0; i < proto.hash_policy_size(); ++i) {
+    const HashPolicy& from = proto.hash_policy(i);
+    const Path here = path.at("hash_policy", i);
+    router::HashPolicy policy;
+    policy.terminal = from.terminal();
+    switch (from.policy_specifier_case()) {
+      case HashPolicy::kHeader:
+        REMORA_TRY(read_hash_header(from.header(), context, &policy, here.field("header")));
+        break;
+      case HashPolicy::kCookie:
+        REMORA_TRY(read_hash_cookie(from.cookie(), &policy, here.field("cookie")));
+        break;
+      case HashPolicy::kConnectionProperties:
+        if (!from.connection_properties().source_ip()) continue;
+        policy.kind = router::HashPolicy::Kind::SourceIp;
+        break;
+      case HashPolicy::kQueryParameter:
+        policy.kind = router::HashPolicy::Kind::Query;
+        policy.name = from.query_parameter().name();
+        if (policy.name.empty()) return here.field("query_parameter.name").error("is required");
+        break;
+      case HashPolicy::POLICY_SPECIFIER_NOT_SET:
+        return here.error("has no policy specifier that is supported");
+    }
+    out->hash_policies.push_back(std::move(policy));
+  }
   return absl::OkStatus();
 }
 
@@ -242,6 +310,7 @@ absl::StatusOr<router::ClusterAction> cluster_action(const route::RouteAction& p
   REMORA_TRY(read_destination(proto, context, &out, path));
   REMORA_TRY(read_rewrites(proto, context, &out, path));
   REMORA_TRY(read_timeouts(proto, &out, path));
+  REMORA_TRY(read_hash_policies(proto, context, &out, path));
   REMORA_TRY(read_upgrades(proto, context, &out, path));
   out.cluster_not_found_status = not_found_status(proto.cluster_not_found_response_code());
   out.high_priority = proto.priority() == envoy::config::core::v3::HIGH;

@@ -168,6 +168,30 @@ retry_policy: {retry_on: "connect-failure, unavailable,retriable-status-codes", 
   EXPECT_THAT(retry.retriable_status_codes, ElementsAre(503));
 }
 
+TEST_F(RouteTest, HashPoliciesOfEveryKind) {
+  auto table = one_route(R"yaml({match: {prefix: /}, route: {cluster: a, hash_policy: [
+{header: {header_name: X-Key, regex_rewrite: {pattern: {regex: 'a(.)'}, substitution: '\1'}}, terminal: true},
+{cookie: {name: s, ttl: 1.9s, path: /p, attributes: [{name: Secure}]}},
+{cookie: {name: t}}, {connection_properties: {source_ip: true}}, {connection_properties: {}},
+{query_parameter: {name: q}}]}})yaml");
+  ASSERT_NE(table, nullptr);
+  using Kind = router::HashPolicy::Kind;
+  const auto& policies = std::get<ClusterAction>(first(table).action).hash_policies;
+  ASSERT_EQ(policies.size(), 5u) << "one that hashes nothing is none";
+  EXPECT_EQ(policies[0].kind, Kind::Header);
+  EXPECT_EQ(policies[0].name, "x-key");
+  EXPECT_EQ(policies[0].substitution, "\\1");
+  EXPECT_NE(policies[0].rewrite, nullptr);
+  EXPECT_TRUE(policies[0].terminal);
+  EXPECT_EQ(policies[1].kind, Kind::Cookie);
+  EXPECT_EQ(policies[1].cookie_ttl_s, 1u);
+  EXPECT_EQ(policies[1].cookie_path, "/p");
+  EXPECT_EQ(policies[1].cookie_attributes.at(0).first, "Secure");
+  EXPECT_FALSE(policies[2].cookie_ttl_s);
+  EXPECT_EQ(policies[3].kind, Kind::SourceIp);
+  EXPECT_EQ(policies[4].kind, Kind::Query);
+}
+
 TEST_F(RouteTest, RedirectAndDirectResponse) {
   auto table = compile(R"(
 virtual_hosts:
@@ -230,6 +254,14 @@ TEST_F(RouteTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
       {"{match: {}, route: {cluster: c}}", "routes[0].match: has no path specifier"},
       {"{match: {prefix: /}}", "routes[0]: has no action"},
       {"{match: {prefix: /}, route: {}}", "routes[0].route: has no cluster specifier"},
+      {"{match: {prefix: /}, route: {cluster: c, hash_policy: [{}]}}",
+       "route.hash_policy[0]: has no policy specifier"},
+      {"{match: {prefix: /}, route: {cluster: c, hash_policy: [{header: {}}]}}",
+       "route.hash_policy[0].header.header_name: "},
+      {"{match: {prefix: /}, route: {cluster: c, hash_policy: [{cookie: {}}]}}",
+       "route.hash_policy[0].cookie.name: is required"},
+      {"{match: {prefix: /}, route: {cluster: c, hash_policy: [{query_parameter: {}}]}}",
+       "route.hash_policy[0].query_parameter.name: is required"},
       {"{match: {safe_regex: {regex: '('}}, route: {cluster: c}}",
        "match.safe_regex.regex: invalid regular expression"},
       {"{match: {prefix: /, headers: [{name: a, string_match: {}}]}, route: {cluster: c}}",

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "proxy/http/cookies.h"
+
 namespace remora::jwt {
 namespace {
 
@@ -60,12 +62,6 @@ std::string_view query_of(std::string_view path) {
   return mark == std::string_view::npos ? std::string_view() : path.substr(mark + 1);
 }
 
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 class Finder {
  public:
   Finder(const HeaderMap& request, std::vector<FoundToken>& found)
@@ -115,26 +111,10 @@ class Finder {
   }
 
   void cookies(const Place& place) {
-    for (const HeaderEntry& entry : request_.entries()) {
-      if (!entry.removed && entry.id == HeaderId::Cookie) cookie(place, entry.value);
-    }
-  }
-
-  void cookie(const Place& place, std::string_view list) {
-    while (!list.empty()) {
-      const size_t end = std::min(list.find(';'), list.size());
-      const std::string_view pair = trimmed(list.substr(0, end));
-      list.remove_prefix(std::min(end + 1, list.size()));
-      const size_t equals = pair.find('=');
-      if (equals == std::string_view::npos || trimmed(pair.substr(0, equals)) != place.name) {
-        continue;
-      }
-      std::string_view value = trimmed(pair.substr(equals + 1));
-      if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
-        value = value.substr(1, value.size() - 2);
-      }
-      found_.push_back({&place, value});
-    }
+    http::for_each_cookie(request_, [&](std::string_view name, std::string_view value) {
+      if (name == place.name) found_.push_back({&place, value});
+      return true;
+    });
   }
 
   const HeaderMap& request_;

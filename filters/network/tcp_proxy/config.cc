@@ -63,6 +63,13 @@ absl::Status read_limits(const Proto& proto, tcp_proxy::Config* out, const Path&
       return path.field("max_connect_attempts").error("must be at least 1");
     }
   }
+  if (proto.hash_policy_size() > 1) return path.field("hash_policy").error("has several elements");
+  if (proto.hash_policy_size() == 1) {
+    if (!proto.hash_policy(0).has_source_ip()) {
+      return path.at("hash_policy", 0).error("has no policy specifier that is supported");
+    }
+    out->hash_source_ip = true;
+  }
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 
 #include "filters/network/tcp_proxy/upstream_flush.h"
 #include "proxy/http/stream_info.h"
+#include "proxy/router/hash_policy.h"
 #include "proxy/telemetry/access_log.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/worker_context.h"
@@ -72,6 +73,7 @@ void TcpProxy::connect() {
   pick.random = worker.random();
   const ConnectionFacts& facts = context_.facts();
   if (facts.local_restored) pick.original_destination = &facts.local;
+  if (config_.hash_source_ip) pick.hash = router::hash_of_ip(facts.remote);
   upstream::HostPtr host = cluster_->pick_host(pick);
   if (host == nullptr) return give_up(ResponseFlag::UH);
   upstream::ConnectionNeeds needs;

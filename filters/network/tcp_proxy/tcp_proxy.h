@@ -37,6 +37,7 @@ struct Config {
   uint64_t idle_timeout_ms = 3'600'000;     // 0: none
   uint64_t max_connection_duration_ms = 0;  // 0: none
   uint32_t max_connect_attempts = 1;
+  bool hash_source_ip = false;  // for clusters that choose hosts by a hash
   std::vector<std::shared_ptr<telemetry::AccessLog>> access_logs;
   bool log_on_connected = false;
   uint64_t log_interval_ms = 0;                   // 0: none

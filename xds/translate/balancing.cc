@@ -1,0 +1,230 @@
+#include "xds/translate/balancing.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <cmath>
+
+#include "api/lb_least_request.pb.h"
+#include "api/lb_maglev.pb.h"
+#include "api/lb_random.pb.h"
+#include "api/lb_ring_hash.pb.h"
+#include "api/lb_round_robin.pb.h"
+#include "xds/translate/runtime.h"
+#include "xds/translate/typed_config.h"
+#include "xds/translate/values.h"
+
+namespace remora::xds::translate {
+namespace {
+
+namespace proto = envoy::config::cluster::v3;
+namespace lb = envoy::extensions::load_balancing_policies;
+using Cluster = proto::Cluster;
+
+constexpr uint64_t kMaxRingSize = uint64_t{8} * 1024 * 1024;
+constexpr uint64_t kMaxTableSize = 5'000'011;
+
+template <class LeastRequest>
+absl::Status set_least_request(const LeastRequest& config, const Context& context,
+                               upstream::ClusterConfig* out, const Path& path) {
+  out->lb = upstream::LbPolicy::LeastRequest;
+  if (config.has_choice_count()) {
+    out->choice_count = config.choice_count().value();
+    if (out->choice_count < 2) return path.field("choice_count").error("must be at least 2");
+  }
+  if (config.has_active_request_bias()) {
+    out->active_request_bias = resolve(config.active_request_bias(), context.runtime);
+    if (!(out->active_request_bias >= 0) || std::isinf(out->active_request_bias)) {
+      return path.field("active_request_bias").error("must not be negative");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// What both of Envoy's ways to say it agree on.
+template <class Common>
+absl::Status read_hashing(const Common& common, upstream::HashPolicyConfig* out, const Path& path) {
+  out->use_hostname = common.use_hostname_for_hashing();
+  if (!common.has_hash_balance_factor()) return absl::OkStatus();
+  out->balance_factor_percent = common.hash_balance_factor().value();
+  if (out->balance_factor_percent < 100) {
+    return path.field("hash_balance_factor").error("must be at least 100");
+  }
+  return absl::OkStatus();
+}
+
+template <class Ring>
+absl::Status set_ring(const Ring& ring, upstream::ClusterConfig* out, const Path& path) {
+  out->lb = upstream::LbPolicy::RingHash;
+  upstream::HashPolicyConfig& hash = out->hash;
+  if (ring.has_minimum_ring_size()) {
+    hash.min_ring_size = ring.minimum_ring_size().value();
+    const bool fits = hash.min_ring_size >= 1 && hash.min_ring_size <= kMaxRingSize;
+    if (!fits) return path.field("minimum_ring_size").error("must be from 1 to 8388608");
+  }
+  if (ring.has_maximum_ring_size()) {
+    hash.max_ring_size = ring.maximum_ring_size().value();
+    const bool fits = hash.max_ring_size >= 1 && hash.max_ring_size <= kMaxRingSize;
+    if (!fits) return path.field("maximum_ring_size").error("must be from 1 to 8388608");
+  }
+  if (hash.min_ring_size > hash.max_ring_size) {
+    return path.field("minimum_ring_size").error("is above maximum_ring_size");
+  }
+  hash.murmur = ring.hash_function() == Ring::MURMUR_HASH_2;
+  return absl::OkStatus();
+}
+
+bool is_prime(uint64_t number) {
+  if (number < 2) return false;
+  for (uint64_t factor = 2; factor * factor <= number; ++factor) {
+    if (number % factor == 0) return false;
+  }
+  return true;
+}
+
+template <class Maglev>
+absl::Status set_maglev(const Maglev& maglev, upstream::ClusterConfig* out, const Path& path) {
+  out->lb = upstream::LbPolicy::Maglev;
+  if (!maglev.has_table_size()) return absl::OkStatus();
+  out->hash.table_size = maglev.table_size().value();
+  const Path at = path.field("table_size");
+  if (out->hash.table_size > kMaxTableSize) return at.error("is above 5000011");
+  // 2 would leave a host nowhere to go on to.
+  if (out->hash.table_size < 3 || !is_prime(out->hash.table_size)) {
+    return at.error("must be a prime number");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status set_hash_policy(const Cluster& cluster, upstream::ClusterConfig* out,
+                             const Path& path) {
+  REMORA_TRY(cluster.lb_policy() == Cluster::MAGLEV
+                 ? set_maglev(cluster.maglev_lb_config(), out, path.field("maglev_lb_config"))
+                 : set_ring(cluster.ring_hash_lb_config(), out, path.field("ring_hash_lb_config")));
+  return read_hashing(cluster.common_lb_config().consistent_hashing_lb_config(), &out->hash,
+                      path.field("common_lb_config.consistent_hashing_lb_config"));
+}
+
+template <class Policy>
+absl::Status parse_policy(const TypedBytes& config, Policy* out, const Path& path) {
+  return out->ParseFromString(config.bytes) ? absl::OkStatus()
+                                            : path.error("is not a valid message");
+}
+
+// Answers false for a policy that is not known: the next one counts.
+absl::StatusOr<bool> set_policy(const TypedBytes& config, const Context& context,
+                                upstream::ClusterConfig* out, const Path& path) {
+  if (config.type == lb::round_robin::v3::RoundRobin::descriptor()->full_name()) {
+    lb::round_robin::v3::RoundRobin policy;
+    REMORA_TRY(parse_policy(config, &policy, path));
+    out->lb = upstream::LbPolicy::RoundRobin;
+    out->locality_weighted = policy.locality_lb_config().has_locality_weighted_lb_config();
+    return true;
+  }
+  if (config.type == lb::least_request::v3::LeastRequest::descriptor()->full_name()) {
+    lb::least_request::v3::LeastRequest policy;
+    REMORA_TRY(parse_policy(config, &policy, path));
+    REMORA_TRY(set_least_request(policy, context, out, path));
+    out->locality_weighted = policy.locality_lb_config().has_locality_weighted_lb_config();
+    return true;
+  }
+  if (config.type == lb::random::v3::Random::descriptor()->full_name()) {
+    lb::random::v3::Random policy;
+    REMORA_TRY(parse_policy(config, &policy, path));
+    out->lb = upstream::LbPolicy::Random;
+    out->locality_weighted = policy.locality_lb_config().has_locality_weighted_lb_config();
+    return true;
+  }
+  if (config.type == lb::ring_hash::v3::RingHash::descriptor()->full_name()) {
+    lb::ring_hash::v3::RingHash policy;
+    REMORA_TRY(parse_policy(config, &policy, path));
+    REMORA_TRY(set_ring(policy, out, path));
+    REMORA_TRY(policy.has_consistent_hashing_lb_config()
+                   ? read_hashing(policy.consistent_hashing_lb_config(), &out->hash,
+                                  path.field("consistent_hashing_lb_config"))
+                   : read_hashing(policy, &out->hash, path));
+    out->locality_weighted = policy.has_locality_weighted_lb_config();
+    return true;
+  }
+  if (config.type == lb::maglev::v3::Maglev::descriptor()->full_name()) {
+    lb::maglev::v3::Maglev policy;
+    REMORA_TRY(parse_policy(config, &policy, path));
+    REMORA_TRY(set_maglev(policy, out, path));
+    REMORA_TRY(read_hashing(policy.consistent_hashing_lb_config(), &out->hash,
+                            path.field("consistent_hashing_lb_config")));
+    out->locality_weighted = policy.has_locality_weighted_lb_config();
+    return true;
+  }
+  return false;
+}
+
+absl::Status set_policy_list(const proto::LoadBalancingPolicy& list, const Context& context,
+                             upstream::ClusterConfig* out, const Path& path) {
+  std::string seen;
+  for (int i = 0; i < list.policies_size(); ++i) {
+    const Path here = path.at("policies", i);
+    const Path at = here.field("typed_extension_config.typed_config");
+    TypedBytes config;
+    REMORA_TRY_ASSIGN(config, unwrap(list.policies(i).typed_extension_config().typed_config(), at));
+    auto known = set_policy(config, context, out, at);
+    if (!known.ok()) return known.status();
+    if (*known) return absl::OkStatus();
+    absl::StrAppend(&seen, seen.empty() ? "" : ", ", config.type);
+  }
+  return path.error(absl::StrCat("has no policy that is supported among: ", seen));
+}
+
+absl::Status set_named_policy(const Cluster& cluster, Context& context,
+                              upstream::ClusterConfig* out, const Path& path) {
+  switch (cluster.lb_policy()) {
+    case Cluster::LEAST_REQUEST:
+      return set_least_request(cluster.least_request_lb_config(), context, out,
+                               path.field("least_request_lb_config"));
+    case Cluster::RANDOM:
+      out->lb = upstream::LbPolicy::Random;
+      return absl::OkStatus();
+    case Cluster::CLUSTER_PROVIDED:
+      out->lb = upstream::LbPolicy::ClusterProvided;
+      return absl::OkStatus();
+    case Cluster::RING_HASH:
+    case Cluster::MAGLEV:
+      return set_hash_policy(cluster, out, path);
+    case Cluster::LOAD_BALANCING_POLICY_CONFIG:
+      if (!cluster.has_load_balancing_policy()) {
+        return path.field("load_balancing_policy").error("is required");
+      }
+      return absl::OkStatus();
+    default:
+      out->lb = upstream::LbPolicy::RoundRobin;
+      return absl::OkStatus();
+  }
+}
+
+}  // namespace
+
+absl::Status set_balancing(const Cluster& cluster, Context& context, upstream::ClusterConfig* out,
+                           const Path& path) {
+  const auto& common = cluster.common_lb_config();
+  out->locality_weighted = common.has_locality_weighted_lb_config();
+  if (common.has_healthy_panic_threshold()) {
+    const double percent = common.healthy_panic_threshold().value();
+    if (!(percent >= 0 && percent <= 100)) {
+      return path.field("common_lb_config.healthy_panic_threshold").error("must be from 0 to 100");
+    }
+    out->panic_threshold_percent = static_cast<uint32_t>(percent);
+  }
+  REMORA_TRY(cluster.has_load_balancing_policy()
+                 ? set_policy_list(cluster.load_balancing_policy(), context, out,
+                                   path.field("load_balancing_policy"))
+                 : set_named_policy(cluster, context, out, path));
+  const bool provided = out->lb == upstream::LbPolicy::ClusterProvided;
+  const bool original_dst = out->discovery == upstream::Discovery::OriginalDst;
+  if (original_dst && !provided) {
+    return path.field("lb_policy").error("must be CLUSTER_PROVIDED for type ORIGINAL_DST");
+  }
+  if (provided && !original_dst) {
+    return path.field("lb_policy").error("CLUSTER_PROVIDED is for type ORIGINAL_DST only");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace remora::xds::translate
