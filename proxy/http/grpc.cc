@@ -56,20 +56,43 @@ GrpcStatus grpc_status_of_http(uint16_t http_status) {
   }
 }
 
-bool is_server_error(int64_t grpc_status) {
+uint16_t http_status_of_grpc(int64_t grpc_status) {
   switch (known_grpc_status(grpc_status)) {
-    case GrpcStatus::Unknown:
-    case GrpcStatus::DeadlineExceeded:
+    case GrpcStatus::Ok:
+      return 200;
+    case GrpcStatus::Cancelled:
+      return 499;
+    case GrpcStatus::InvalidArgument:
+    case GrpcStatus::FailedPrecondition:
+    case GrpcStatus::OutOfRange:
+      return 400;
+    case GrpcStatus::Unauthenticated:
+      return 401;
+    case GrpcStatus::PermissionDenied:
+      return 403;
+    case GrpcStatus::NotFound:
+      return 404;
+    case GrpcStatus::AlreadyExists:
+    case GrpcStatus::Aborted:
+      return 409;
+    case GrpcStatus::ResourceExhausted:
+      return 429;
     case GrpcStatus::Unimplemented:
-    case GrpcStatus::Internal:
+      return 501;
     case GrpcStatus::Unavailable:
+      return 503;
+    case GrpcStatus::DeadlineExceeded:
+      return 504;
+    case GrpcStatus::Unknown:
+    case GrpcStatus::Internal:
     case GrpcStatus::DataLoss:
     case GrpcStatus::kCount:
-      return true;
-    default:
-      return false;
+      break;
   }
+  return 500;
 }
+
+bool is_server_error(int64_t grpc_status) { return http_status_of_grpc(grpc_status) >= 500; }
 
 std::string_view percent_encoded_grpc_message(std::string_view text, Arena& arena) {
   constexpr std::string_view kHex = "0123456789ABCDEF";

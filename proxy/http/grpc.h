@@ -49,6 +49,8 @@ constexpr GrpcStatus known_grpc_status(int64_t status) {
 }
 /// The status that stands for an answer without one, by its HTTP status.
 GrpcStatus grpc_status_of_http(uint16_t http_status);
+/// The HTTP status that a gRPC status stands for.
+uint16_t http_status_of_grpc(int64_t grpc_status);
 /// Whether a call that ended so counts against the host that answered it, as a 5xx would.
 bool is_server_error(int64_t grpc_status);
 

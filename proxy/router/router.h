@@ -74,6 +74,8 @@ class Router final : public http::Filter, private Attempt::Owner {
   void on_attempt_low_water() override;
 
   void complete_response_headers(http::HeaderMap& headers);
+  uint16_t verdict_of(const http::HeaderMap& headers) const;
+  void report_failure(const Attempt& attempt, uint16_t as_status);
   void on_response_complete();
   void open_tunnel();
   void on_global_timeout();

@@ -24,6 +24,7 @@ using stats::RouterStat;
 namespace {
 
 constexpr uint16_t kServiceUnavailable = 503;
+constexpr uint16_t kGatewayTimeout = 504;
 
 std::string_view decimal(uint64_t number, Arena& arena) {
   constexpr size_t kMaxDigits = 20;
@@ -81,7 +82,16 @@ void Router::on_attempt_informational(HeaderMap& headers) {
   stream_.respond_informational(headers);
 }
 
+/// What outlier detection takes an answer for.
+uint16_t Router::verdict_of(const HeaderMap& headers) const {
+  const auto grpc = grpc_ ? http::grpc_status_in(headers) : std::nullopt;
+  return grpc ? http::http_status_of_grpc(*grpc) : headers.status();
+}
+
 void Router::on_attempt_headers(Attempt& attempt, HeaderMap& headers, bool end_stream) {
+  if (upstream::OutlierMonitor* monitor = attempt.host()->monitor()) {
+    monitor->on_response(attempt.host(), verdict_of(headers));
+  }
   http::StreamInfo& info = stream_.info();
   info.upstream_first_rx_us = now_us();
   per_try_timer_.disarm();
@@ -183,6 +193,8 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
   stream_timer_.disarm();
   info.upstream_host = &attempt.host()->address();
   if (!detail.empty()) info.upstream_transport_failure = stream_.arena().copy(detail);
+  // Limits of the cluster are no fault of the host.
+  if (reason != ResetReason::Overflow) report_failure(attempt, kServiceUnavailable);
   if (!response_started_ || std::exchange(host_unjudged_, false)) {
     count(attempt.host()->counters.rq_error);
   }
@@ -196,6 +208,12 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
   }
   if (decide_retry(plan_.wants_retry(reason, attempt.opened())) == Again::Yes) return;
   answer_reset(reason, detail);
+}
+
+void Router::report_failure(const Attempt& attempt, uint16_t as_status) {
+  if (upstream::OutlierMonitor* monitor = attempt.host()->monitor()) {
+    monitor->on_local_failure(attempt.host(), as_status);
+  }
 }
 
 void Router::answer_reset(ResetReason reason, std::string_view detail) {
@@ -217,6 +235,7 @@ void Router::answer_no_host() {
 }
 
 void Router::on_global_timeout() {
+  if (attempt_ != nullptr && !response_started_) report_failure(*attempt_, kGatewayTimeout);
   cluster_->stats().inc(ClusterStat::upstream_rq_timeout);
   answer_timeout(http::failures::kUpstreamTimeout);
 }
@@ -226,6 +245,7 @@ void Router::on_per_try_timeout() {
   cluster_->stats().inc(ClusterStat::upstream_rq_per_try_timeout);
   stream_.info().flags.set(ResponseFlag::UT);
   Attempt* attempt = attempt_;
+  report_failure(*attempt, kGatewayTimeout);
   if (decide_retry(plan_.wants_retry_after_timeout()) == Again::Yes) {
     count(attempt->host()->counters.rq_timeout);
     count(attempt->host()->counters.rq_error);
@@ -263,7 +283,6 @@ void Router::give_up_attempt() {
 
 /// An attempt's stream has lasted as long as the cluster, or the request, lets it.
 void Router::on_stream_duration_reached() {
-  constexpr uint16_t kGatewayTimeout = 504;
   cluster_->stats().inc(ClusterStat::upstream_rq_max_duration_reached);
   Attempt* attempt = attempt_;
   if (!response_started_ && decide_retry(plan_.wants_retry_after_timeout()) == Again::Yes) {

@@ -106,7 +106,8 @@ ClusterManager::ClusterManager(Publisher& publisher, upstream::ClusterMap& main_
       counts_(stats.group<stats::ClusterManagerSchema>(stats::kClusterManagerPrefix)),
       context_(context),
       sources_(sources),
-      secrets_(secrets) {
+      secrets_(secrets),
+      outliers_(main.loop(), &ClusterManager::on_outlier_message, this) {
   secrets_.add_on_settled([this] { on_secrets_settled(); });
 }
 
@@ -268,6 +269,7 @@ void ClusterManager::on_eds(const std::string& service,
     }
     apply_assignment(*cluster, *assignment);
     publish_hosts(*cluster);
+    counts_->inc(stats::ClusterManagerMainStat::cluster_updated);
   }
   for (const std::string& name : now_warm) make_active(name);
   check_initialized();
@@ -291,6 +293,7 @@ void ClusterManager::on_dns(const std::string& name, upstream::LoadAssignment as
   if (found == active_.end()) return;
   apply_assignment(*found->second, std::move(assignment));
   publish_hosts(*found->second);
+  counts_->inc(stats::ClusterManagerMainStat::cluster_updated);
 }
 
 void ClusterManager::publish_hosts(const ManagedCluster& cluster) {
@@ -298,7 +301,6 @@ void ClusterManager::publish_hosts(const ManagedCluster& cluster) {
     return SetHosts{cluster.config->name, cluster.hosts};
   });
   main_clusters_.update_hosts(cluster.config->name, cluster.hosts);
-  counts_->inc(stats::ClusterManagerMainStat::cluster_updated);
 }
 
 void ClusterManager::apply_assignment(ManagedCluster& cluster,
@@ -312,6 +314,7 @@ void ClusterManager::apply_assignment(ManagedCluster& cluster,
   cluster.hosts = upstream::make_host_set(assignment, previous.get(), *cluster.config);
   cluster.assignment = std::move(assignment);
   cluster.shared->on_hosts(*cluster.hosts, previous.get());
+  if (cluster.outlier != nullptr) cluster.outlier->set_hosts(*cluster.hosts);
 }
 
 void ClusterManager::on_secrets_settled() {
@@ -333,12 +336,51 @@ void ClusterManager::make_active(const std::string& name) {
   if (cluster->hosts == nullptr) apply_assignment(*cluster, {});
   cluster->shared->set_config(*cluster->config);
   cluster->shared->on_hosts(*cluster->hosts, cluster->hosts.get());
+  const auto replaces = active_.find(name);
+  judge_hosts(*cluster, replaces != active_.end() && replaces->second->outlier != nullptr);
   publish(*cluster);
-  bool replaced = active_.count(name) != 0;
+  bool replaced = replaces != active_.end();
   active_[name] = std::move(cluster);
   LOG_DEBUG(upstream, "cluster '{}' {}", name, replaced ? "replaced" : "added");
   update_gauges();
   if (warming_.empty() && on_all_warm_) on_all_warm_();
+}
+
+/// Hosts that the cluster's predecessor took out stay out, or come back where nobody judges any
+/// more.
+void ClusterManager::judge_hosts(ManagedCluster& cluster, bool were_judged) {
+  const upstream::ClusterConfig& config = *cluster.config;
+  if (!config.outlier) {
+    if (!were_judged) return;
+    upstream::OutlierDetector::release_all(*cluster.hosts);
+    return apply_assignment(cluster, cluster.assignment);
+  }
+  upstream::OutlierDetector::Hooks hooks;
+  hooks.on_changed = [this, name = config.name] { on_health_changed(name); };
+  hooks.random = [this] { return main_.random(); };
+  auto stats = stats_.group<stats::OutlierSchema>(prefix_of(config) + ".outlier_detection");
+  cluster.outlier = std::make_unique<upstream::OutlierDetector>(
+      config.name, *config.outlier, main_.loop().timers(), std::move(stats), stats_.main_index(),
+      *this, std::move(hooks));
+  cluster.outlier->set_hosts(*cluster.hosts);
+}
+
+void ClusterManager::on_health_changed(const std::string& name) {
+  ManagedCluster& cluster = *active_.find(name)->second;
+  apply_assignment(cluster, cluster.assignment);
+  publish_hosts(cluster);
+}
+
+void ClusterManager::on_outlier(const std::string& cluster, upstream::HostPtr host,
+                                upstream::Ejection why) {
+  outliers_.post({cluster, std::move(host), why});
+}
+
+void ClusterManager::on_outlier_message(void* self, OutlierMessage&& message) {
+  auto& active = static_cast<ClusterManager*>(self)->active_;
+  const auto found = active.find(message.cluster);
+  if (found == active.end() || found->second->outlier == nullptr) return;
+  found->second->outlier->on_outlier(*message.host, message.why);
 }
 
 void ClusterManager::update_gauges() {

@@ -13,12 +13,14 @@
 
 #include "api/cluster.pb.h"
 #include "proxy/base/clock.h"
+#include "proxy/event/mailbox.h"
 #include "proxy/server/publisher.h"
 #include "proxy/server/secret_manager.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/cluster_shared.h"
 #include "proxy/upstream/dns/dns_cluster.h"
 #include "proxy/upstream/dns/dns_resolver.h"
+#include "proxy/upstream/outlier_detector.h"
 #include "xds/config_sources.h"
 #include "xds/subscription.h"
 #include "xds/subscription_stats.h"
@@ -37,10 +39,11 @@ struct ManagedCluster {
   std::string version;
   WallNs updated_at = 0;
   std::unique_ptr<upstream::DnsCluster> dns;
-  bool discovered = false;  // the endpoints to begin with are known
+  std::unique_ptr<upstream::OutlierDetector> outlier;  // of an active cluster that wants one
+  bool discovered = false;                             // the endpoints to begin with are known
 };
 
-class ClusterManager final : public xds::ResourceConsumer {
+class ClusterManager final : public xds::ResourceConsumer, private upstream::OutlierSink {
  public:
   ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, WorkerContext& main,
                  stats::Store& stats, xds::translate::Context& context, xds::ConfigSources& sources,
@@ -70,6 +73,12 @@ class ClusterManager final : public xds::ResourceConsumer {
 
  private:
   class EdsWatch;
+  /// What a worker found out of a host.
+  struct OutlierMessage {
+    std::string cluster;
+    upstream::HostPtr host;
+    upstream::Ejection why;
+  };
 
   absl::Status apply(const envoy::config::cluster::v3::Cluster& proto,
                      std::shared_ptr<const upstream::ClusterConfig> config,
@@ -83,6 +92,11 @@ class ClusterManager final : public xds::ResourceConsumer {
   void publish_hosts(const ManagedCluster& cluster);
   bool replaced_soon(const std::string& name) const;
   void on_secrets_settled();
+  void on_outlier(const std::string& cluster, upstream::HostPtr host,
+                  upstream::Ejection why) override;
+  static void on_outlier_message(void* self, OutlierMessage&& message);
+  void judge_hosts(ManagedCluster& cluster, bool were_judged);
+  void on_health_changed(const std::string& name);
   void make_active(const std::string& name);
   void remove(const std::string& name);
   void publish(const ManagedCluster& cluster);
@@ -99,6 +113,7 @@ class ClusterManager final : public xds::ResourceConsumer {
   xds::translate::Context& context_;
   xds::ConfigSources& sources_;
   SecretManager& secrets_;
+  Mailbox<OutlierMessage> outliers_;
   std::map<std::string, std::unique_ptr<ManagedCluster>> active_;
   std::map<std::string, std::unique_ptr<ManagedCluster>> warming_;
   std::map<std::string, std::unique_ptr<EdsWatch>> eds_;  // by EDS service name

@@ -311,11 +311,11 @@ void Cluster::drain_all_pools() {
 
 void Cluster::close_unhealthy() {
   for_each_pool([](HttpPool& pool) {
-    if (pool.host().health() == Health::Unhealthy) pool.close_connections();
+    if (pool.host().overall_health() == Health::Unhealthy) pool.close_connections();
   });
   std::vector<TcpUpstream*> unhealthy;
   tcp_.for_each([&unhealthy](TcpUpstream& upstream) {
-    if (upstream.host()->health() == Health::Unhealthy) unhealthy.push_back(&upstream);
+    if (upstream.host()->overall_health() == Health::Unhealthy) unhealthy.push_back(&upstream);
   });
   for (TcpUpstream* upstream : unhealthy) upstream->close();
 }

@@ -15,6 +15,7 @@
 #include "proxy/net/config_source.h"
 #include "proxy/net/socket.h"
 #include "proxy/net/transport.h"
+#include "proxy/upstream/outlier_config.h"
 
 namespace remora::http2 {
 struct SessionOptions;
@@ -120,6 +121,7 @@ struct ClusterConfig {
   bool chooses_by_hash() const { return lb == LbPolicy::RingHash || lb == LbPolicy::Maglev; }
   bool locality_weighted = false;
   uint32_t panic_threshold_percent = 50;
+  std::optional<OutlierConfig> outlier;  // none: hosts are not judged
   uint64_t connect_timeout_ms = 5000;
   uint32_t per_connection_buffer_limit = 1024 * 1024;  // bytes
   HttpProtocol protocol = HttpProtocol::Http1;

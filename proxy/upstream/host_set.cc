@@ -80,8 +80,9 @@ class HostMaker {
 template <class Hosts>
 void add_by_health(Hosts& lists, const HostPtr& host) {
   lists.hosts.push_back(host);
-  if (host->health() == Health::Healthy) lists.healthy.push_back(host);
-  if (host->health() == Health::Degraded) lists.degraded.push_back(host);
+  const Health health = host->overall_health();
+  if (health == Health::Healthy) lists.healthy.push_back(host);
+  if (health == Health::Degraded) lists.degraded.push_back(host);
 }
 
 LocalityHosts& locality_of(PriorityHosts& priority, const LocalityEndpoints& group) {
@@ -99,6 +100,15 @@ size_t sum_of(const HostSet& set, std::vector<HostPtr> PriorityHosts::*list) {
 }
 
 }  // namespace
+
+OutlierMonitor& Host::monitor_with(const std::string& cluster, OutlierSink& sink) const {
+  OutlierMonitor* known = monitor();
+  if (known == nullptr) {
+    known = new OutlierMonitor(cluster, sink);
+    monitor_.store(known, std::memory_order_release);
+  }
+  return *known;
+}
 
 size_t HostSet::total() const { return sum_of(*this, &PriorityHosts::hosts); }
 size_t HostSet::healthy_total() const { return sum_of(*this, &PriorityHosts::healthy); }

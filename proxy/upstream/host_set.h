@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "proxy/upstream/cluster_config.h"
+#include "proxy/upstream/outlier_monitor.h"
 
 namespace remora::upstream {
 
@@ -41,6 +42,8 @@ class Host {
         priority_(priority),
         weight_(endpoint_.weight),
         health_(endpoint_.draining ? Health::Unhealthy : endpoint_.health) {}
+  ~Host() { delete monitor(); }
+  Host(const Host&) = delete;
 
   const Address& address() const { return endpoint_.address; }
   const std::string& hostname() const { return endpoint_.hostname; }
@@ -51,7 +54,14 @@ class Host {
   uint32_t transport() const { return endpoint_.transport; }
   uint32_t priority() const { return priority_.load(std::memory_order_relaxed); }
   uint32_t weight() const { return weight_.load(std::memory_order_relaxed); }
+  /// What EDS says of it.
   Health health() const { return health_.load(std::memory_order_relaxed); }
+  /// Outlier detection has taken it out.
+  bool ejected() const { return ejected_.load(std::memory_order_relaxed); }
+  /// Whether it may be chosen, by all that is known.
+  Health overall_health() const { return ejected() ? Health::Unhealthy : health(); }
+  /// For outlier detection; null: its cluster wants none.
+  OutlierMonitor* monitor() const { return monitor_.load(std::memory_order_acquire); }
   /// What pools are found by: two hosts with one key share their connections.
   const Host* pool_key() const { return logical_ ? logical_.get() : this; }
   const std::shared_ptr<const Host>& logical() const { return logical_; }
@@ -59,6 +69,9 @@ class Host {
   void set_priority(uint32_t p) { priority_.store(p, std::memory_order_relaxed); }
   void set_weight(uint32_t w) { weight_.store(w, std::memory_order_relaxed); }
   void set_health(Health h) { health_.store(h, std::memory_order_relaxed); }
+  /// Main thread. Counts when the next HostSet is made.
+  void set_ejected(bool ejected) const { ejected_.store(ejected, std::memory_order_relaxed); }
+  OutlierMonitor& monitor_with(const std::string& cluster, OutlierSink& sink) const;
 
   mutable HostCounters counters;
 
@@ -69,6 +82,8 @@ class Host {
   std::atomic<uint32_t> priority_;
   std::atomic<uint32_t> weight_;
   std::atomic<Health> health_;
+  mutable std::atomic<bool> ejected_{false};
+  mutable std::atomic<OutlierMonitor*> monitor_{nullptr};  // owned; made once
 };
 
 using HostPtr = std::shared_ptr<const Host>;

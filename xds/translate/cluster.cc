@@ -7,6 +7,7 @@
 #include "xds/translate/balancing.h"
 #include "xds/translate/cluster_protocol.h"
 #include "xds/translate/endpoint.h"
+#include "xds/translate/outlier.h"
 #include "xds/translate/typed_config.h"
 #include "xds/translate/values.h"
 
@@ -218,6 +219,10 @@ absl::StatusOr<std::shared_ptr<const upstream::ClusterConfig>> cluster(const Clu
   REMORA_TRY(set_connections(from, context, out.get(), root));
   REMORA_TRY(set_circuit_breakers(from, out.get(), root));
   REMORA_TRY(check_filters(from, root));
+  if (from.has_outlier_detection()) {
+    REMORA_TRY_ASSIGN(out->outlier,
+                      outlier_detection(from.outlier_detection(), root.field("outlier_detection")));
+  }
   if (from.has_wait_for_warm_on_init()) {
     out->wait_for_warm_on_init = from.wait_for_warm_on_init().value();
   }

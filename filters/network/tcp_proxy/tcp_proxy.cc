@@ -15,6 +15,8 @@ using http::ResponseFlag;
 using stats::ClusterStat;
 using stats::TcpStat;
 
+constexpr uint16_t kServiceUnavailable = 503;  // what outlier detection takes failures for
+
 // What every session costs beside its two connections.
 static_assert(sizeof(TcpProxy) > 300 && sizeof(TcpProxy) <= 464);
 
@@ -97,6 +99,9 @@ void TcpProxy::on_tcp_failure(upstream::PoolFailure /*failure*/, std::string_vie
 
 void TcpProxy::connect_failed(std::string_view detail, const upstream::HostPtr& host) {
   host_ = host;
+  if (upstream::OutlierMonitor* monitor = host == nullptr ? nullptr : host->monitor()) {
+    monitor->on_local_failure(host, kServiceUnavailable);
+  }
   failure_detail_ = detail;
   flags_.set(ResponseFlag::UF);
   if (attempts_ < config_.max_connect_attempts) return connect();
@@ -113,6 +118,7 @@ void TcpProxy::on_tcp_ready(std::unique_ptr<upstream::TcpConnection> connection)
   connecting_ = nullptr;
   upstream_ = std::move(connection);
   host_ = upstream_->host();
+  if (upstream::OutlierMonitor* monitor = host_->monitor()) monitor->on_connected(host_, true);
   Connection& server = upstream_->connection();
   server.set_handler(upstream_side_);
   begin_relay(server);

@@ -1,6 +1,8 @@
 #include "proxy/server/admin/clusters_view.h"
 
+#include <charconv>
 #include <functional>
+#include <string>
 
 #include "api/admin.pb.h"
 #include "proxy/server/admin/endpoints_message.h"
@@ -42,16 +44,23 @@ std::vector<HostMetric> metrics_of(const upstream::Host& host) {
   };
 }
 
-const char* health_flags(upstream::Health health) {
-  switch (health) {
-    case upstream::Health::Healthy:
-      return "healthy";
-    case upstream::Health::Degraded:
-      return "/degraded_eds_health";
-    case upstream::Health::Unhealthy:
-      return "/failed_eds_health";
-  }
-  return "";
+std::string health_flags(const upstream::Host& host) {
+  std::string flags;
+  if (host.ejected()) flags += "/failed_outlier_check";
+  if (host.health() == upstream::Health::Unhealthy) flags += "/failed_eds_health";
+  if (host.health() == upstream::Health::Degraded) flags += "/degraded_eds_health";
+  return flags.empty() ? "healthy" : flags;
+}
+
+/// As Envoy writes it: no more digits than it takes.
+std::string percent_text(double percent) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, percent).ptr;
+  return {text, end};
+}
+
+upstream::OutlierMonitor::Record record_of(const upstream::Host& host) {
+  return host.monitor() == nullptr ? upstream::OutlierMonitor::Record() : host.monitor()->record;
 }
 
 void append_thresholds(const std::string& name, const char* priority,
@@ -83,15 +92,17 @@ std::string as_text(const ClusterManager& clusters) {
         out += prefix + metric.name + "::" + std::to_string(metric.value) + "\n";
       }
       out += prefix + "hostname::" + host.hostname() + "\n";
-      out += prefix + "health_flags::" + health_flags(host.health()) + "\n";
+      out += prefix + "health_flags::" + health_flags(host) + "\n";
       out += prefix + "weight::" + std::to_string(host.weight()) + "\n";
       out += prefix + "region::" + host.locality().region + "\n";
       out += prefix + "zone::" + host.locality().zone + "\n";
       out += prefix + "sub_zone::" + host.locality().sub_zone + "\n";
       out += prefix + "canary::false\n";
       out += prefix + "priority::" + std::to_string(priority) + "\n";
-      out += prefix + "success_rate::-1\n";
-      out += prefix + "local_origin_success_rate::-1\n";
+      const auto record = record_of(host);
+      out += prefix + "success_rate::" + percent_text(record.success_rate) + "\n";
+      out +=
+          prefix + "local_origin_success_rate::" + percent_text(record.local_success_rate) + "\n";
     });
   }
   return out;
@@ -127,6 +138,14 @@ std::string as_json(const ClusterManager& clusters) {
           host.health() == upstream::Health::Healthy    ? envoy::config::core::v3::HEALTHY
           : host.health() == upstream::Health::Degraded ? envoy::config::core::v3::DEGRADED
                                                         : envoy::config::core::v3::UNHEALTHY);
+      out->mutable_health_status()->set_failed_outlier_check(host.ejected());
+      const auto record = record_of(host);
+      if (record.success_rate >= 0) {
+        out->mutable_success_rate()->set_value(record.success_rate);
+      }
+      if (record.local_success_rate >= 0) {
+        out->mutable_local_origin_success_rate()->set_value(record.local_success_rate);
+      }
       out->set_weight(host.weight());
       out->set_hostname(host.hostname());
       out->set_priority(priority);
