@@ -241,6 +241,39 @@ TEST_F(ClusterTest, PoliciesThatHashAsExtensions) {
   EXPECT_EQ(maglev->hash.balance_factor_percent, 100u);
 }
 
+TEST_F(ClusterTest, OutlierDetection) {
+  EXPECT_FALSE(compile("{name: a}")->outlier);
+  const auto defaults = compile("{name: a, outlier_detection: {}}")->outlier;
+  ASSERT_TRUE(defaults);
+  EXPECT_EQ(defaults->interval_ms, 10'000u);
+  EXPECT_EQ(defaults->max_ejection_ms, 300'000u);
+  EXPECT_EQ(defaults->max_ejection_percent, 10u);
+  const auto said = compile(R"yaml({name: a, outlier_detection: {consecutive_5xx: 1, interval: 2s,
+base_ejection_time: 400s, max_ejection_percent: 100, enforcing_consecutive_5xx: 3,
+enforcing_success_rate: 4, success_rate_minimum_hosts: 5, success_rate_request_volume: 6,
+success_rate_stdev_factor: 7, consecutive_gateway_failure: 8,
+enforcing_consecutive_gateway_failure: 9, split_external_local_origin_errors: true,
+consecutive_local_origin_failure: 10, enforcing_consecutive_local_origin_failure: 11,
+enforcing_local_origin_success_rate: 12, failure_percentage_threshold: 13,
+enforcing_failure_percentage: 14, enforcing_failure_percentage_local_origin: 15,
+failure_percentage_minimum_hosts: 16, failure_percentage_request_volume: 17,
+max_ejection_time_jitter: 1s, always_eject_one_host: true}})yaml")
+                        ->outlier;
+  ASSERT_TRUE(said);
+  EXPECT_EQ(said->base_ejection_ms, 400'000u);
+  EXPECT_EQ(said->max_ejection_ms, 400'000u) << "no less than the base";
+  EXPECT_EQ(said->max_jitter_ms, 1000u);
+  EXPECT_EQ(said->consecutive_5xx, 1u);
+  EXPECT_EQ(said->consecutive_gateway_failure, 8u);
+  EXPECT_EQ(said->consecutive_local_origin_failure, 10u);
+  EXPECT_TRUE(said->split_local_origin);
+  EXPECT_TRUE(said->always_eject_one);
+  EXPECT_EQ(said->success_rate_stdev_factor, 7u);
+  EXPECT_EQ(said->failure_percentage_threshold, 13u);
+  EXPECT_EQ(said->failure_percentage_request_volume, 17u);
+  EXPECT_THAT(said->enforcing_percent, ElementsAre(3, 9, 11, 4, 12, 14, 15));
+}
+
 TEST_F(ClusterTest, PlainTransportSocketsMayBeMatched) {
   const std::string raw =
       "{name: r, typed_config: {'@type': "
@@ -287,6 +320,10 @@ TEST_F(ClusterTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
       {"{name: a, lb_policy: MAGLEV, common_lb_config: {consistent_hashing_lb_config: "
        "{hash_balance_factor: 99}}}",
        "consistent_hashing_lb_config.hash_balance_factor: must be at least 100"},
+      {"{name: a, outlier_detection: {enforcing_failure_percentage: 101}}",
+       "outlier_detection.enforcing_failure_percentage: must be from 0 to 100"},
+      {"{name: a, outlier_detection: {base_ejection_time: 0s}}",
+       "outlier_detection.base_ejection_time: must be greater than 0s"},
       {"{name: a, load_assignment: {endpoints: []}}", "load_assignment.cluster_name: is required"},
       {"{name: a, transport_socket: {name: t, typed_config: {'@type': "
        "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext}}}",
