@@ -220,8 +220,11 @@ absl::StatusOr<std::shared_ptr<const upstream::ClusterConfig>> cluster(const Clu
   REMORA_TRY(set_circuit_breakers(from, out.get(), root));
   REMORA_TRY(check_filters(from, root));
   if (from.has_outlier_detection()) {
-    REMORA_TRY_ASSIGN(out->outlier,
-                      outlier_detection(from.outlier_detection(), root.field("outlier_detection")));
+    const Path at = root.field("outlier_detection");
+    REMORA_TRY_ASSIGN(out->outlier, outlier_detection(from.outlier_detection(), at));
+    if (out->discovery == upstream::Discovery::OriginalDst) {
+      REMORA_TRY(context.not_honoured(at, "is not supported for type ORIGINAL_DST", false));
+    }
   }
   if (from.has_wait_for_warm_on_init()) {
     out->wait_for_warm_on_init = from.wait_for_warm_on_init().value();

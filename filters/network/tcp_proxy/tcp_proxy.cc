@@ -118,7 +118,6 @@ void TcpProxy::on_tcp_ready(std::unique_ptr<upstream::TcpConnection> connection)
   connecting_ = nullptr;
   upstream_ = std::move(connection);
   host_ = upstream_->host();
-  if (upstream::OutlierMonitor* monitor = host_->monitor()) monitor->on_connected(host_, true);
   Connection& server = upstream_->connection();
   server.set_handler(upstream_side_);
   begin_relay(server);
@@ -126,6 +125,7 @@ void TcpProxy::on_tcp_ready(std::unique_ptr<upstream::TcpConnection> connection)
 
 /// The way to the server is open.
 void TcpProxy::begin_relay(const Connection& server) {
+  if (upstream::OutlierMonitor* monitor = host_->monitor()) monitor->on_connected(host_, true);
   upstream_id_ = server.id();
   if (!config_.access_logs.empty()) upstream_local_ = server.local_address();
   active();
