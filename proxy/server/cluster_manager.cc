@@ -361,7 +361,7 @@ void ClusterManager::judge_hosts(ManagedCluster& cluster, bool were_judged) {
   auto stats = stats_.group<stats::OutlierSchema>(prefix_of(config) + ".outlier_detection");
   cluster.outlier = std::make_unique<upstream::OutlierDetector>(
       config.name, *config.outlier, main_.loop().timers(), std::move(stats), stats_.main_index(),
-      *this, std::move(hooks));
+      static_cast<upstream::OutlierSink&>(*this), std::move(hooks));
   cluster.outlier->set_hosts(*cluster.hosts);
 }
 
