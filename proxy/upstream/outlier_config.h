@@ -25,7 +25,7 @@ struct OutlierConfig {
   uint64_t base_ejection_ms = 30'000;  // times how often a host was ejected lately
   uint64_t max_ejection_ms = 300'000;
   uint64_t max_jitter_ms = 0;          // by at most so much an ejection is longer
-  uint32_t max_ejection_percent = 10;  // of the hosts: when fewer are ejected, one more may be
+  uint32_t max_ejection_percent = 10;  // of the hosts may be ejected
   bool always_eject_one = false;       // one may be, even at 0 percent
 
   // Failures in a row.

@@ -97,7 +97,7 @@ void OutlierDetector::on_outlier(const Host& host, Ejection why) {
   const Judged* judged = find(host);
   if (judged == nullptr || judged->monitor->record.ejected) return;
   const bool changed = found_out(*judged, why);
-  judged->monitor->forget_failures();  // so that as many again are noticed again
+  judged->monitor->forget_failures(why);  // so that as many again are noticed again
   if (changed) hooks_.on_changed();
 }
 
@@ -107,9 +107,9 @@ bool OutlierDetector::found_out(const Judged& judged, Ejection why) {
   stats_.inc(counters.detected);
   if (why == Ejection::Consecutive5xx) stats_.inc(Stat::ejections_consecutive_5xx);
   if (why == Ejection::SuccessRate) stats_.inc(Stat::ejections_success_rate);
-  const double percent = 100.0 * active_ / static_cast<double>(hosts_.size());
+  const double percent = 100.0 * (active_ + 1) / static_cast<double>(hosts_.size());
   const bool allowed =
-      percent < config_.max_ejection_percent || (config_.always_eject_one && active_ == 0);
+      percent <= config_.max_ejection_percent || (config_.always_eject_one && active_ == 0);
   if (!allowed) {
     stats_.inc(Stat::ejections_overflow);
     return false;

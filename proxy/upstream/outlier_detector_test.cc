@@ -21,6 +21,8 @@ using testing::locality;
 
 class OutlierDetectorTest : public ::testing::Test, private OutlierSink {
  protected:
+  OutlierDetectorTest() { config_.max_ejection_percent = 100; }
+
   /// A cluster of so many hosts, judged by `config_`.
   void start(int hosts) {
     for (int i = 0; i < hosts; ++i) endpoints_.push_back(endpoint("10.0.0." + std::to_string(i)));

@@ -68,9 +68,15 @@ OutlierMonitor::Rate OutlierMonitor::take_rate(bool local_origin) {
 }
 
 void OutlierMonitor::forget_failures() {
-  in_a_row_5xx_.store(0, kRelaxed);
-  in_a_row_gateway_.store(0, kRelaxed);
-  in_a_row_local_.store(0, kRelaxed);
+  forget_failures(Ejection::Consecutive5xx);
+  forget_failures(Ejection::ConsecutiveGatewayFailure);
+  forget_failures(Ejection::ConsecutiveLocalOriginFailure);
+}
+
+void OutlierMonitor::forget_failures(Ejection why) {
+  if (why == Ejection::Consecutive5xx) in_a_row_5xx_.store(0, kRelaxed);
+  if (why == Ejection::ConsecutiveGatewayFailure) in_a_row_gateway_.store(0, kRelaxed);
+  if (why == Ejection::ConsecutiveLocalOriginFailure) in_a_row_local_.store(0, kRelaxed);
 }
 
 }  // namespace remora::upstream

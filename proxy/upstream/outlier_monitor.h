@@ -48,8 +48,9 @@ class OutlierMonitor {
   };
   /// Since the last call.
   Rate take_rate(bool local_origin);
-  /// Failures in a row count from the beginning.
+  /// Failures in a row, of all kinds or of the one that was noticed, count from the beginning.
   void forget_failures();
+  void forget_failures(Ejection why);
 
   struct Record {
     bool ejected = false;

@@ -11,7 +11,6 @@ from test.support.upstream import Upstream, answer_with
 
 HOSTS = 6
 WEIGHTS = [1, 1, 2, 5, 3, 1]
-CONSISTENT = {"consistent_hashing_lb_config": {"use_hostname_for_hashing": True}}
 
 
 def policy(name, **more):
@@ -28,19 +27,17 @@ CLUSTERS = {
     "ring_bounded": ({"lb_policy": "RING_HASH", "ring_hash_lb_config": {"minimum_ring_size": 9, "maximum_ring_size": 10}}, None),
     "ring_murmur": ({"lb_policy": "RING_HASH", "ring_hash_lb_config": {"hash_function": "MURMUR_HASH_2"}}, None),
     "ring_weights": ({"lb_policy": "RING_HASH"}, "weights"),
-    "ring_names": ({"lb_policy": "RING_HASH", "common_lb_config": CONSISTENT}, "names"),
     "ring_keys": ({"lb_policy": "RING_HASH"}, "keys"),
     "ring_localities": ({"lb_policy": "RING_HASH", "common_lb_config": {"locality_weighted_lb_config": {}}}, "localities"),
     "ring_priorities": ({"lb_policy": "RING_HASH"}, "priorities"),
     "ring_unhealthy": ({"lb_policy": "RING_HASH"}, "unhealthy"),
     "ring_panic": ({"lb_policy": "RING_HASH"}, "panic"),
     "ring_policy": (policy("ring_hash", minimum_ring_size=64, hash_function="MURMUR_HASH_2"), "weights"),
-    "ring_policy_names": (policy("ring_hash", **CONSISTENT), "names"),
     "maglev": ({"lb_policy": "MAGLEV"}, None),
     "maglev_small": ({"lb_policy": "MAGLEV", "maglev_lb_config": {"table_size": 11}}, "weights"),
     "maglev_weights": ({"lb_policy": "MAGLEV"}, "weights"),
     "maglev_localities": ({"lb_policy": "MAGLEV", "common_lb_config": {"locality_weighted_lb_config": {}}}, "localities"),
-    "maglev_policy": (policy("maglev", table_size=65539, **CONSISTENT), "names"),
+    "maglev_policy": (policy("maglev", table_size=65539), "keys"),
 }
 
 # name: (hash policies, further fields of the route, header lines and path by number of the request)
@@ -71,8 +68,6 @@ def endpoint(port, i, kind):
     out = {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
     if kind == "weights":
         out["load_balancing_weight"] = WEIGHTS[i]
-    if kind == "names":
-        out["endpoint"]["hostname"] = f"host-{i}"
     if kind == "keys":
         out["metadata"] = {"filter_metadata": {"envoy.lb": {"hash_key": f"key-{i}"}}}
     if (kind == "unhealthy" and i < 2) or (kind == "panic" and i < 4) or (kind == "priorities" and i == 0):
