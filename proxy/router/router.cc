@@ -104,8 +104,8 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
   stream_.info().upstream_cluster = decision.cluster;
 
   set_needs(headers);
-  set_hash(headers);
   prepare_request(headers);
+  set_hash(headers);
   request_ended_ = headers_only_ = end_stream;
   try_upstream();
   if (over_) return FilterStatus::Continue();
@@ -142,7 +142,7 @@ void Router::set_needs(const HeaderMap& headers) {
   if (config.auto_san_validation) needs_.required_san = copy;
 }
 
-/// Of the request as it came, before the route's edits.
+/// Of the request as the route has edited it, as Envoy does.
 void Router::set_hash(const HeaderMap& headers) {
   if (action_->hash_policies.empty() || !cluster_->config().chooses_by_hash()) return;
   const http::StreamInfo& info = stream_.info();
@@ -320,6 +320,9 @@ void Router::start_timeouts() {
 }
 
 void Router::on_attempt_open(Attempt& attempt) {
+  if (upstream::OutlierMonitor* monitor = attempt.host()->monitor()) {
+    monitor->on_connected(attempt.host(), false);
+  }
   attempt_ = &attempt;
   http::StreamInfo& info = stream_.info();
   Connection& connection = attempt.connection();
