@@ -116,8 +116,8 @@ TEST_P(HashBalancerTest, OneHostLessMovesOnlyWhatItHad) {
     }
   }
   EXPECT_NEAR(lost, 2'000, 300);
-  // The ring moves nothing else; Maglev a little.
-  EXPECT_LE(moved, config_.lb == LbPolicy::RingHash ? 0 : 1'000);
+  // Of the rest a tenth at most: the ring has the same size for fewer hosts, who have more points.
+  EXPECT_LE(moved, 1'800);
 }
 
 TEST_P(HashBalancerTest, AnotherAttemptIsAnotherPlaceInTheTable) {
