@@ -34,7 +34,8 @@ class OutlierDetectorTest : public ::testing::Test, private OutlierSink {
       detector_->set_hosts(*hosts_);
     };
     hooks.random = [this] { return random_; };
-    detector_ = std::make_unique<OutlierDetector>("c", config_, wheel_, group_, 1, *this, hooks);
+    detector_ = std::make_unique<OutlierDetector>("c", config_, wheel_, group_, 1,
+                                                  static_cast<OutlierSink&>(*this), hooks);
     detector_->set_hosts(*hosts_);
   }
   void remake() { hosts_ = make_host_set(assignment({locality(endpoints_)}), hosts_.get()); }
