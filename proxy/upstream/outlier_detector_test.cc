@@ -203,9 +203,7 @@ TEST_F(OutlierDetectorTest, AnEjectionLastsLongerEveryTimeAndIsForgiven) {
   EXPECT_EQ(lasts(), 50'000u) << "the most";
   EXPECT_EQ(lasts(), 50'000u);
   EXPECT_THAT(ejected(), IsEmpty());
-  pass(10'000);
-  pass(10'000);
-  pass(10'000);
+  for (int i = 0; i < 4; ++i) pass(10'000);
   EXPECT_EQ(lasts(), 20'000u) << "good intervals make up for earlier ejections";
 }
 
