@@ -1,8 +1,12 @@
 """One exchange of the differential test: bytes from a client, a scripted upstream, and what must agree."""
 
+import contextlib
 import os
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from test.support import proxy as px
 from test.support.client import Client
@@ -175,3 +179,33 @@ def without_deadlines(data):
 
 def normal_bytes(data):
     return re.sub(rb"(?i)(x-request-id): [0-9a-f-]{36}", rb"\1: <id>", without_deadlines(data))
+
+
+def drop_differences(exchange, theirs, ours):
+    """Takes out what the exchange lists as different, with its reason."""
+    for key, reason in exchange.differs.items():
+        assert reason, "a difference needs its reason"
+        ours.pop(key, None)
+        theirs.pop(key, None)
+
+
+@contextlib.contextmanager
+def results_of(make_side, exchanges, tmp_path_factory, after=lambda exchange, sides, seen: None):
+    """What Envoy and Remora made of each exchange, by name; the exchanges share nothing, so they run side by side.
+    `after` may add to what was seen of one."""
+    if not px.ENVOY or not os.path.exists(px.ENVOY):
+        pytest.skip("ENVOY_BIN does not name an Envoy binary")
+    sides = [make_side(binary, exchanges, str(tmp_path_factory.mktemp(os.path.basename(binary))))
+             for binary in (px.ENVOY, px.REMORA)]
+
+    def run(exchange):
+        seen = [side.run(exchange) for side in sides]
+        after(exchange, sides, seen)
+        return exchange.name, seen
+
+    with ThreadPoolExecutor(8) as pool:
+        seen = dict(pool.map(run, exchanges))
+    assert sides[1].proxy.alive(), sides[1].proxy.output()
+    yield seen
+    for side in sides:
+        side.close()

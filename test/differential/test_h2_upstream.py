@@ -1,12 +1,10 @@
 """HTTP/2 upstreams that behave well and badly: Envoy and Remora must answer, forward, log and count alike."""
 
-import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from test.differential.exchange import Side
+from test.differential.exchange import Side, drop_differences, results_of
 from test.differential.h2_upstream_exchanges import ALL
 from test.support import proxy as px
 from test.support.h2_upstream import H2Upstream
@@ -42,37 +40,23 @@ class H2Side(Side):
         return {k[len(prefix) + 1:]: v for k, v in stats.items() if v and COUNTERS.search(k)}
 
 
+def add_counters(exchange, sides, seen):
+    try:
+        px.wait_for(lambda: sides[0].counters(exchange) == sides[1].counters(exchange), 1.0)
+    except AssertionError:
+        pass  # the test says what differs
+    for side, one in zip(sides, seen):
+        one["counters"] = side.counters(exchange)
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """What both proxies made of each exchange; the exchanges share nothing, so they run side by side."""
-    if not px.ENVOY or not os.path.exists(px.ENVOY):
-        pytest.skip("ENVOY_BIN does not name an Envoy binary")
-    sides = [H2Side(binary, ALL, str(tmp_path_factory.mktemp(os.path.basename(binary))))
-             for binary in (px.ENVOY, px.REMORA)]
-
-    def run(exchange):
-        seen = [side.run(exchange) for side in sides]
-        try:
-            px.wait_for(lambda: sides[0].counters(exchange) == sides[1].counters(exchange), 1.0)
-        except AssertionError:
-            pass  # the test says what differs
-        for side, one in zip(sides, seen):
-            one["counters"] = side.counters(exchange)
-        return exchange.name, seen
-
-    with ThreadPoolExecutor(8) as pool:
-        seen = dict(pool.map(run, ALL))
-    assert sides[1].proxy.alive(), sides[1].proxy.output()
-    yield seen
-    for side in sides:
-        side.close()
+    with results_of(H2Side, ALL, tmp_path_factory, add_counters) as seen:
+        yield seen
 
 
 @pytest.mark.parametrize("exchange", ALL, ids=lambda e: e.name)
 def test_same_as_envoy(results, exchange):
     theirs, ours = results[exchange.name]
-    for key, reason in exchange.differs.items():
-        assert reason, "a difference needs its reason"
-        ours.pop(key, None)
-        theirs.pop(key, None)
+    drop_differences(exchange, theirs, ours)
     assert ours == theirs
