@@ -42,7 +42,7 @@ class H2Side(Side):
 
 def add_counters(exchange, sides, seen):
     try:
-        px.wait_for(lambda: sides[0].counters(exchange) == sides[1].counters(exchange), 1.0)
+        px.wait_for(lambda: sides[0].counters(exchange) == sides[1].counters(exchange), 3.0)
     except AssertionError:
         pass  # the test says what differs
     for side, one in zip(sides, seen):
