@@ -194,10 +194,20 @@ const void* RequestStream::route_config_of(std::string_view filter_name, std::st
 // ------------------------------------------------------------------------------------------------
 // the response
 
-void RequestStream::on_local_reply(HeaderMap& headers) {
-  if (routed_ && decision_.route != nullptr && decision_.route->vhost != nullptr) {
+/// A route that answers by itself edits that answer with all that is in it, and no other.
+void RequestStream::add_to_local_reply(std::span<const http::ReplyHeader> own, HeaderMap& headers) {
+  const auto add_own = [&] {
+    for (const http::ReplyHeader& header : own) headers.set(header.id, header.value);
+  };
+  if (!routed_ || decision_.route == nullptr || decision_.route->vhost == nullptr) return add_own();
+  if (info().response_code_details == router::kDirectResponse) {
+    add_own();
+    return router::edit_response(decision_, headers);
+  }
+  if (std::holds_alternative<router::ClusterAction>(decision_.route->action)) {
     router::edit_response(decision_, headers);
   }
+  add_own();
 }
 
 void RequestStream::map_local_reply(http::LocalReply& reply, HeaderMap& headers) {

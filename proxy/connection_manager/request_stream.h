@@ -34,7 +34,8 @@ class RequestStream final : public http::Stream {
 
  private:
   void on_request_head(http::HeaderMap& headers, bool end_stream) override;
-  void on_local_reply(http::HeaderMap& headers) override;
+  void add_to_local_reply(std::span<const http::ReplyHeader> own,
+                          http::HeaderMap& headers) override;
   void map_local_reply(http::LocalReply& reply, http::HeaderMap& headers) override;
   void on_response_head(http::HeaderMap& headers, bool end_stream) override;
   bool passes_informational() const override;

@@ -269,8 +269,7 @@ void Stream::send_local(const Failure& failure, std::string_view body,
   HeaderMap& response = begin_local_reply(failure.status, arena_);
   response_headers_ = &response;
   info_.response_headers = &response;
-  on_local_reply(response);
-  for (const ReplyHeader& header : headers) response.set(header.id, header.value);
+  add_to_local_reply(headers, response);
   LocalReply reply{.status = failure.status, .body = body, .grpc_status = failure.grpc_status};
   map_local_reply(reply, response);
   body = complete_local_reply(reply, asker_, response);

@@ -77,8 +77,8 @@ class Stream : public StreamReceiver,
   // --- what the server does ---
   /// The request's headers have come: check and complete them, then run_filters() or reply().
   virtual void on_request_head(HeaderMap& headers, bool end_stream) = 0;
-  /// A local answer begins: its headers hold nothing but the status.
-  virtual void on_local_reply(HeaderMap& headers) = 0;
+  /// A local answer begins: its headers hold nothing but the status. `own` is to be set in them.
+  virtual void add_to_local_reply(std::span<const ReplyHeader> own, HeaderMap& headers) = 0;
   /// It is as it would be sent, but for what describes the body; the server may change it.
   virtual void map_local_reply(LocalReply& /*reply*/, HeaderMap& /*headers*/) {}
   /// The response's headers are about to be sent.

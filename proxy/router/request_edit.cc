@@ -17,17 +17,47 @@ bool present(const HeaderMap& headers, const HeaderEdit& edit) {
   return edit.id != HeaderId::Other ? headers.has(edit.id) : headers.find(edit.name) != nullptr;
 }
 
-void overwrite(HeaderMap& headers, const HeaderEdit& edit) {
+/// Behind all others, wherever it was.
+void overwrite(HeaderMap& headers, const HeaderEdit& edit, std::string_view value) {
   if (edit.id != HeaderId::Other) {
-    headers.set(edit.id, edit.value);
+    headers.remove(edit.id);
+    headers.add(edit.id, value);
   } else {
-    headers.set(edit.name, edit.value);
+    headers.remove(edit.name);
+    headers.add(edit.name, value);
   }
 }
 
+void add(HeaderMap& headers, const HeaderEdit& edit, std::string_view value) {
+  if (edit.joins) {
+    if (std::optional<std::string_view> old = headers.joined(edit.name)) {
+      if (value.empty()) return;
+      headers.set(edit.name, old->empty() ? value : headers.arena().join(*old, ",", value));
+      return;
+    }
+  }
+  if (edit.id != HeaderId::Other) {
+    headers.add(edit.id, value);
+  } else {
+    headers.add(edit.name, value);
+  }
+}
+
+bool overwrites(HeaderEdit::Action action) {
+  return action == HeaderEdit::Action::OverwriteOrAdd ||
+         action == HeaderEdit::Action::OverwriteIfExists;
+}
+
+/// Whether the edit is made, as the headers are before any edit of its level.
+bool wanted(const HeaderMap& headers, const HeaderEdit& edit, std::string_view value) {
+  if (value.empty() && !edit.keep_empty) return false;
+  if (edit.action == HeaderEdit::Action::AddIfAbsent) return !present(headers, edit);
+  return edit.action != HeaderEdit::Action::OverwriteIfExists || present(headers, edit);
+}
+
 void keep_original_path(HeaderMap& request, EnvoyHeaders envoy_headers) {
-  if (envoy_headers == EnvoyHeaders::Insert && !request.has(HeaderId::XEnvoyOriginalPath)) {
-    request.add(HeaderId::XEnvoyOriginalPath, request.path());
+  if (envoy_headers == EnvoyHeaders::Insert) {
+    request.set(HeaderId::XEnvoyOriginalPath, request.path());
   }
 }
 
@@ -74,26 +104,22 @@ std::string_view kept_host(const HeaderMap& request, std::string_view scheme, bo
 
 void apply(const HeaderEdits& edits, HeaderMap& headers) {
   for (const std::string& name : edits.remove) headers.remove(name);
+  if (edits.add.empty()) return;
+  struct Chosen {
+    const HeaderEdit* edit;
+    std::string_view value;
+  };
+  auto* const chosen = static_cast<Chosen*>(
+      headers.arena().allocate(edits.add.size() * sizeof(Chosen), alignof(Chosen)));
+  Chosen* end = chosen;
   for (const HeaderEdit& edit : edits.add) {
-    if (edit.value.empty() && !edit.keep_empty) continue;
-    switch (edit.action) {
-      case HeaderEdit::Action::AppendOrAdd:
-        if (edit.id != HeaderId::Other) {
-          headers.add(edit.id, edit.value);
-        } else {
-          headers.add(edit.name, edit.value);
-        }
-        break;
-      case HeaderEdit::Action::AddIfAbsent:
-        if (!present(headers, edit)) overwrite(headers, edit);
-        break;
-      case HeaderEdit::Action::OverwriteOrAdd:
-        overwrite(headers, edit);
-        break;
-      case HeaderEdit::Action::OverwriteIfExists:
-        if (present(headers, edit)) overwrite(headers, edit);
-        break;
-    }
+    if (wanted(headers, edit, edit.value)) *end++ = {&edit, edit.value};
+  }
+  for (const Chosen* at = chosen; at != end; ++at) {
+    if (overwrites(at->edit->action)) overwrite(headers, *at->edit, at->value);
+  }
+  for (const Chosen* at = chosen; at != end; ++at) {
+    if (!overwrites(at->edit->action)) add(headers, *at->edit, at->value);
   }
 }
 
@@ -160,8 +186,10 @@ std::string_view redirect_location(const RedirectAction& redirect, const HeaderM
     auto end = std::to_chars(digits.data() + 1, digits.data() + digits.size(), redirect.port).ptr;
     port = {digits.data(), static_cast<size_t>(end - digits.data())};
   }
-  std::string_view host = redirect.host.empty() ? kept_host(request, scheme, !port.empty())
-                                                : std::string_view(redirect.host);
+  std::string_view host = redirect.host;
+  if (host.empty()) {
+    host = redirect.keeps_port ? request.authority() : kept_host(request, scheme, !port.empty());
+  }
   std::string_view path = request.path();
   std::string_view query;
   bool own_query = redirect.has_path && redirect.path.find('?') != std::string::npos;

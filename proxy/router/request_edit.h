@@ -10,8 +10,12 @@
 
 namespace remora::router {
 
-/// Removals first, then additions.
+/// Removals first; then what overwrites, then what is added, each if the headers as they are now
+/// ask for it.
 void apply(const HeaderEdits& edits, http::HeaderMap& headers);
+
+/// The details of an answer that a route gives by itself, redirects included.
+inline constexpr std::string_view kDirectResponse = "direct_response";
 
 enum class EnvoyHeaders : uint8_t { Insert, Suppress };
 

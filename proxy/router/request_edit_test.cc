@@ -78,6 +78,30 @@ TEST_F(RequestEditTest, EachActionDoesWhatItSays) {
   EXPECT_EQ(*request_.joined("x-there"), "new,more");
 }
 
+TEST_F(RequestEditTest, WhatIsThereIsAskedOnceAndWhatOverwritesComesFirst) {
+  using Action = HeaderEdit::Action;
+  request_.add("x-a", "old");
+  request_.add("x-b", "b");
+  const HeaderEdits edits = {
+      {edit("x-a", "more"), edit("x-new", "1", Action::AddIfAbsent),
+       edit("x-new", "2", Action::AddIfAbsent), edit("x-a", "new", Action::OverwriteOrAdd)},
+      {}};
+  apply(edits, request_);
+  EXPECT_EQ(*request_.joined("x-a"), "new,more");
+  EXPECT_EQ(*request_.joined("x-new"), "1,2");
+  EXPECT_EQ(request_.find("x-b")->value, "b");
+  EXPECT_LT(request_.find("x-b"), request_.find("x-a")) << "it stands behind the others now";
+}
+
+TEST_F(RequestEditTest, AFieldThatIsKeptAsOneIsJoined) {
+  request_.add(http::HeaderId::UserAgent, "old");
+  HeaderEdits edits;
+  edits.add = {edit("user-agent", "new"), edit("user-agent", "")};
+  edits.add[0].joins = edits.add[1].joins = edits.add[1].keep_empty = true;
+  apply(edits, request_);
+  EXPECT_EQ(value("user-agent"), "old,new");
+}
+
 TEST_F(RequestEditTest, EmptyValuesAreSkippedUnlessKept) {
   HeaderEdits edits;
   edits.add = {edit("x-empty", ""), edit("x-kept", "")};

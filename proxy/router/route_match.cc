@@ -39,21 +39,29 @@ bool path_matches(const RouteMatch& match, std::string_view path) {
 
 }  // namespace
 
-bool HeaderMatch::matches(const http::HeaderMap& headers) const {
-  std::optional<std::string_view> value = headers.joined(name);
-  if (kind == Kind::Present) {
-    return (value.has_value() == present) != invert;
-  }
-  // An absent header satisfies no condition on its value, inverted ones included.
-  if (!value) {
-    if (!treat_missing_as_empty) return false;
-    value = std::string_view();
-  }
-  if (kind == Kind::String) return string.matches(*value) != invert;
+bool HeaderMatch::value_matches(std::string_view value) const {
+  if (kind == Kind::String) return string.matches(value);
   int64_t number = 0;
-  bool in_range =
-      absl::SimpleAtoi(absl_view(*value), &number) && number >= range_start && number < range_end;
-  return in_range != invert;
+  return absl::SimpleAtoi(absl_view(value), &number) && number >= range_start && number < range_end;
+}
+
+bool HeaderMatch::matches(const http::HeaderMap& headers) const {
+  const http::HeaderEntry* first = headers.find(name);
+  if (kind == Kind::Present) {
+    return ((first != nullptr || treat_missing_as_empty) == present) != invert;
+  }
+  if (first == nullptr) {
+    // An absent header satisfies no condition on its value, inverted ones included.
+    return treat_missing_as_empty && value_matches({}) != invert;
+  }
+  if (joined) return value_matches(*headers.joined(name)) != invert;
+  // One of several values is enough.
+  const auto entries = headers.entries();
+  bool any = value_matches(first->value);
+  for (const auto* entry = first + 1; !any && entry != entries.data() + entries.size(); ++entry) {
+    any = !entry->removed && entry->name == name && value_matches(entry->value);
+  }
+  return any != invert;
 }
 
 std::string_view path_without_query(std::string_view path) {
@@ -95,7 +103,8 @@ bool matches(const RouteMatch& match, const http::HeaderMap& request, uint64_t r
   }
   for (const QueryMatch& query : match.query) {
     std::optional<std::string_view> value = query_value(path, query.name);
-    if (!value || (query.string && !query.string->matches(*value))) return false;
+    if (value.has_value() != query.present) return false;
+    if (query.string && !query.string->matches(*value)) return false;
   }
   return true;
 }

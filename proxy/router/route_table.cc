@@ -79,7 +79,7 @@ bool needs_tls_redirect(const VirtualHost& vhost, const http::HeaderMap& request
 absl::StatusOr<std::shared_ptr<const RouteTable>> RouteTable::build(Input input) {
   std::shared_ptr<RouteTable> table(new RouteTable(std::move(input)));
   RedirectAction to_https;
-  to_https.https = true;
+  to_https.https = to_https.keeps_port = true;
   table->tls_redirect_.action = std::move(to_https);
   size_t at = 0;
   for (VirtualHost& vhost : table->input_.hosts) {

@@ -40,12 +40,17 @@ struct HeaderMatch {
   bool present = true;                     // present_match: true/false
   bool invert = false;
   bool treat_missing_as_empty = false;
+  bool joined = false;  // several values are one, with commas between them
   bool matches(const http::HeaderMap& headers) const;
+
+ private:
+  bool value_matches(std::string_view value) const;
 };
 
 struct QueryMatch {
   std::string name;
-  std::optional<StringMatch> string;  // none: present
+  std::optional<StringMatch> string;  // none: there or not
+  bool present = true;
 };
 
 struct RouteMatch {
@@ -69,6 +74,7 @@ struct HeaderEdit {
   std::string value;  // literal
   Action action = Action::AppendOrAdd;
   bool keep_empty = false;
+  bool joins = false;  // is added to a value that is there, behind a comma
 };
 struct HeaderEdits {
   std::vector<HeaderEdit> add;
@@ -167,6 +173,7 @@ struct ClusterAction {
 struct RedirectAction {
   std::string host, path, prefix_rewrite;
   bool has_path = false, has_prefix_rewrite = false, https = false, strip_query = false;
+  bool keeps_port = false;  // whatever the new scheme's own port is
   std::string scheme;
   uint32_t port = 0;
   uint16_t status = 301;

@@ -230,6 +230,8 @@ TEST_F(HeaderMatchTest, PresenceAndAbsence) {
   EXPECT_TRUE(matches(match, {}));
   match.invert = true;
   EXPECT_FALSE(matches(match, {}));
+  match.treat_missing_as_empty = true;
+  EXPECT_TRUE(matches(match, {})) << "an empty value is there, which must not be, turned round";
 }
 TEST_F(HeaderMatchTest, StringsOfEveryKind) {
   EXPECT_TRUE(matches(text(StringMatch::Kind::Exact, "abc"), {"x-a", "abc"}));
@@ -250,9 +252,19 @@ TEST_F(HeaderMatchTest, ANumberLiesInAHalfOpenRange) {
   EXPECT_FALSE(matches(match, {"x-a", "10"}));
   EXPECT_FALSE(matches(match, {"x-a", "5x"}));
 }
-TEST_F(HeaderMatchTest, AHeaderSentTwiceIsOneValue) {
-  EXPECT_TRUE(matches(text(StringMatch::Kind::Exact, "a,b"), {"x-a", "a", "x-a", "b"}));
-  EXPECT_FALSE(matches(text(StringMatch::Kind::Exact, "a"), {"x-a", "a", "x-a", "b"}));
+TEST_F(HeaderMatchTest, OfAHeaderSentTwiceOneValueIsEnough) {
+  HeaderMatch match = text(StringMatch::Kind::Exact, "b");
+  EXPECT_TRUE(matches(match, {"x-a", "a", "x-a", "b"}));
+  EXPECT_FALSE(matches(text(StringMatch::Kind::Exact, "a,b"), {"x-a", "a", "x-a", "b"}));
+  match.invert = true;
+  EXPECT_FALSE(matches(match, {"x-a", "a", "x-a", "b"}));
+}
+TEST_F(HeaderMatchTest, AHeaderThatIsKeptJoinedIsOneValue) {
+  HeaderMatch match = text(StringMatch::Kind::Exact, "a,b");
+  match.joined = true;
+  EXPECT_TRUE(matches(match, {"x-a", "a", "x-a", "b"}));
+  match.string.text = "b";
+  EXPECT_FALSE(matches(match, {"x-a", "a", "x-a", "b"}));
 }
 TEST_F(HeaderMatchTest, AnAbsentHeaderMatchesNoConditionOnItsValueNotEvenANegatedOne) {
   HeaderMatch match = text(StringMatch::Kind::Exact, "abc");

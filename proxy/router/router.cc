@@ -163,17 +163,17 @@ FilterStatus Router::refuse_unknown_cluster(const ClusterAction& action) {
 
 FilterStatus Router::answer_directly(const Route& route, HeaderMap& headers) {
   constexpr uint16_t kCreated = 201;
-  constexpr std::string_view kDetails = "direct_response";
   stats_.inc(RouterStat::rq_direct_response);  // redirects included, as Envoy counts
   if (const auto* redirect = std::get_if<RedirectAction>(&route.action)) {
     if (redirect->has_prefix_rewrite) {
       rewrite_prefix(route.match, redirect->prefix_rewrite, headers, config_.envoy_headers);
     }
     const http::ReplyHeader location = {HeaderId::Location, redirect_location(*redirect, headers)};
-    return stream_.reply({redirect->status, http::kNoFlag, kDetails, {}}, {}, {&location, 1});
+    return stream_.reply({redirect->status, http::kNoFlag, kDirectResponse, {}}, {},
+                         {&location, 1});
   }
   const auto& direct = std::get<DirectAction>(route.action);
-  const http::Failure answer = {direct.status, http::kNoFlag, kDetails, direct.body};
+  const http::Failure answer = {direct.status, http::kNoFlag, kDirectResponse, direct.body};
   if (direct.status != kCreated && direct.status / 100 != 3) return stream_.reply(answer);
   const http::ReplyHeader location = {HeaderId::Location, redirect_location({}, headers)};
   return stream_.reply(answer, {}, {&location, 1});

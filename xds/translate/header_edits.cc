@@ -3,6 +3,7 @@
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 
+#include "xds/translate/joined_headers.h"
 #include "xds/translate/values.h"
 
 namespace remora::xds::translate {
@@ -86,6 +87,8 @@ absl::StatusOr<router::HeaderEdits> header_edits(const HeadersToAdd& add,
   for (int i = 0; i < add.size(); ++i) {
     auto edit = header_edit(add[i], path.at(add_name, i));
     if (!edit.ok()) return edit.status();
+    edit->joins =
+        direction == "request" ? joins_in_requests(edit->name) : joins_in_responses(edit->name);
     out.add.push_back(*std::move(edit));
   }
   for (int i = 0; i < remove.size(); ++i) {

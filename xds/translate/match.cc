@@ -2,6 +2,7 @@
 
 #include <absl/strings/ascii.h>
 
+#include "xds/translate/joined_headers.h"
 #include "xds/translate/runtime.h"
 #include "xds/translate/values.h"
 
@@ -153,8 +154,9 @@ absl::StatusOr<router::HeaderMatch> header_match(const route::HeaderMatcher& pro
                                                  const Context& context, const Path& path) {
   REMORA_TRY(check_header_name(proto.name(), path.field("name")));
   router::HeaderMatch out;
-  out.name = absl::AsciiStrToLower(proto.name());
+  out.name = request_header_name(proto.name());
   out.id = http::header_id_of(out.name);
+  out.joined = joins_in_requests(out.name);
   out.invert = proto.invert_match();
   out.treat_missing_as_empty = proto.treat_missing_header_as_empty();
   REMORA_TRY(set_header_specifier(proto, context, &out, path));
@@ -171,9 +173,8 @@ absl::StatusOr<router::QueryMatch> query_match(const route::QueryParameterMatche
     REMORA_TRY_ASSIGN(out.string,
                       string_match(proto.string_match(), context, path.field("string_match")));
   } else if (proto.query_parameter_match_specifier_case() ==
-                 route::QueryParameterMatcher::kPresentMatch &&
-             !proto.present_match()) {
-    return path.field("present_match").error("false is not supported");
+             route::QueryParameterMatcher::kPresentMatch) {
+    out.present = proto.present_match();
   }
   return out;
 }

@@ -126,7 +126,7 @@ absl::Status read_destination(const route::RouteAction& proto, Context& context,
       return absl::OkStatus();
     case route::RouteAction::kClusterHeader:
       REMORA_TRY(check_header_name(proto.cluster_header(), path.field("cluster_header")));
-      out->cluster_header = absl::AsciiStrToLower(proto.cluster_header());
+      out->cluster_header = request_header_name(proto.cluster_header());
       return absl::OkStatus();
     case route::RouteAction::kWeightedClusters:
       return read_weighted(proto.weighted_clusters(), context, out,
@@ -165,7 +165,7 @@ absl::Status read_rewrites(const route::RouteAction& proto, const Context& conte
   out->host_rewrite_literal = proto.host_rewrite_literal();
   if (!proto.host_rewrite_header().empty()) {
     REMORA_TRY(check_header_name(proto.host_rewrite_header(), path.field("host_rewrite_header")));
-    out->host_rewrite_header = absl::AsciiStrToLower(proto.host_rewrite_header());
+    out->host_rewrite_header = request_header_name(proto.host_rewrite_header());
   }
   out->auto_host_rewrite = proto.auto_host_rewrite().value();
   out->append_x_forwarded_host = proto.append_x_forwarded_host();
@@ -199,7 +199,7 @@ absl::Status read_hash_header(const HashPolicy::Header& from, const Context& con
                               router::HashPolicy* out, const Path& path) {
   out->kind = router::HashPolicy::Kind::Header;
   REMORA_TRY(check_header_name(from.header_name(), path.field("header_name")));
-  out->name = absl::AsciiStrToLower(from.header_name());
+  out->name = request_header_name(from.header_name());
   if (!from.has_regex_rewrite()) return absl::OkStatus();
   return read_substitution(from.regex_rewrite(), context, &out->rewrite, &out->substitution,
                            path.field("regex_rewrite"));

@@ -1,5 +1,6 @@
 #include "xds/translate/values.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
@@ -329,6 +330,11 @@ absl::Status check_header_name(std::string_view name, const Path& path) {
 
 absl::Status check_header_value(std::string_view value, const Path& path) {
   return breaks_header_block(value) ? path.error("is not a header value") : absl::OkStatus();
+}
+
+std::string request_header_name(const std::string& name) {
+  std::string lower = absl::AsciiStrToLower(name);
+  return lower == "host" ? ":authority" : lower;
 }
 
 }  // namespace remora::xds::translate

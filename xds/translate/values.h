@@ -84,4 +84,7 @@ absl::StatusOr<std::shared_ptr<const re2::RE2>> regex(
 absl::Status check_header_name(std::string_view name, const Path& path);
 absl::Status check_header_value(std::string_view value, const Path& path);
 
+/// The name under which a request's headers have what a configuration calls `name`.
+std::string request_header_name(const std::string& name);
+
 }  // namespace remora::xds::translate

@@ -1,0 +1,112 @@
+"""Random route tables and random requests: Envoy and Remora choose the same route, edit and rewrite alike, answer alike.
+
+REMORA_ROUTING_SEED chooses other tables than those of every run."""
+
+import os
+import re
+
+import pytest
+
+from test.differential.exchange import normal_answer
+from test.differential.route_tables import CLUSTERS, Generator, request_bytes
+from test.support import proxy as px
+from test.support.client import Client
+from test.support.upstream import Upstream
+
+SEED = int(os.environ.get("REMORA_ROUTING_SEED", "1"))
+TABLES = 12
+REQUESTS = 50  # of each table
+
+
+def echo(cluster):
+    def script(peer):
+        while True:
+            head, body = peer.read_request()
+            told = cluster.encode() + b" " + head + body
+            if head.startswith(b"HEAD "):
+                told = b""  # has none to tell
+            peer.send(b"HTTP/1.1 200 OK\r\nx-up: 1\r\nserver: up\r\nset-cookie: a=1\r\nvary: a\r\n"
+                      b"content-length: %d\r\n\r\n" % len(told) + told)
+
+    return script
+
+
+def manager_options(generator):
+    return {
+        "use_remote_address": generator.chance(0.4),
+        "generate_request_id": False,
+        "server_header_transformation": generator.one(["OVERWRITE", "PASS_THROUGH"]),
+    }
+
+
+def bootstrap(tables, options, upstreams):
+    clusters = [px.static_cluster(name, upstream.port) for name, upstream in zip(CLUSTERS, upstreams)]
+    for cluster in clusters:
+        endpoint = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+        endpoint["hostname"] = cluster["name"] + ".host"
+    listeners = [px.static_listener(table["name"], px.http_filter_chain(table, table["name"], **more))
+                 for table, more in zip(tables, options)]
+    return px.static_bootstrap(listeners, clusters)
+
+
+def ask(port, requests):
+    """What came of each request, over one connection while it lasts."""
+    seen = []
+    client = Client(port)
+    for request in requests:
+        if client.ended:
+            client.close()
+            client = Client(port)
+        client.send(request_bytes(*request))
+        answer = client.read_answer(head_only=request[0] == "HEAD")
+        if answer is not None and (answer.header("connection") or "") == "close":
+            client.ended = "fin"
+        seen.append(normal(answer))
+    client.close()
+    return seen
+
+
+def normal(answer):
+    if answer is None:
+        return None
+    status, headers, body, _ = normal_answer(answer)
+    body = re.sub(rb"x-envoy-expected-rq-timeout-ms: \d+", b"x-envoy-expected-rq-timeout-ms: <ms>", body)
+    headers = [(k, "<length>" if k == "content-length" and b"<ms>" in body else v) for k, v in headers]
+    return status, headers, body.decode("latin-1").splitlines()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    if not px.ENVOY or not os.path.exists(px.ENVOY):
+        pytest.skip("ENVOY_BIN does not name an Envoy binary")
+    generator = Generator(SEED)
+    tables = [generator.table(f"t{i}") for i in range(TABLES)]
+    options = [manager_options(generator) for _ in tables]
+    requests = [[generator.request(table) for _ in range(REQUESTS)] for table in tables]
+    upstreams = [Upstream(echo(name)) for name in CLUSTERS]
+    seen = []
+    for binary in (px.ENVOY, px.REMORA):
+        directory = str(tmp_path_factory.mktemp(os.path.basename(binary)))
+        with px.Proxy(binary, bootstrap(tables, options, upstreams), directory=directory) as proxy:
+            ports = proxy.listeners()
+            seen.append([ask(ports[table["name"]][1], asked) for table, asked in zip(tables, requests)])
+    for upstream in upstreams:
+        upstream.close()
+    return tables, requests, seen
+
+
+@pytest.mark.parametrize("at", range(TABLES))
+def test_requests_go_the_same_way(runs, at):
+    tables, requests, (theirs, ours) = runs
+    different = [(request, a, b) for request, a, b in zip(requests[at], theirs[at], ours[at]) if a != b]
+    assert not different, f"{len(different)} of {REQUESTS} requests to {tables[at]}: the first is {different[0]}"
+
+
+def test_the_requests_reach_what_they_are_to_compare(runs):
+    _, _, (theirs, _) = runs
+    answers = [answer for table in theirs for answer in table if answer]
+    assert len(answers) >= 300
+    statuses = {answer[0].split()[1] for answer in answers}
+    assert {"200", "301", "404", "503"} <= statuses
+    routes = {value for answer in answers for name, value in answer[1] if name == "x-route"}
+    assert len(routes) > 40
