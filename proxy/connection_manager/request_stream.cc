@@ -202,10 +202,10 @@ void RequestStream::add_to_local_reply(std::span<const http::ReplyHeader> own, H
   if (!routed_ || decision_.route == nullptr || decision_.route->vhost == nullptr) return add_own();
   if (info().response_code_details == router::kDirectResponse) {
     add_own();
-    return router::edit_response(decision_, headers);
+    return router::edit_response(decision_, info(), headers);
   }
   if (std::holds_alternative<router::ClusterAction>(decision_.route->action)) {
-    router::edit_response(decision_, headers);
+    router::edit_response(decision_, info(), headers);
   }
   add_own();
 }

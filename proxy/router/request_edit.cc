@@ -2,10 +2,12 @@
 
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
 #include "proxy/router/route_match.h"
+#include "proxy/telemetry/log_format.h"
 
 namespace remora::router {
 namespace {
@@ -46,6 +48,17 @@ void add(HeaderMap& headers, const HeaderEdit& edit, std::string_view value) {
 bool overwrites(HeaderEdit::Action action) {
   return action == HeaderEdit::Action::OverwriteOrAdd ||
          action == HeaderEdit::Action::OverwriteIfExists;
+}
+
+/// What the edit sets; none: it would break the header block.
+std::optional<std::string_view> value_of(const HeaderEdit& edit, const http::StreamInfo& info,
+                                         Arena& arena) {
+  if (edit.format == nullptr) return edit.value;
+  std::string text;
+  edit.format->append(info, text);
+  const auto breaks = [](char c) { return c == '\0' || c == '\r' || c == '\n'; };
+  if (std::ranges::any_of(text, breaks)) return std::nullopt;
+  return arena.copy(text);
 }
 
 /// Whether the edit is made, as the headers are before any edit of its level.
@@ -102,7 +115,7 @@ std::string_view kept_host(const HeaderMap& request, std::string_view scheme, bo
 
 }  // namespace
 
-void apply(const HeaderEdits& edits, HeaderMap& headers) {
+void apply(const HeaderEdits& edits, const http::StreamInfo& info, HeaderMap& headers) {
   for (const std::string& name : edits.remove) headers.remove(name);
   if (edits.add.empty()) return;
   struct Chosen {
@@ -113,7 +126,8 @@ void apply(const HeaderEdits& edits, HeaderMap& headers) {
       headers.arena().allocate(edits.add.size() * sizeof(Chosen), alignof(Chosen)));
   Chosen* end = chosen;
   for (const HeaderEdit& edit : edits.add) {
-    if (wanted(headers, edit, edit.value)) *end++ = {&edit, edit.value};
+    const std::optional<std::string_view> value = value_of(edit, info, headers.arena());
+    if (value && wanted(headers, edit, *value)) *end++ = {&edit, *value};
   }
   for (const Chosen* at = chosen; at != end; ++at) {
     if (overwrites(at->edit->action)) overwrite(headers, *at->edit, at->value);
@@ -123,13 +137,14 @@ void apply(const HeaderEdits& edits, HeaderMap& headers) {
   }
 }
 
-void edit_request(const RouteDecision& decision, HeaderMap& request, EnvoyHeaders envoy_headers) {
+void edit_request(const RouteDecision& decision, const http::StreamInfo& info, HeaderMap& request,
+                  EnvoyHeaders envoy_headers) {
   const Route& route = *decision.route;
-  if (decision.weighted != nullptr) apply(decision.weighted->request_edits, request);
+  if (decision.weighted != nullptr) apply(decision.weighted->request_edits, info, request);
   for (const HeaderEdits* edits :
        in_order(decision, &route.request_edits, &decision.vhost->request_edits,
                 &decision.table->input().request_edits)) {
-    apply(*edits, request);
+    apply(*edits, info, request);
   }
   const auto& action = std::get<ClusterAction>(route.action);
   if (!action.host_rewrite_literal.empty()) {
@@ -141,12 +156,13 @@ void edit_request(const RouteDecision& decision, HeaderMap& request, EnvoyHeader
   rewrite_path(route, action, request, envoy_headers);
 }
 
-void edit_response(const RouteDecision& decision, HeaderMap& response) {
-  if (decision.weighted != nullptr) apply(decision.weighted->response_edits, response);
+void edit_response(const RouteDecision& decision, const http::StreamInfo& info,
+                   HeaderMap& response) {
+  if (decision.weighted != nullptr) apply(decision.weighted->response_edits, info, response);
   for (const HeaderEdits* edits :
        in_order(decision, &decision.route->response_edits, &decision.vhost->response_edits,
                 &decision.table->input().response_edits)) {
-    apply(*edits, response);
+    apply(*edits, info, response);
   }
 }
 

@@ -6,13 +6,15 @@
 #include <string_view>
 
 #include "proxy/http/header_map.h"
+#include "proxy/http/stream_info.h"
 #include "proxy/router/route_table.h"
 
 namespace remora::router {
 
 /// Removals first; then what overwrites, then what is added, each if the headers as they are now
 /// ask for it.
-void apply(const HeaderEdits& edits, http::HeaderMap& headers);
+/// A value that would break the header block is not set.
+void apply(const HeaderEdits& edits, const http::StreamInfo& info, http::HeaderMap& headers);
 
 /// The details of an answer that a route gives by itself, redirects included.
 inline constexpr std::string_view kDirectResponse = "direct_response";
@@ -21,11 +23,12 @@ enum class EnvoyHeaders : uint8_t { Insert, Suppress };
 
 /// Everything a ClusterAction does to a request before it is sent: edits of the weighted cluster,
 /// the route, the virtual host and the table, then host and path.
-void edit_request(const RouteDecision& decision, http::HeaderMap& request,
-                  EnvoyHeaders envoy_headers);
+void edit_request(const RouteDecision& decision, const http::StreamInfo& info,
+                  http::HeaderMap& request, EnvoyHeaders envoy_headers);
 
 /// The same levels' edits of the response.
-void edit_response(const RouteDecision& decision, http::HeaderMap& response);
+void edit_response(const RouteDecision& decision, const http::StreamInfo& info,
+                   http::HeaderMap& response);
 
 /// The request's host becomes `host` (host rewrite by literal, header or upstream host name).
 void rewrite_host(const ClusterAction& action, std::string_view host, http::HeaderMap& request);

@@ -3,12 +3,15 @@
 #include <gtest/gtest.h>
 #include <re2/re2.h>
 
+#include "proxy/telemetry/log_format.h"
+
 namespace remora::router {
 namespace {
 
 class RequestEditTest : public testing::Test {
  protected:
   RequestEditTest() : request_(arena_) {
+    info_.request_headers = &request_;
     request_.add(http::HeaderId::Method, "GET");
     request_.add(http::HeaderId::Scheme, "http");
     request_.add(http::HeaderId::Authority, "a.com:8080");
@@ -34,7 +37,7 @@ class RequestEditTest : public testing::Test {
     vhost_.routes = {route_};
     input.hosts = {vhost_};
     tables_.push_back(*RouteTable::build(std::move(input)));
-    edit_request(tables_.back()->decide(request_, 0), request_, EnvoyHeaders::Insert);
+    edit_request(tables_.back()->decide(request_, 0), info_, request_, EnvoyHeaders::Insert);
   }
   std::string value(std::string_view name) {
     const http::HeaderEntry* entry = request_.find(name);
@@ -44,6 +47,7 @@ class RequestEditTest : public testing::Test {
   BlockPool pool_;
   Arena arena_{pool_};
   http::HeaderMap request_;
+  http::StreamInfo info_;
   Route route_;
   VirtualHost vhost_;
   RouteTable::Input input_;
@@ -55,7 +59,7 @@ TEST_F(RequestEditTest, RemovalsComeBeforeAdditions) {
   HeaderEdits edits;
   edits.add.push_back(edit("x-a", "proxy"));
   edits.remove.push_back("x-a");
-  apply(edits, request_);
+  apply(edits, info_, request_);
   EXPECT_EQ(value("x-a"), "proxy");
 }
 
@@ -66,15 +70,15 @@ TEST_F(RequestEditTest, EachActionDoesWhatItSays) {
       {edit("x-there", "add", Action::AddIfAbsent), edit("x-new", "add", Action::AddIfAbsent),
        edit("x-not-there", "over", Action::OverwriteIfExists)},
       {}};
-  apply(careful, request_);
+  apply(careful, info_, request_);
   EXPECT_EQ(value("x-there"), "old");
   EXPECT_EQ(value("x-new"), "add");
   EXPECT_EQ(value("x-not-there"), "(none)");
   const HeaderEdits over = {{edit("x-there", "new", Action::OverwriteOrAdd)}, {}};
-  apply(over, request_);
+  apply(over, info_, request_);
   EXPECT_EQ(*request_.joined("x-there"), "new");
   const HeaderEdits more = {{edit("x-there", "more")}, {}};
-  apply(more, request_);
+  apply(more, info_, request_);
   EXPECT_EQ(*request_.joined("x-there"), "new,more");
 }
 
@@ -86,7 +90,7 @@ TEST_F(RequestEditTest, WhatIsThereIsAskedOnceAndWhatOverwritesComesFirst) {
       {edit("x-a", "more"), edit("x-new", "1", Action::AddIfAbsent),
        edit("x-new", "2", Action::AddIfAbsent), edit("x-a", "new", Action::OverwriteOrAdd)},
       {}};
-  apply(edits, request_);
+  apply(edits, info_, request_);
   EXPECT_EQ(*request_.joined("x-a"), "new,more");
   EXPECT_EQ(*request_.joined("x-new"), "1,2");
   EXPECT_EQ(request_.find("x-b")->value, "b");
@@ -98,15 +102,43 @@ TEST_F(RequestEditTest, AFieldThatIsKeptAsOneIsJoined) {
   HeaderEdits edits;
   edits.add = {edit("user-agent", "new"), edit("user-agent", "")};
   edits.add[0].joins = edits.add[1].joins = edits.add[1].keep_empty = true;
-  apply(edits, request_);
+  apply(edits, info_, request_);
   EXPECT_EQ(value("user-agent"), "old,new");
+}
+
+TEST_F(RequestEditTest, CommandsSeeTheHeadersAsTheyWereBeforeAnyEditOfTheirLevel) {
+  request_.add("x-a", "client");
+  HeaderEdits edits;
+  edits.add = {edit("x-a", "proxy", HeaderEdit::Action::OverwriteOrAdd), edit("x-copy", ""),
+               edit("x-none", "")};
+  const auto format = [](std::string_view text) {
+    return std::make_shared<const telemetry::LogFormat>(
+        *telemetry::LogFormat::text(text, telemetry::Missing::Empty));
+  };
+  edits.add[1].format = format("<%REQ(x-a)%%%>");
+  edits.add[2].format = format("%REQ(x-absent)%");
+  apply(edits, info_, request_);
+  EXPECT_EQ(value("x-a"), "proxy");
+  EXPECT_EQ(value("x-copy"), "<client%>");
+  EXPECT_EQ(value("x-none"), "(none)") << "an empty value is not kept";
+}
+
+TEST_F(RequestEditTest, AValueThatWouldBreakTheHeaderBlockIsNotSet) {
+  info_.dynamic_metadata.at("a")["b"] = MetadataValue("x\r\ninjected: 1");
+  HeaderEdits edits;
+  edits.add = {edit("x-a", "")};
+  edits.add[0].keep_empty = true;
+  edits.add[0].format = std::make_shared<const telemetry::LogFormat>(
+      *telemetry::LogFormat::text("%DYNAMIC_METADATA(a:b)%", telemetry::Missing::Empty));
+  apply(edits, info_, request_);
+  EXPECT_EQ(value("x-a"), "(none)");
 }
 
 TEST_F(RequestEditTest, EmptyValuesAreSkippedUnlessKept) {
   HeaderEdits edits;
   edits.add = {edit("x-empty", ""), edit("x-kept", "")};
   edits.add[1].keep_empty = true;
-  apply(edits, request_);
+  apply(edits, info_, request_);
   EXPECT_EQ(value("x-empty"), "(none)");
   EXPECT_EQ(value("x-kept"), "");
 }

@@ -168,6 +168,7 @@ RouteDecision RouteTable::decide(const http::HeaderMap& request, uint64_t random
     return decision;
   }
   for (const Route& route : decision.vhost->routes) {
+    ++decision.candidates;
     if (!matches(route.match, request, random)) continue;
     decision.route = &route;
     decision.reason = RouteDecision::Reason::Matched;

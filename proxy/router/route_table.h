@@ -23,6 +23,9 @@
 namespace re2 {
 class RE2;
 }
+namespace remora::telemetry {
+class LogFormat;
+}
 
 namespace remora::router {
 
@@ -71,7 +74,8 @@ struct HeaderEdit {
   enum class Action : uint8_t { AppendOrAdd, AddIfAbsent, OverwriteOrAdd, OverwriteIfExists };
   std::string name;
   http::HeaderId id = http::HeaderId::Other;
-  std::string value;  // literal
+  std::string value;
+  std::shared_ptr<const telemetry::LogFormat> format;  // in place of `value`, when it has commands
   Action action = Action::AppendOrAdd;
   bool keep_empty = false;
   bool joins = false;  // is added to a value that is there, behind a comma
@@ -217,6 +221,7 @@ struct RouteDecision {
   const Route* route = nullptr;  // null: nothing matched
   const WeightedCluster* weighted = nullptr;
   std::string_view cluster;  // for cluster actions; may name a cluster that does not exist
+  uint32_t candidates = 0;   // routes that the request was held against
   enum class Reason : uint8_t {
     NoTable,
     NoVirtualHost,

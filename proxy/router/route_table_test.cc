@@ -370,7 +370,7 @@ TEST_F(RouteTableTest, TheMostSpecificOverrideOfAFilterIsTaken) {
   host.filter_configs = {{"f", of("host")}, {"g", of("host")}, {"h", of("host")}};
   route.filter_configs = {{"f", of("route")}, {"g", of("route")}};
   weighted.filter_configs = {{"f", of("cluster")}};
-  RouteDecision decision{nullptr, &host, &route, &weighted, "", RouteDecision::Reason::Matched};
+  RouteDecision decision{nullptr, &host, &route, &weighted, "", 1, RouteDecision::Reason::Matched};
   EXPECT_EQ(filter_override(decision, "f")->type, "cluster");
   EXPECT_EQ(filter_override(decision, "g")->type, "route");
   EXPECT_EQ(filter_override(decision, "h")->type, "host");
@@ -382,9 +382,34 @@ TEST_F(RouteTableTest, TheMostSpecificOverrideOfAFilterIsTaken) {
 TEST_F(RouteTableTest, WithoutARouteNoFilterIsOverridden) {
   VirtualHost host;
   host.filter_configs = {{"f", {"host", nullptr}}};
-  const RouteDecision decision{nullptr, &host, nullptr,
-                               nullptr, "",    RouteDecision::Reason::NoRoute};
+  const RouteDecision decision{
+      nullptr, &host, nullptr, nullptr, "", 1, RouteDecision::Reason::NoRoute};
   EXPECT_EQ(filter_override(decision, "f"), nullptr);
+}
+
+// -------------------------------------------------------------------------------------------
+// size
+
+TEST_F(RouteTableTest, OnlyTheRoutesOfItsHostAreHeldAgainstARequest) {
+  constexpr size_t kHosts = 10'000, kRoutes = 100;
+  RouteTable::Input input;
+  for (size_t i = 0; i < kHosts; ++i) {
+    const std::string name = "host-" + std::to_string(i);
+    input.hosts.push_back(host(name, {name + ".example.com", "*." + name + ".example.com"}));
+  }
+  std::vector<Route>& own = input.hosts[kHosts / 2].routes;
+  own.clear();
+  for (size_t i = 0; i < kRoutes; ++i) {
+    own.push_back(to("own", prefix("/" + std::to_string(i) + "/")));
+  }
+  auto table = build(std::move(input));
+  const std::string_view domain = "host-5000.example.com";
+  EXPECT_EQ(table->decide(request(domain, "/0/"), 0).candidates, 1u);
+  EXPECT_EQ(table->decide(request(domain, "/99/"), 0).candidates, kRoutes);
+  EXPECT_EQ(table->decide(request(domain, "/none"), 0).candidates, kRoutes);
+  EXPECT_EQ(table->decide(request("host-7.example.com", "/"), 0).candidates, 1u);
+  EXPECT_EQ(table->decide(request("x.host-7.example.com", "/"), 0).candidates, 1u);
+  EXPECT_EQ(table->decide(request("nobody.example.com", "/"), 0).candidates, 0u);
 }
 
 }  // namespace

@@ -189,7 +189,8 @@ void Router::prepare_request(HeaderMap& headers) {
   grpc_ = http::has_grpc_content_type(headers);
   timeouts_ = timeouts_of(*action_, policy, config_.respect_expected_rq_timeout, headers);
   set_attempt_headers();
-  edit_request(decision, headers, config_.envoy_headers);
+  stream_.info().attempt_count = attempt_count_;
+  edit_request(decision, stream_.info(), headers, config_.envoy_headers);
   plan_ = RetryPlan(policy, headers);
 }
 

@@ -125,7 +125,10 @@ void Router::complete_response_headers(HeaderMap& headers) {
   }
   for (const std::string_view cookie : set_cookies_) headers.add(HeaderId::SetCookie, cookie);
   const RouteDecision& decision = stream_.route_decision();
-  edit_response(decision, headers);
+  http::StreamInfo& info = stream_.info();
+  info.response_headers = &headers;  // which the edits may name
+  info.response_code = headers.status();
+  edit_response(decision, info, headers);
   if (decision.vhost->include_attempt_count_in_response) {
     headers.set(HeaderId::XEnvoyAttemptCount, decimal(attempt_count_, arena));
   }

@@ -190,6 +190,7 @@ bool grpc_status(const Arguments& a, const StreamInfo& info, std::string& out) {
 absl::Status compile_header(std::string_view argument, Arguments& out) {
   auto header = [](std::string_view name) {
     std::string lower = absl::AsciiStrToLower(absl::string_view(name.data(), name.size()));
+    if (lower == "host") lower = ":authority";
     http::HeaderId id = http::header_id_of(lower);
     return Arguments::Header{std::move(lower), id};
   };

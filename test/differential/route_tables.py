@@ -24,6 +24,14 @@ HEADERS = {  # names and the values that they may have
     "cookie": ["a=1", "b=1; a=abc"],
     "content-type": ["application/grpc", "application/grpc+proto", "application/grpcx", "text/plain"],
 }
+FORMATS = [
+    "%REQ(x-a)%", "%REQ(X-Absent?x-a)%", "%REQ(x-absent)%", "<%REQ(x-absent)%>", "%REQ(:PATH):3%", "%REQ(host)%", "%REQ(x-e1)%%%",
+    "%PROTOCOL%", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%", "%START_TIME(%Y)%",
+    "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "%RESPONSE_CODE%", "%RESP(x-up)%", "%RESP(x-e1?server)%", "%RESPONSE_FLAGS%",
+    "%UPSTREAM_CLUSTER%", "%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "%ROUTE_NAME%", "%BYTES_RECEIVED%", "%RESPONSE_CODE_DETAILS%",
+    "%DYNAMIC_METADATA(a:b)%", "%FILTER_STATE(a)%", "%REQUESTED_SERVER_NAME%", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "%HOSTNAME%",
+    "%VIRTUAL_CLUSTER_NAME%", "%DOWNSTREAM_TLS_VERSION%", "%DOWNSTREAM_PEER_URI_SAN%", "%BYTES_SENT%", "%REQUEST_HEADERS_BYTES%",
+]
 REPEATED = ["x-a", "x-n", "cookie"]
 EDITED = ["x-e1", "x-e2", "X-E3", "x-a", "user-agent", "x-forwarded-for", "x-envoy-custom", "accept", "x-request-id",
           "cookie", "content-type", "x-forwarded-host", "x-envoy-attempt-count", "x-envoy-original-path"]
@@ -129,7 +137,8 @@ class Generator:
 
     def value(self):
         self.count += 1
-        return self.one([f"v{self.count}", f"{self.count}%% of it", "", f"a, {self.count}"])
+        plain = [f"v{self.count}", f"{self.count}%% of it", "", f"a, {self.count}"]
+        return self.one(plain if self.chance(0.6) else FORMATS)
 
     def edit(self, name):
         out = {"header": {"key": name, "value": self.value()}}

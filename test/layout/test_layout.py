@@ -20,14 +20,14 @@ RANK = {
     "proxy/http1": 5,
     "proxy/http2": 5,
     "proxy/upstream": 6,
-    "proxy/router": 7,
     "proxy/telemetry": 7,
-    "proxy/policy": 8,
-    "proxy/connection_manager": 9,
-    "filters": 10,
-    "xds": 11,
-    "proxy/server": 12,
-    "proxy": 13,
+    "proxy/router": 8,
+    "proxy/policy": 9,
+    "proxy/connection_manager": 10,
+    "filters": 11,
+    "xds": 12,
+    "proxy/server": 13,
+    "proxy": 14,
 }
 
 

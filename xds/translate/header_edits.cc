@@ -3,6 +3,7 @@
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 
+#include "proxy/telemetry/log_format.h"
 #include "xds/translate/joined_headers.h"
 #include "xds/translate/values.h"
 
@@ -17,18 +18,27 @@ constexpr size_t kMaxValueBytes = 16 * 1024;
 // Routing has read these; changing them here would send a request where no route said.
 bool is_fixed(std::string_view name) { return name.starts_with(':') || name == "host"; }
 
-// "%%" is a percent sign; anything else behind '%' would be an operator.
-absl::StatusOr<std::string> literal(std::string_view value, const Path& path) {
+// "%%" is a percent sign; anything else behind '%' is a command.
+std::optional<std::string> literal(std::string_view value) {
   std::string out;
   for (size_t i = 0; i < value.size(); ++i) {
     out.push_back(value[i]);
     if (value[i] != '%') continue;
-    if (i + 1 >= value.size() || value[i + 1] != '%') {
-      return path.error("format operators are not supported");
-    }
+    if (i + 1 >= value.size() || value[i + 1] != '%') return std::nullopt;
     ++i;
   }
   return out;
+}
+
+absl::Status set_value(const std::string& value, router::HeaderEdit* out, const Path& path) {
+  if (std::optional<std::string> text = literal(value)) {
+    out->value = *std::move(text);
+    return absl::OkStatus();
+  }
+  auto format = telemetry::LogFormat::text(value, telemetry::Missing::Empty);
+  if (!format.ok()) return path.error(std::string(format.status().message()));
+  out->format = std::make_shared<const telemetry::LogFormat>(*std::move(format));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<router::HeaderEdit> header_edit(const core::HeaderValueOption& proto,
@@ -47,7 +57,7 @@ absl::StatusOr<router::HeaderEdit> header_edit(const core::HeaderValueOption& pr
   const std::string& value = header.raw_value().empty() ? header.value() : header.raw_value();
   if (value.size() > kMaxValueBytes) return at_value.error("is too long");
   REMORA_TRY(check_header_value(value, at_value));
-  REMORA_TRY_ASSIGN(out.value, literal(value, at_value));
+  REMORA_TRY(set_value(value, &out, at_value));
   REMORA_TRY_ASSIGN(out.action, append_action(proto, path));
   out.id = http::header_id_of(out.name);
   out.keep_empty = proto.keep_empty_value();

@@ -311,8 +311,8 @@ TEST_F(RouteTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
       {"{match: {prefix: /}, route: {cluster: c}, request_headers_to_remove: [Host]}",
        "request_headers_to_remove[0]: "},
       {"{match: {prefix: /}, route: {cluster: c}, response_headers_to_add: [{header: {key: a, "
-       "value: '%REQ(x)%'}}]}",
-       "header.value: format operators"},
+       "value: '%NOTHING%'}}]}",
+       "header.value: at position 0: command 'NOTHING': unknown"},
       {"{match: {prefix: /}, route: {cluster: c}, response_headers_to_add: [{header: {key: a, "
        "value: \"b\\r\\n\"}}]}",
        "header.value: is not a header value"},
