@@ -1,8 +1,7 @@
 // The cost of a typical request: its head parsed, and written again for an upstream.
-#include <benchmark/benchmark.h>
-
 #include <string_view>
 
+#include "proxy/base/bench.h"
 #include "proxy/http1/head_writer.h"
 #include "proxy/http1/parser.h"
 
@@ -38,7 +37,7 @@ void parse_request(benchmark::State& state) {
   }
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * kRequest.size()));
 }
-BENCHMARK(parse_request);
+REMORA_BENCHMARK(parse_request);
 
 void write_head(benchmark::State& state) {
   BlockPool pool;
@@ -57,7 +56,7 @@ void write_head(benchmark::State& state) {
     out.clear();
   }
 }
-BENCHMARK(write_head);
+REMORA_BENCHMARK(write_head);
 
 }  // namespace
 }  // namespace remora::http1

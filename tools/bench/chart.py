@@ -5,7 +5,7 @@ from xml.sax.saxutils import escape
 from tools.bench.report import COLUMNS
 
 COLOURS = {"remora": "#1f6feb", "envoy": "#c9510c", "haproxy": "#8a8f98", "nginx": "#2da44e"}
-LEFT, BAR, ROW, GAP, WIDTH = 430, 420, 14, 12, 1000
+LEFT, BAR, ROW, GAP, WIDTH = 650, 380, 14, 12, 1200
 
 
 def _text(x, y, text, anchor="start", weight="normal", size=11, fill="#24292f"):
