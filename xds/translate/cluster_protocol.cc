@@ -229,7 +229,11 @@ absl::StatusOr<upstream::CircuitBreakerThresholds> thresholds(
     out.max_pending_requests = from.max_pending_requests().value();
   }
   if (from.has_max_requests()) out.max_requests = from.max_requests().value();
-  if (from.has_max_retries()) out.max_retries = from.max_retries().value();
+  if (from.has_max_retries()) {
+    out.max_retries = from.max_retries().value();
+  } else {
+    out.retry_budget_percent = kDefaultBudgetPercent;  // bounded with the load, not by Envoy's 3
+  }
   if (from.has_max_connection_pools())
     out.max_connection_pools = from.max_connection_pools().value();
   out.track_remaining = from.track_remaining();
@@ -305,6 +309,8 @@ absl::Status set_connections(const proto::Cluster& cluster, Context& context,
 absl::Status set_circuit_breakers(const proto::Cluster& cluster, upstream::ClusterConfig* out,
                                   const Path& path) {
   const auto& breakers = cluster.circuit_breakers();
+  out->default_thresholds.retry_budget_percent = kDefaultBudgetPercent;
+  out->high_thresholds.retry_budget_percent = kDefaultBudgetPercent;
   bool seen[2] = {false, false};
   for (int i = 0; i < breakers.thresholds_size(); ++i) {
     const std::string name = absl::StrCat("circuit_breakers.thresholds[", i, "]");

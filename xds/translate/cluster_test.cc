@@ -166,6 +166,17 @@ TEST_F(ClusterTest, LimitsOfResponsesOfEitherProtocol) {
   EXPECT_EQ(config->max_connection_jitter_ms, 500u);
 }
 
+TEST_F(ClusterTest, RetriesAreAShareOfWhatIsInFlightUnlessANumberIsGiven) {
+  for (const char* silent : {"{name: a}",
+                             "{name: a, circuit_breakers: {thresholds: "
+                             "[{max_requests: 5}]}}"}) {
+    auto config = compile(silent);
+    EXPECT_EQ(config->default_thresholds.retry_budget_percent, 20.0);
+    EXPECT_EQ(config->default_thresholds.retry_budget_min_concurrency, 3u);
+    EXPECT_EQ(config->high_thresholds.retry_budget_percent, 20.0);
+  }
+}
+
 TEST_F(ClusterTest, LimitsByPriority) {
   auto config = compile(
       "{name: a, circuit_breakers: {thresholds: [{max_connections: 1, max_retries: 2, "
@@ -174,6 +185,7 @@ TEST_F(ClusterTest, LimitsByPriority) {
       "{keepalive_time: 300}}, per_connection_buffer_limit_bytes: 32768}");
   EXPECT_EQ(config->default_thresholds.max_connections, 1u) << "the first of a priority counts";
   EXPECT_EQ(config->default_thresholds.max_retries, 2u);
+  EXPECT_EQ(config->default_thresholds.retry_budget_percent, std::nullopt);
   EXPECT_TRUE(config->default_thresholds.track_remaining);
   EXPECT_EQ(config->high_thresholds.max_requests, 3u);
   EXPECT_EQ(config->high_thresholds.retry_budget_percent, 25.0);
