@@ -57,6 +57,10 @@ struct StreamInfo {
   uint64_t upstream_connection_id = 0;
   Address remote;  // trusted client address (after XFF); equals connection->remote otherwise
   bool health_check = false;
+  /// "10.0.0.1:80": the cluster's host with this address goes before what its policy would choose;
+  /// strictly: or else there is none.
+  std::string_view override_host;
+  bool override_host_strict = false;
   bool scheme_follows_upstream = false;  // :scheme is what the upstream is reached by
   LogEntry log_entry = LogEntry::End;
   std::string_view local_reply_body;  // while a local answer is being made

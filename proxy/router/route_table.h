@@ -27,6 +27,10 @@ namespace remora::telemetry {
 class LogFormat;
 }
 
+namespace remora::upstream {
+class MetadataCriteria;
+}
+
 namespace remora::router {
 
 // ------------------------------------------------------------------------------------------------
@@ -127,6 +131,8 @@ struct WeightedCluster {
   uint32_t weight = 0;
   HeaderEdits request_edits, response_edits;
   FilterOverrides filter_configs;
+  /// With what the route asks besides; null: nothing.
+  std::shared_ptr<const upstream::MetadataCriteria> metadata_match;
 };
 
 /// Whether requests may change to a protocol.
@@ -152,6 +158,7 @@ struct ClusterAction {
   std::string cluster_header;  // lower case
   std::vector<WeightedCluster> weighted;
   uint64_t total_weight = 0;
+  std::shared_ptr<const upstream::MetadataCriteria> metadata_match;  // null: any host will do
   uint16_t cluster_not_found_status = 503;
   uint64_t timeout_ms = 15000;  // 0: none
   std::optional<uint64_t> idle_timeout_ms;

@@ -8,6 +8,7 @@
 #include "proxy/http/upgrade.h"
 #include "proxy/net/proxy_protocol.h"
 #include "proxy/upstream/cluster_map.h"
+#include "proxy/upstream/metadata_criteria.h"
 #include "proxy/upstream/worker_context.h"
 
 namespace remora::router {
@@ -103,9 +104,11 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
   cluster_ = upstream::ClusterPin(*cluster);
   stream_.info().upstream_cluster = decision.cluster;
 
+  choose_member();
   set_needs(headers);
   prepare_request(headers);
   set_hash(headers);
+  set_metadata();
   request_ended_ = headers_only_ = end_stream;
   try_upstream();
   if (over_) return FilterStatus::Continue();
@@ -121,7 +124,7 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
 /// and verifies, when the cluster takes it from requests: as the client sent it, before the route's
 /// edits.
 void Router::set_needs(const HeaderMap& headers) {
-  const upstream::ClusterConfig& config = cluster_->config();
+  const upstream::ClusterConfig& config = member_->config();
   needs_.downstream_protocol = stream_.info().protocol;
   if (config.tells_downstream) {
     needs_.downstream = stream_.info().connection;
@@ -144,13 +147,30 @@ void Router::set_needs(const HeaderMap& headers) {
 
 /// Of the request as the route has edited it, as Envoy does.
 void Router::set_hash(const HeaderMap& headers) {
-  if (action_->hash_policies.empty() || !cluster_->config().chooses_by_hash()) return;
+  if (action_->hash_policies.empty() || !member_->config().chooses_by_hash()) return;
   const http::StreamInfo& info = stream_.info();
   RequestHash hash = hash_request(action_->hash_policies, headers,
                                   {.remote = info.remote, .local = info.connection->local});
   hash_ = hash.value;
   for (const std::string& cookie : hash.set_cookies) {
     set_cookies_.push_back(stream_.arena().copy(cookie));
+  }
+}
+
+/// What the route asks of hosts; what the connection's and the request's filters ask goes before
+/// it.
+void Router::set_metadata() {
+  const WeightedCluster* weighted = stream_.route_decision().weighted;
+  metadata_ = weighted != nullptr && weighted->metadata_match != nullptr
+                  ? weighted->metadata_match.get()
+                  : action_->metadata_match.get();
+  const http::StreamInfo& info = stream_.info();
+  for (const Metadata* from : {&info.connection->metadata, &info.dynamic_metadata}) {
+    const MetadataStruct* more = from->find(upstream::kBalancingMetadata);
+    if (more == nullptr) continue;
+    own_metadata_ = std::make_unique<const upstream::MetadataCriteria>(
+        metadata_ != nullptr ? metadata_->merged(*more) : upstream::MetadataCriteria(*more));
+    metadata_ = own_metadata_.get();
   }
 }
 
@@ -211,6 +231,7 @@ void Router::set_attempt_headers() {
 
 void Router::try_upstream() {
   stream_.info().attempt_count = attempt_count_;
+  if (attempt_count_ > 1 && choose_member()) set_needs(stream_.request_headers());
   upstream::HostPtr host = pick_host();
   if (host == nullptr) return answer_no_host();
   stream_.info().upstream_host = &host->address();
@@ -218,7 +239,7 @@ void Router::try_upstream() {
     rewrite_host(*action_, stream_.arena().copy(host->hostname()), stream_.request_headers());
   }
   if (stream_.info().scheme_follows_upstream) {
-    const bool secure = cluster_->config().reaches_securely(host->transport());
+    const bool secure = member_->config().reaches_securely(host->transport());
     stream_.request_headers().set(HeaderId::Scheme, secure ? "https" : "http");
   }
   auto* attempt =
@@ -228,8 +249,8 @@ void Router::try_upstream() {
   if (request_ended_ && timeouts_.per_try_ms != 0) per_try_timer_.arm(timeouts_.per_try_ms);
   const auto priority =
       action_->high_priority ? upstream::Priority::High : upstream::Priority::Default;
-  const auto refused = ends_here() ? attempt->start_raw(*cluster_, needs_)
-                                   : attempt->start(*cluster_, priority, needs_);
+  const auto refused = ends_here() ? attempt->start_raw(*member_, needs_)
+                                   : attempt->start(*member_, priority, needs_);
   if (refused) on_attempt_failed(*attempt, *refused, {});
 }
 
@@ -240,12 +261,27 @@ bool Router::ends_here() const {
   return action_->connect->allow_post && stream_.request_headers().method() == "POST";
 }
 
+/// Of an aggregate cluster the part that serves the next attempt. Answers whether it is another.
+bool Router::choose_member() {
+  upstream::PickContext context;
+  upstream::Cluster& chosen = cluster_->member_for(context);
+  member_choice_ = context.choice;
+  if (member_.get() == &chosen) return false;
+  member_ = upstream::ClusterPin(chosen);
+  return true;
+}
+
 upstream::HostPtr Router::pick_host() {
   const http::StreamInfo& info = stream_.info();
-  const upstream::ClusterConfig& cluster = cluster_->config();
+  const upstream::ClusterConfig& cluster = member_->config();
   upstream::PickContext context;
   context.random = stream_.worker().random();
   context.hash = hash_;
+  context.metadata = metadata_;
+  context.choice = member_choice_;
+  // A retry is not for the host that failed.
+  if (attempt_count_ == 1) context.override_host = info.override_host;
+  context.override_host_strict = info.override_host_strict;
   if (info.connection->local_restored) context.original_destination = &info.connection->local;
   if (cluster.original_dst_use_http_header) {
     const http::HeaderEntry* header =
@@ -258,7 +294,7 @@ upstream::HostPtr Router::pick_host() {
     context.avoid_count = tried_.size();
     context.max_attempts = policy->host_selection_max_attempts;
   }
-  upstream::HostPtr host = cluster_->pick_host(context);
+  upstream::HostPtr host = member_->pick_host(context);
   if (host != nullptr && policy != nullptr && policy->previous_hosts) tried_.push_back(host.get());
   return host;
 }

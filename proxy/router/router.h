@@ -51,9 +51,11 @@ class Router final : public http::Filter, private Attempt::Owner {
   http::FilterStatus refuse_unknown_cluster(const ClusterAction& action);
   void set_needs(const http::HeaderMap& headers);
   void set_hash(const http::HeaderMap& headers);
+  void set_metadata();
   void prepare_request(http::HeaderMap& headers);
   void set_attempt_headers();
   void try_upstream();
+  bool choose_member();
   upstream::HostPtr pick_host();
   bool ends_here() const;
   void send_request();
@@ -105,7 +107,9 @@ class Router final : public http::Filter, private Attempt::Owner {
   http::FilterStream& stream_;
   const RouterConfig& config_;
   stats::Slab<stats::RouterSchema>& stats_;
-  upstream::ClusterPin cluster_;
+  upstream::ClusterPin cluster_;  // of the route
+  upstream::ClusterPin member_;   // that serves the attempt: the same, or part of it
+  std::optional<upstream::PriorityChoice> member_choice_;
   const ClusterAction* action_ = nullptr;
   RetryPlan plan_;
   Timeouts timeouts_;
@@ -114,7 +118,9 @@ class Router final : public http::Filter, private Attempt::Owner {
   Attempt* attempts_ = nullptr;  // all, newest first
   absl::InlinedVector<const upstream::Host*, 2> tried_;
   std::optional<uint64_t> hash_;  // of the request, when its cluster's balancer wants one
-  absl::InlinedVector<std::string_view, 1> set_cookies_;  // that go with it
+  const upstream::MetadataCriteria* metadata_ = nullptr;  // what is asked of hosts; null: nothing
+  std::unique_ptr<const upstream::MetadataCriteria> own_metadata_;  // when filters ask for more
+  absl::InlinedVector<std::string_view, 1> set_cookies_;            // that go with it
   Buffer unsent_;  // of the body: what the attempt has not taken yet
   Buffer replay_;  // of the body: everything so far, while a retry is possible
   http::HeaderMap* trailers_ = nullptr;

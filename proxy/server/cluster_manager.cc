@@ -6,6 +6,7 @@
 #include "api/endpoint.pb.h"
 #include "proxy/base/log.h"
 #include "proxy/stats/names.h"
+#include "proxy/upstream/balancing_config.h"
 #include "xds/translate/cluster.h"
 #include "xds/translate/endpoint.h"
 
@@ -198,9 +199,8 @@ absl::Status ClusterManager::apply(const envoy::config::cluster::v3::Cluster& pr
   cluster->updated_at = wall_now_ns();
   if (current != active_.end() && current->second->hosts != nullptr) {
     cluster->hosts = current->second->hosts;
-    if (cluster->config->chooses_by_hash()) {
-      apply_assignment(*cluster, current->second->assignment);  // its tables may be others
-    }
+    apply_assignment(*cluster,
+                     current->second->assignment);  // its tables and subsets may be others
   }
   ManagedCluster& added = *cluster;
   warming_[added.config->name] = std::move(cluster);
@@ -267,9 +267,7 @@ void ClusterManager::on_eds(const std::string& service,
       cluster->shared->count_update_no_rebuild();
       continue;
     }
-    apply_assignment(*cluster, *assignment);
-    publish_hosts(*cluster);
-    counts_->inc(stats::ClusterManagerMainStat::cluster_updated);
+    update_hosts(*cluster, *assignment);
   }
   for (const std::string& name : now_warm) make_active(name);
   check_initialized();
@@ -291,8 +289,16 @@ void ClusterManager::on_dns(const std::string& name, upstream::LoadAssignment as
   }
   auto found = active_.find(name);
   if (found == active_.end()) return;
-  apply_assignment(*found->second, std::move(assignment));
-  publish_hosts(*found->second);
+  update_hosts(*found->second, std::move(assignment));
+}
+
+void ClusterManager::update_hosts(ManagedCluster& cluster, upstream::LoadAssignment assignment) {
+  const auto before = cluster.hosts;
+  apply_assignment(cluster, std::move(assignment));
+  const bool same = before != nullptr && upstream::same_hosts(*before, *cluster.hosts);
+  const auto change = same ? MergeWindow::Change::HealthOrWeight : MergeWindow::Change::Membership;
+  if (!cluster.merge_window->passes(change)) return;
+  publish_hosts(cluster);
   counts_->inc(stats::ClusterManagerMainStat::cluster_updated);
 }
 
@@ -336,6 +342,9 @@ void ClusterManager::make_active(const std::string& name) {
   if (cluster->hosts == nullptr) apply_assignment(*cluster, {});
   cluster->shared->set_config(*cluster->config);
   cluster->shared->on_hosts(*cluster->hosts, cluster->hosts.get());
+  cluster->merge_window = std::make_unique<MergeWindow>(
+      main_.loop(), upstream::balancing_of(*cluster->config).update_merge_window_ms, counts_,
+      [this, name] { publish_hosts(*active_.find(name)->second); });
   const auto replaces = active_.find(name);
   judge_hosts(*cluster, replaces != active_.end() && replaces->second->outlier != nullptr);
   publish(*cluster);
@@ -368,7 +377,7 @@ void ClusterManager::judge_hosts(ManagedCluster& cluster, bool were_judged) {
 void ClusterManager::on_health_changed(const std::string& name) {
   ManagedCluster& cluster = *active_.find(name)->second;
   apply_assignment(cluster, cluster.assignment);
-  publish_hosts(cluster);
+  if (cluster.merge_window->passes(MergeWindow::Change::HealthOrWeight)) publish_hosts(cluster);
 }
 
 void ClusterManager::on_outlier(const std::string& cluster, upstream::HostPtr host,

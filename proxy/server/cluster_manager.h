@@ -14,6 +14,7 @@
 #include "api/cluster.pb.h"
 #include "proxy/base/clock.h"
 #include "proxy/event/mailbox.h"
+#include "proxy/server/merge_window.h"
 #include "proxy/server/publisher.h"
 #include "proxy/server/secret_manager.h"
 #include "proxy/upstream/cluster_map.h"
@@ -39,6 +40,7 @@ struct ManagedCluster {
   std::string version;
   WallNs updated_at = 0;
   std::unique_ptr<upstream::DnsCluster> dns;
+  std::unique_ptr<MergeWindow> merge_window;           // of an active cluster
   std::unique_ptr<upstream::OutlierDetector> outlier;  // of an active cluster that wants one
   bool discovered = false;                             // the endpoints to begin with are known
 };
@@ -89,6 +91,7 @@ class ClusterManager final : public xds::ResourceConsumer, private upstream::Out
   void apply_assignment(ManagedCluster& cluster, upstream::LoadAssignment assignment);
   void on_eds(const std::string& service, const upstream::LoadAssignment* assignment);
   void on_dns(const std::string& name, upstream::LoadAssignment assignment);
+  void update_hosts(ManagedCluster& cluster, upstream::LoadAssignment assignment);
   void publish_hosts(const ManagedCluster& cluster);
   bool replaced_soon(const std::string& name) const;
   void on_secrets_settled();

@@ -179,6 +179,8 @@ void Server::make_workers() {
     settings.gradual_drain = options_.drain_strategy == DrainStrategy::Gradual;
     settings.connection_limit = &connections_;
     settings.health_check_failed = &health_check_failed_;
+    settings.local_cluster = bootstrap_.proto.cluster_manager().local_cluster_name();
+    settings.here = {bootstrap_.node.region, bootstrap_.node.zone, bootstrap_.node.sub_zone};
     workers_.push_back(std::make_unique<Worker>(settings));
   }
 }

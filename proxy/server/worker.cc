@@ -37,6 +37,7 @@ Worker::Worker(const WorkerSettings& settings)
   context_.set_streams(streams_);
   if (settings.health_check_failed != nullptr)
     listeners_.watch_health_check(*settings.health_check_failed);
+  clusters_.set_local_cluster(settings.local_cluster, settings.here);
   clusters_.set_loop_guard(
       [this](const Address& address) { return listeners_.listens_at(address); });
 }

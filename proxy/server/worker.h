@@ -29,6 +29,8 @@ struct WorkerSettings {
   bool gradual_drain = true;
   ConnectionLimit* connection_limit = nullptr;             // shared by all workers
   const std::atomic<bool>* health_check_failed = nullptr;  // likewise; the main thread writes it
+  std::string local_cluster;  // that this process is part of; empty: none
+  upstream::Locality here;
 };
 
 class Worker {

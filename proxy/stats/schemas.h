@@ -13,7 +13,12 @@ namespace remora::stats {
   X(Gauge, upstream_cx_active) X(Gauge, upstream_cx_rx_bytes_buffered)                             \
   X(Gauge, upstream_cx_tx_bytes_buffered) X(Gauge, upstream_rq_active)                             \
   X(Gauge, upstream_rq_pending_active)                                                             \
-  X(Counter, bind_errors) X(Counter, lb_healthy_panic) X(Counter, original_dst_host_invalid)       \
+  X(Counter, bind_errors) X(Counter, lb_healthy_panic) X(Counter, lb_local_cluster_not_ok)         \
+  X(Counter, lb_recalculate_zone_structures) X(Counter, lb_subsets_fallback)                       \
+  X(Counter, lb_subsets_fallback_panic) X(Counter, lb_subsets_selected)                            \
+  X(Counter, lb_zone_cluster_too_small) X(Counter, lb_zone_no_capacity_left)                       \
+  X(Counter, lb_zone_routing_all_directly) X(Counter, lb_zone_routing_cross_zone)                  \
+  X(Counter, lb_zone_routing_sampled) X(Counter, original_dst_host_invalid)                        \
   X(Counter, retry_or_shadow_abandoned) X(Counter, upstream_cx_close_notify)                       \
   X(Counter, upstream_cx_connect_attempts_exceeded) X(Counter, upstream_cx_connect_fail)           \
   X(Counter, upstream_cx_connect_timeout) X(Counter, upstream_cx_destroy)                          \
@@ -67,14 +72,10 @@ namespace remora::stats {
   X(Counter, default_total_match_count, "default.total_match_count")                               \
   X(Counter, membership_change) X(Counter, update_attempt) X(Counter, update_empty)                \
   X(Counter, update_failure) X(Counter, update_no_rebuild) X(Counter, update_success)              \
+  X(Gauge, lb_subsets_active) X(OptionalGauge, lb_subsets_single_host_per_subset_duplicate)        \
+  X(Counter, lb_subsets_created) X(Counter, lb_subsets_removed)                                    \
   /* always zero here, but on dashboards */                                                        \
-  X(Gauge, lb_subsets_active) X(Counter, lb_local_cluster_not_ok)                                  \
-  X(Counter, lb_recalculate_zone_structures) X(Counter, lb_subsets_created)                        \
-  X(Counter, lb_subsets_fallback) X(Counter, lb_subsets_fallback_panic)                            \
-  X(Counter, lb_subsets_removed) X(Counter, lb_subsets_selected)                                   \
-  X(Counter, lb_zone_cluster_too_small) X(Counter, lb_zone_no_capacity_left)                       \
-  X(Counter, lb_zone_routing_all_directly) X(Counter, lb_zone_routing_cross_zone)                  \
-  X(Counter, lb_zone_routing_sampled) X(Counter, upstream_cx_connect_with_0_rtt)                   \
+  X(Counter, upstream_cx_connect_with_0_rtt)                                                       \
   X(Counter, upstream_cx_http3_total) X(Counter, upstream_cx_preconnect_skipped)                   \
   X(Counter, upstream_http3_broken) X(Counter, upstream_internal_redirect_failed_total)            \
   X(Counter, upstream_internal_redirect_succeeded_total) X(Gauge, upstream_queue_overloaded)     \

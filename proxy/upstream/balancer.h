@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "proxy/upstream/cluster_map.h"
+#include "proxy/upstream/cluster_shared.h"
 #include "proxy/upstream/host_set.h"
 #include "proxy/upstream/worker_context.h"
 
@@ -19,12 +20,25 @@ class Balancer {
   virtual ~Balancer() = default;
   /// A host, or null when none may take the request.
   virtual HostPtr pick(const PickContext& context) = 0;
-  /// Picks since the last call for which too few hosts were healthy and all were used.
-  uint64_t take_panics() { return std::exchange(panics_, 0); }
-
- protected:
-  uint64_t panics_ = 0;
 };
+
+/// What balancers are made with besides the hosts.
+struct BalancerParts {
+  std::shared_ptr<const ClusterConfig> config;
+  WorkerContext& worker;
+  ClusterShared& shared;                          // outlives the balancer
+  std::shared_ptr<const HostSet> own_hosts = {};  // of the cluster that this proxy is part of
+  Locality here = {};                             // and where it is among them
+
+  stats::Slab<stats::ClusterSchema>& stats() const { return shared.stats().at(worker.index()); }
+};
+
+/// The balancer of the cluster's policy for `hosts`: of each subset, where it has some.
+std::unique_ptr<Balancer> make_balancer(const BalancerParts& parts,
+                                        std::shared_ptr<const HostSet> hosts);
+/// The same for hosts that are one set.
+std::unique_ptr<Balancer> make_plain_balancer(const BalancerParts& parts,
+                                              std::shared_ptr<const HostSet> hosts);
 
 /// Chooses within one list of at least two hosts that does not change while the picker lives.
 class ListPicker {

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
+#include "proxy/upstream/aggregate.h"
+#include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/client_codec.h"
-#include "proxy/upstream/hash_balancer.h"
-#include "proxy/upstream/list_balancer.h"
 #include "proxy/upstream/original_dst.h"
 #include "proxy/upstream/tcp_upstream.h"
 
@@ -75,6 +75,13 @@ void Cluster::set_connect_options() {
 
 // --- choosing a host ---
 
+Cluster& Cluster::member_for(PickContext& context) {
+  if (balancing_of(*config_).members.empty()) return *this;
+  if (aggregate_ == nullptr) aggregate_ = std::make_unique<Aggregate>(config_, map_, worker_);
+  Cluster* member = aggregate_->choose(context);
+  return member != nullptr ? *member : *this;
+}
+
 HostPtr Cluster::pick_host(const PickContext& context) {
   HostPtr host = pick_once(context);
   if (context.avoid_count > 0) {
@@ -90,23 +97,37 @@ HostPtr Cluster::pick_host(const PickContext& context) {
   return host;
 }
 
+/// Null: no host that may be asked for has that address.
+HostPtr Cluster::find_by_address(std::string_view address) {
+  if (by_address_ == nullptr) {
+    by_address_ = std::make_unique<StringMap<HostPtr>>();
+    for (const PriorityHosts& priority : hosts_->priorities) {
+      for (const HostPtr& host : priority.hosts) {
+        by_address_->try_emplace(host->address().to_string(), host);
+      }
+    }
+  }
+  const auto found = by_address_->find(address);
+  if (found == by_address_->end()) return nullptr;
+  const uint32_t bit = 1 << static_cast<uint32_t>(found->second->overall_status());
+  return (balancing_of(*config_).override_host_status & bit) != 0 ? found->second : nullptr;
+}
+
 HostPtr Cluster::pick_once(const PickContext& context) {
+  if (aggregate_ != nullptr) return nullptr;  // no member has hosts
+  if (!context.override_host.empty()) {
+    HostPtr host = find_by_address(context.override_host);
+    if (host != nullptr || context.override_host_strict) return host;
+  }
   if (balancer_ == nullptr && original_dst_ == nullptr) make_balancer();
   if (original_dst_ != nullptr) return original_dst_->pick(context);
-  HostPtr host = balancer_->pick(context);
-  if (const uint64_t panics = balancer_->take_panics(); panics > 0) {
-    stats().add(ClusterStat::lb_healthy_panic, panics);
-  }
-  return host;
+  return balancer_->pick(context);
 }
 
 void Cluster::make_balancer() {
   if (config_->discovery != Discovery::OriginalDst) {
-    if (config_->chooses_by_hash()) {
-      balancer_ = std::make_unique<HashBalancer>(*config_, hosts_, worker_, *shared_);
-    } else {
-      balancer_ = std::make_unique<ListBalancer>(config_, hosts_, worker_);
-    }
+    balancer_ = upstream::make_balancer(
+        {config_, worker_, *shared_, map_.local_hosts(), map_.here()}, hosts_);
     return;
   }
   OriginalDst::Events events;
@@ -251,6 +272,7 @@ void Cluster::update(std::shared_ptr<const ClusterConfig> config,
                      std::shared_ptr<const HostSet> hosts) {
   const bool connections_stay = same_connections(*config_, *config);
   config_ = std::move(config);
+  aggregate_.reset();
   set_connect_options();
   if (config_->discovery != Discovery::OriginalDst) {
     original_dst_.reset();
@@ -262,8 +284,12 @@ void Cluster::update(std::shared_ptr<const ClusterConfig> config,
 }
 
 void Cluster::update_hosts(std::shared_ptr<const HostSet> hosts) {
+  if (balancing_of(*config_).close_connections_on_host_set_change && !same_hosts(*hosts_, *hosts)) {
+    drain_all_pools();
+  }
   hosts_ = std::move(hosts);
   balancer_.reset();
+  by_address_.reset();
   drain_vanished();
   if (config_->close_connections_on_host_health_failure) close_unhealthy();
 }

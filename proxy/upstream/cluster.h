@@ -27,6 +27,7 @@
 
 namespace remora::upstream {
 
+class Aggregate;
 class OriginalDst;
 class TcpUpstream;
 
@@ -38,7 +39,11 @@ class Cluster final : public Deferrable {
   const ClusterConfig& config() const { return *config_; }
   const std::shared_ptr<const ClusterConfig>& config_snapshot() const { return config_; }
   const HostSet& hosts() const { return *hosts_; }
+  const std::shared_ptr<const HostSet>& hosts_snapshot() const { return hosts_; }
 
+  /// The cluster that is to choose a host for a request: this one, or of an aggregate cluster a
+  /// member, with its choice of priorities in `context`.
+  Cluster& member_for(PickContext& context);
   /// A host by the cluster's policy, or null (503 UH). Circuit breakers are not consulted here.
   /// When the host is one to avoid, up to `max_attempts` others are drawn, and the last is taken
   /// whatever it is.
@@ -83,6 +88,8 @@ class Cluster final : public Deferrable {
   ~Cluster() override;
   void update(std::shared_ptr<const ClusterConfig> config, std::shared_ptr<const HostSet> hosts);
   void update_hosts(std::shared_ptr<const HostSet> hosts);
+  /// Its balancer is made anew: what it goes by has changed elsewhere.
+  void reset_balancer() { balancer_.reset(); }
   void retire();
   /// Ends connections that `condition` holds for. Politely: pooled ones when they are idle; TCP
   /// connections know no polite way.
@@ -117,6 +124,7 @@ class Cluster final : public Deferrable {
 
   void make_balancer();
   HostPtr pick_once(const PickContext& context);
+  HostPtr find_by_address(std::string_view address);
   HttpProtocol protocol_for(const ConnectionNeeds& needs) const;
   static size_t index_of(Priority priority, HttpProtocol protocol);
   HttpPool* http_pool(const HostPtr& host, Priority priority, const ConnectionNeeds& needs);
@@ -144,6 +152,8 @@ class Cluster final : public Deferrable {
   // One of them, made at the first pick.
   std::unique_ptr<Balancer> balancer_;
   std::unique_ptr<OriginalDst> original_dst_;
+  std::unique_ptr<Aggregate> aggregate_;            // of an aggregate cluster; made when first used
+  std::unique_ptr<StringMap<HostPtr>> by_address_;  // made when a host is first asked for
   uint32_t pins_ = 0;
   bool retired_ = false;
   bool finished_ = false;

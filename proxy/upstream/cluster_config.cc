@@ -1,9 +1,16 @@
-// Which transport reaches a host.
+// Which transport reaches a host, and what holds where nothing is said.
 #include "proxy/upstream/cluster_config.h"
 
 #include <algorithm>
 
+#include "proxy/upstream/balancing_config.h"
+
 namespace remora::upstream {
+
+const BalancingConfig& balancing_of(const ClusterConfig& config) {
+  static const BalancingConfig kDefault;
+  return config.balancing != nullptr ? *config.balancing : kDefault;
+}
 
 bool TransportMatch::matches(const TransportLabels& labels) const {
   return std::ranges::all_of(criteria, [&](const auto& criterion) {

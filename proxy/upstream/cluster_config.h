@@ -23,11 +23,16 @@ struct SessionOptions;
 
 namespace remora::upstream {
 
+struct BalancingConfig;
+struct HostLabels;
+
 enum class Priority : uint8_t {
   Default,
   High
 };  // of a request: each has its own limits and connections
 enum class Health : uint8_t { Healthy, Degraded, Unhealthy };
+/// What EDS says in full, numbered as envoy.config.core.v3.HealthStatus.
+enum class EndpointStatus : uint8_t { Unknown, Healthy, Unhealthy, Draining, Timeout, Degraded };
 
 struct Locality {
   std::string region, zone, sub_zone;
@@ -53,10 +58,12 @@ struct EndpointConfig {
   Address address;
   std::string hostname;  // endpoint.hostname (auto host rewrite), or the DNS name to resolve
   uint32_t weight = 1;
-  Health health = Health::Healthy;  // from EDS health_status
-  bool draining = false;            // EDS health_status DRAINING
-  std::string hash_key;             // from metadata; empty: the address is hashed
-  std::string metadata_key;         // canonical text of endpoint metadata: equal text, equal host
+  Health health = Health::Healthy;                  // from EDS health_status
+  EndpointStatus status = EndpointStatus::Unknown;  // the same in full
+  bool draining = false;                            // EDS health_status DRAINING
+  std::string hash_key;                             // from metadata; empty: the address is hashed
+  std::string metadata_key;  // canonical text of endpoint metadata: equal text, equal host
+  std::shared_ptr<const HostLabels> labels;  // metadata that subsets are made by; null: none
   TransportLabels transport_labels;
   uint32_t transport =
       0;  // ClusterConfig::transport_for(transport_labels), set before hosts are made of it
@@ -120,6 +127,7 @@ struct ClusterConfig {
   HashPolicyConfig hash;
   bool chooses_by_hash() const { return lb == LbPolicy::RingHash || lb == LbPolicy::Maglev; }
   bool locality_weighted = false;
+  std::shared_ptr<const BalancingConfig> balancing;  // what few clusters say; see balancing_of()
   uint32_t panic_threshold_percent = 50;
   std::optional<OutlierConfig> outlier;  // none: hosts are not judged
   uint64_t connect_timeout_ms = 5000;
@@ -183,5 +191,8 @@ struct ClusterConfig {
   LoadAssignment assignment;  // static and DNS clusters: the endpoints written in the cluster
   uint64_t content_hash = 0;
 };
+
+/// `config`'s own, or what holds where it says nothing.
+const BalancingConfig& balancing_of(const ClusterConfig& config);
 
 }  // namespace remora::upstream

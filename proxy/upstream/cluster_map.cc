@@ -21,18 +21,35 @@ void ClusterMap::update(std::shared_ptr<const ClusterConfig> config,
                         std::shared_ptr<const HostSet> hosts) {
   std::unique_ptr<Cluster>& cluster = clusters_[config->name];
   if (cluster != nullptr && &cluster->shared() == shared.get()) {
+    const std::string name = config->name;
     cluster->update(std::move(config), std::move(hosts));
-    return;
+    return hosts_changed(name);
   }
   // Other statistics: what is in flight goes on counting where it began.
   std::unique_ptr<Cluster> replaced = std::move(cluster);
   cluster = std::make_unique<Cluster>(*this, worker_, std::move(config), std::move(shared),
                                       std::move(hosts));
   if (replaced != nullptr) retire(std::move(replaced));
+  hosts_changed(cluster->config().name);
 }
 
 void ClusterMap::update_hosts(std::string_view name, std::shared_ptr<const HostSet> hosts) {
-  if (Cluster* cluster = find(name)) cluster->update_hosts(std::move(hosts));
+  Cluster* cluster = find(name);
+  if (cluster == nullptr) return;
+  cluster->update_hosts(std::move(hosts));
+  hosts_changed(name);
+}
+
+/// All clusters go by the hosts of the local one.
+void ClusterMap::hosts_changed(std::string_view name) {
+  ++generation_;
+  if (local_cluster_.empty() || name != local_cluster_) return;
+  for (auto& [other, cluster] : clusters_) cluster->reset_balancer();
+}
+
+std::shared_ptr<const HostSet> ClusterMap::local_hosts() {
+  Cluster* local = local_cluster_.empty() ? nullptr : find(local_cluster_);
+  return local == nullptr ? nullptr : local->hosts_snapshot();
 }
 
 void ClusterMap::remove(std::string_view name) {
@@ -40,6 +57,7 @@ void ClusterMap::remove(std::string_view name) {
   if (found == clusters_.end()) return;
   std::unique_ptr<Cluster> cluster = std::move(found->second);
   clusters_.erase(found);
+  ++generation_;
   retire(std::move(cluster));
 }
 

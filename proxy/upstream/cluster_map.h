@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -14,11 +15,13 @@
 #include "proxy/base/string_map.h"
 #include "proxy/upstream/cluster_config.h"
 #include "proxy/upstream/host_set.h"
+#include "proxy/upstream/priority_load.h"
 #include "proxy/upstream/worker_context.h"
 
 namespace remora::upstream {
 
-class Cluster;        // cluster.h: one worker's half of a cluster
+class Cluster;           // cluster.h: one worker's half of a cluster
+class MetadataCriteria;  // metadata_criteria.h
 class ClusterShared;  // cluster_shared.h: stats group and circuit-breaker counts, one per cluster
                       // in the process
 
@@ -28,9 +31,13 @@ struct PickContext {
       nullptr;                            // ORIGINAL_DST: the connection's restored local address
   std::string_view override_host_header;  // ORIGINAL_DST with use_http_header
   std::optional<uint64_t> hash;           // of the request, for policies that choose by it
-  uint32_t attempt = 0;                   // hosts that were drawn for this choice and not wanted
-  uint64_t random = 0;                    // 64 random bits of the request; 0: the worker draws some
-  const Host* const* avoid = nullptr;     // hosts already tried (previous_hosts predicate)
+  const MetadataCriteria* metadata = nullptr;  // what is asked of the host, for subsets
+  uint32_t attempt = 0;                  // hosts that were drawn for this choice and not wanted
+  uint64_t random = 0;                   // 64 random bits of the request; 0: the worker draws some
+  std::string_view override_host;        // address of the one to take, whatever the policy says
+  bool override_host_strict = false;     // or else nobody
+  std::optional<PriorityChoice> choice;  // made by an aggregate cluster for its member
+  const Host* const* avoid = nullptr;    // hosts already tried (previous_hosts predicate)
   size_t avoid_count = 0;
   uint32_t max_attempts = 1;  // how many more draws when the host is one of them
 };
@@ -68,7 +75,19 @@ class ClusterMap {
     is_own_address_ = std::move(is_own);
   }
 
+  /// The cluster that this proxy is part of, by whose hosts other clusters know how much traffic
+  /// every zone brings; `here`: the locality of this proxy.
+  void set_local_cluster(std::string name, Locality here) {
+    local_cluster_ = std::move(name);
+    here_ = std::move(here);
+  }
+
   // --- for its clusters ---
+  /// Null: there is no such cluster.
+  std::shared_ptr<const HostSet> local_hosts();
+  const Locality& here() const { return here_; }
+  /// Another one whenever a cluster was added, removed or has got other hosts.
+  uint64_t generation() const { return generation_; }
   bool is_own_address(const Address& address) const {
     return is_own_address_ && is_own_address_(address);
   }
@@ -76,9 +95,13 @@ class ClusterMap {
 
  private:
   void retire(std::unique_ptr<Cluster> cluster);
+  void hosts_changed(std::string_view name);
 
   WorkerContext& worker_;
   std::function<bool(const Address&)> is_own_address_;
+  std::string local_cluster_;  // empty: none
+  Locality here_;
+  uint64_t generation_ = 1;
   StringMap<std::unique_ptr<Cluster>> clusters_;
   std::vector<std::unique_ptr<Cluster>> retired_;
 };

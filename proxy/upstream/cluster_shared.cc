@@ -1,13 +1,12 @@
 // Limits in use as gauges, and membership. See the header.
 #include "proxy/upstream/cluster_shared.h"
 
-#include <absl/container/flat_hash_set.h>
-
 #include <algorithm>
 #include <string>
 
 #include "proxy/stats/names.h"
 #include "proxy/upstream/hash_table.h"
+#include "proxy/upstream/subset_index.h"
 
 namespace remora::upstream {
 namespace {
@@ -60,19 +59,6 @@ uint64_t limit_of(Resource resource, const CircuitBreakerThresholds& thresholds,
 
 const std::string& stats_name(const ClusterConfig& config) {
   return config.alt_stat_name.empty() ? config.name : config.alt_stat_name;
-}
-
-bool same_hosts(const HostSet& a, const HostSet& b) {
-  if (a.total() != b.total()) return false;
-  absl::flat_hash_set<const Host*> known;
-  for (const PriorityHosts& priority : a.priorities) {
-    for (const HostPtr& host : priority.hosts) known.insert(host.get());
-  }
-  return std::all_of(
-      b.priorities.begin(), b.priorities.end(), [&known](const PriorityHosts& priority) {
-        return std::all_of(priority.hosts.begin(), priority.hosts.end(),
-                           [&known](const HostPtr& host) { return known.contains(host.get()); });
-      });
 }
 
 uint32_t heaviest(const HostSet& hosts) {
@@ -135,6 +121,17 @@ void ClusterShared::on_hosts(const HostSet& hosts, const HostSet* previous) {
   const bool changed = previous == nullptr ? hosts.total() > 0 : !same_hosts(*previous, hosts);
   if (changed) stats.inc(ClusterMainStat::membership_change);
   show_tables(hosts);
+  show_subsets(hosts.subsets.get(), previous == nullptr ? nullptr : previous->subsets.get());
+}
+
+void ClusterShared::show_subsets(const SubsetIndex* now, const SubsetIndex* before) {
+  if (now == nullptr && before == nullptr) return;
+  stats::Group<stats::ClusterSchema>& stats = *state_->stats;
+  if (now != nullptr) stats.add(ClusterMainStat::lb_subsets_created, now->not_in(before));
+  if (before != nullptr) stats.add(ClusterMainStat::lb_subsets_removed, before->not_in(now));
+  stats.set(ClusterMainStat::lb_subsets_active, now == nullptr ? 0 : now->size());
+  if (now == nullptr) return;
+  stats.set(ClusterMainStat::lb_subsets_single_host_per_subset_duplicate, now->duplicates());
 }
 
 /// Of several priorities the last one shows, as in Envoy.

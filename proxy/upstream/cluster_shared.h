@@ -71,7 +71,7 @@ class ClusterShared {
   /// The limits that circuit_breakers.*.*_open and remaining_* are shown against at scrape. Comes
   /// before any worker hears of `config`.
   void set_config(const ClusterConfig& config);
-  /// membership_*, and those of hash tables: `previous` may be null.
+  /// membership_*, those of hash tables and of subsets: `previous` may be null.
   void on_hosts(const HostSet& hosts, const HostSet* previous);
   /// An update of the endpoints that changed nothing.
   void count_update_no_rebuild() { state_->stats->inc(stats::ClusterMainStat::update_no_rebuild); }
@@ -86,6 +86,7 @@ class ClusterShared {
   };
 
   void show_tables(const HostSet& hosts);
+  void show_subsets(const SubsetIndex* now, const SubsetIndex* before);
 
   stats::Store& store_;
   std::shared_ptr<State> state_;

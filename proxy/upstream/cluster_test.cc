@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/test_cluster.h"
 
 namespace remora::upstream {
@@ -42,6 +45,96 @@ TEST_F(ClusterTest, PanicIsCounted) {
   apply_sets({mixed(0, 0, 2)});
   EXPECT_THAT(cluster().pick_host({}), NotNull());
   EXPECT_EQ(stat(ClusterStat::lb_healthy_panic), 1u);
+}
+
+TEST_F(ClusterTest, AHostMayBeAskedForByAddress) {
+  EndpointConfig draining = endpoint("10.0.0.3", 80, 1, Health::Unhealthy);
+  draining.status = EndpointStatus::Draining;
+  draining.draining = true;
+  const std::vector<EndpointConfig> all = {endpoint("10.0.0.1"),
+                                           endpoint("10.0.0.2", 80, 1, Health::Degraded), draining};
+  apply(all);
+  PickContext context;
+  const auto chosen = [&](std::string_view address) {
+    context.override_host = address;
+    const HostPtr host = cluster().pick_host(context);
+    return host == nullptr ? std::string("nobody") : host->address().ip_string();
+  };
+  EXPECT_EQ(chosen("10.0.0.2:80"), "10.0.0.2") << "degraded, but it was asked for";
+  EXPECT_EQ(chosen("10.0.0.3:80"), "10.0.0.1");
+  EXPECT_EQ(chosen("10.0.0.9:80"), "10.0.0.1");
+  context.override_host_strict = true;
+  EXPECT_EQ(chosen("10.0.0.3:80"), "nobody");
+  EXPECT_EQ(chosen("10.0.0.9:80"), "nobody");
+  EXPECT_EQ(chosen(""), "10.0.0.1") << "nobody was asked for";
+  BalancingConfig balancing;
+  balancing.override_host_status = 1 << static_cast<uint32_t>(EndpointStatus::Draining);
+  config.balancing = std::make_shared<BalancingConfig>(balancing);
+  apply(all);
+  EXPECT_EQ(chosen("10.0.0.3:80"), "10.0.0.3");
+  EXPECT_EQ(chosen("10.0.0.1:80"), "nobody");
+}
+
+/// The members of an aggregate cluster in one map.
+class AggregateTest : public ClusterTestBase {
+ protected:
+  void add(const std::string& name, std::vector<LocalityEndpoints> localities) {
+    ClusterConfig member;
+    member.name = name;
+    const auto set = make_host_set(testing::assignment(std::move(localities)), nullptr, member);
+    map->update(std::make_shared<ClusterConfig>(member),
+                std::make_shared<ClusterShared>(member, *store), set);
+  }
+  void aggregate(std::vector<std::string> members) {
+    BalancingConfig balancing;
+    balancing.members = std::move(members);
+    config.balancing = std::make_shared<BalancingConfig>(std::move(balancing));
+    apply_sets({});
+  }
+  /// How often each host was chosen.
+  std::map<std::string, int> spread(int picks = 1'000) {
+    std::map<std::string, int> counts;
+    for (int i = 0; i < picks; ++i) {
+      PickContext context;
+      const HostPtr host = cluster().member_for(context).pick_host(context);
+      ++counts[host == nullptr ? "nobody" : host->address().ip_string()];
+    }
+    return counts;
+  }
+};
+
+TEST_F(AggregateTest, MembersServeInOrderOfPreference) {
+  add("first", {mixed(1, 0, 1, 0), mixed(1, 0, 0, 1)});
+  add("second", {testing::locality({endpoint("10.9.0.1")})});
+  aggregate({"first", "missing", "second"});
+  auto counts = spread();
+  EXPECT_NEAR(counts["10.0.0.1"], 700, 60) << "50% healthy";
+  EXPECT_NEAR(counts["10.1.0.1"], 300, 60) << "the same cluster's next priority";
+  EXPECT_EQ(counts.size(), 2u);
+  add("first", {mixed(0, 0, 2, 0)});
+  EXPECT_EQ(spread()["10.9.0.1"], 1'000) << "a change of a member counts at once";
+  map->remove("second");
+  EXPECT_EQ(spread().count("10.9.0.1"), 0u);
+}
+
+TEST_F(AggregateTest, WithoutHostsThereIsNobody) {
+  aggregate({"missing"});
+  EXPECT_EQ(spread(10)["nobody"], 10);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_none_healthy), 10u);
+}
+
+TEST_F(ClusterTest, ConnectionsMayEndWhenHostsChange) {
+  BalancingConfig balancing;
+  balancing.close_connections_on_host_set_change = true;
+  config.balancing = std::make_shared<BalancingConfig>(balancing);
+  apply({endpoint_at(server.address())});
+  TestPeer peer;
+  exchange(&peer);
+  update_hosts({endpoint_at(server.address())});
+  settle();
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 1u) << "the same hosts";
+  update_hosts({endpoint_at(server.address()), endpoint("10.0.0.2")});
+  run_until([&] { return stat(ClusterStat::upstream_cx_active) == 0; });
 }
 
 TEST_F(ClusterTest, NewHostsAreUsedAtOnce) {

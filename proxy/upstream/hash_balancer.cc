@@ -7,18 +7,19 @@
 
 namespace remora::upstream {
 
-HashBalancer::HashBalancer(const ClusterConfig& config, std::shared_ptr<const HostSet> hosts,
-                           WorkerContext& worker, const ClusterShared& shared)
+HashBalancer::HashBalancer(const BalancerParts& parts, std::shared_ptr<const HostSet> hosts)
     : hosts_(std::move(hosts)),
-      worker_(worker),
-      shared_(shared),
-      load_(load_of(*hosts_, config.panic_threshold_percent)) {}
+      worker_(parts.worker),
+      shared_(parts.shared),
+      stats_(parts.stats()),
+      load_(load_of(*hosts_, parts.config->panic_threshold_percent)) {}
 
 HostPtr HashBalancer::pick(const PickContext& context) {
   const uint64_t hash = context.hash ? *context.hash : worker_.random();
-  const uint32_t priority = choose_priority(load_, hash).priority;
+  const uint32_t priority =
+      context.choice ? context.choice->priority : choose_priority(load_, hash).priority;
   if (priority >= hosts_->hash_tables.size()) return nullptr;
-  if (load_.shares[priority].panic) ++panics_;
+  if (load_.shares[priority].panic) stats_.inc(stats::ClusterStat::lb_healthy_panic);
   const auto& table = hosts_->hash_tables[priority];
   if (table == nullptr) return nullptr;
   return table->choose(hash, context.attempt, shared_.active_requests());

@@ -13,16 +13,15 @@ namespace remora::upstream {
 
 class HashBalancer final : public Balancer {
  public:
-  /// `shared` knows the requests in flight, for tables that bound the load; outlives the balancer.
-  HashBalancer(const ClusterConfig& config, std::shared_ptr<const HostSet> hosts,
-               WorkerContext& worker, const ClusterShared& shared);
+  HashBalancer(const BalancerParts& parts, std::shared_ptr<const HostSet> hosts);
 
   HostPtr pick(const PickContext& context) override;
 
  private:
   std::shared_ptr<const HostSet> hosts_;
   WorkerContext& worker_;
-  const ClusterShared& shared_;
+  const ClusterShared& shared_;  // knows the requests in flight, for tables that bound the load
+  stats::Slab<stats::ClusterSchema>& stats_;
   PriorityLoad load_;
 };
 

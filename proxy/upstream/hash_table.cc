@@ -115,8 +115,8 @@ std::vector<std::shared_ptr<const HashTable>> make_hash_tables(const HostSet& ho
   const PriorityLoad load = load_of(hosts, config.panic_threshold_percent);
   std::vector<std::shared_ptr<const HashTable>> tables;
   for (size_t i = 0; i < hosts.priorities.size(); ++i) {
-    std::vector<HostShare> shares =
-        shares_of(hosts.priorities[i], load.shares[i].panic, config.locality_weighted);
+    std::vector<HostShare> shares = shares_of(hosts.priorities[i], load.shares[i].panic,
+                                              config.locality_weighted && hosts.weighs_localities);
     if (shares.empty()) {
       tables.push_back(nullptr);
       continue;

@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <string_view>
 
+#include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/hash_table.h"
+#include "proxy/upstream/subset_index.h"
 
 namespace remora::upstream {
 namespace {
@@ -60,6 +62,7 @@ class HostMaker {
   static HostPtr refreshed(const HostPtr& host, const EndpointConfig& endpoint, uint32_t priority) {
     Host& shared = const_cast<Host&>(*host);  // its setters belong to this thread
     shared.set_weight(std::max<uint32_t>(endpoint.weight, 1));
+    shared.set_status(endpoint.status);
     shared.set_health(endpoint.draining ? Health::Unhealthy : endpoint.health);
     shared.set_priority(priority);
     return host;
@@ -110,9 +113,36 @@ OutlierMonitor& Host::monitor_with(const std::string& cluster, OutlierSink& sink
   return *known;
 }
 
+EndpointStatus Host::overall_status() const {
+  const EndpointStatus said = status_.load(std::memory_order_relaxed);
+  switch (overall_health()) {
+    case Health::Unhealthy:
+      // By EDS, which says why, or by what was found out here.
+      return ejected() || health() != Health::Unhealthy ? EndpointStatus::Unhealthy : said;
+    case Health::Degraded:
+      return EndpointStatus::Degraded;
+    case Health::Healthy:
+      break;
+  }
+  return said;
+}
+
 size_t HostSet::total() const { return sum_of(*this, &PriorityHosts::hosts); }
 size_t HostSet::healthy_total() const { return sum_of(*this, &PriorityHosts::healthy); }
 size_t HostSet::degraded_total() const { return sum_of(*this, &PriorityHosts::degraded); }
+
+bool same_hosts(const HostSet& a, const HostSet& b) {
+  if (a.total() != b.total()) return false;
+  absl::flat_hash_set<const Host*> known;
+  for (const PriorityHosts& priority : a.priorities) {
+    for (const HostPtr& host : priority.hosts) known.insert(host.get());
+  }
+  return std::all_of(
+      b.priorities.begin(), b.priorities.end(), [&known](const PriorityHosts& priority) {
+        return std::all_of(priority.hosts.begin(), priority.hosts.end(),
+                           [&known](const HostPtr& host) { return known.contains(host.get()); });
+      });
+}
 
 HostIdentity host_identity_of(const ClusterConfig& config) {
   return config.discovery == Discovery::LogicalDns ? HostIdentity::Logical
@@ -127,6 +157,7 @@ std::shared_ptr<HostSet> host_set_of(const LoadAssignment& assignment, const Hos
   set->overprovisioning_percent = assignment.overprovisioning_percent;
   set->priorities.resize(1);
   HostMaker maker(previous, identity);
+  const MonotonicMs now = monotonic_now_ms();
   absl::flat_hash_set<Address> seen;
   for (const LocalityEndpoints& group : assignment.localities) {
     if (group.priority >= set->priorities.size()) set->priorities.resize(group.priority + 1);
@@ -135,6 +166,9 @@ std::shared_ptr<HostSet> host_set_of(const LoadAssignment& assignment, const Hos
     for (const EndpointConfig& endpoint : group.endpoints) {
       if (!seen.insert(endpoint.address).second) continue;
       HostPtr host = maker.host_for(endpoint, group.locality, group.priority);
+      if (host->serving_since() == 0 && host->overall_health() == Health::Healthy) {
+        host->set_serving_since(now);
+      }
       add_by_health(priority, host);
       add_by_health(locality, host);
     }
@@ -153,6 +187,9 @@ std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment,
                                              const HostSet* previous, const ClusterConfig& config) {
   auto set = host_set_of(assignment, previous, host_identity_of(config));
   if (config.chooses_by_hash()) set->hash_tables = make_hash_tables(*set, config);
+  if (balancing_of(config).subsets != nullptr) {
+    set->subsets = std::make_shared<SubsetIndex>(*set, config);
+  }
   return set;
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/base/clock.h"
 #include "proxy/upstream/cluster_config.h"
 #include "proxy/upstream/outlier_monitor.h"
 
@@ -29,6 +30,7 @@ struct alignas(64) HostCounters {
 };
 
 class HashTable;
+class SubsetIndex;
 
 class Host {
  public:
@@ -41,7 +43,8 @@ class Host {
         logical_(std::move(logical)),
         priority_(priority),
         weight_(endpoint_.weight),
-        health_(endpoint_.draining ? Health::Unhealthy : endpoint_.health) {}
+        health_(endpoint_.draining ? Health::Unhealthy : endpoint_.health),
+        status_(endpoint_.status) {}
   ~Host() { delete monitor(); }
   Host(const Host&) = delete;
 
@@ -50,6 +53,8 @@ class Host {
   const Locality& locality() const { return locality_; }
   const std::string& hash_key() const { return endpoint_.hash_key; }
   const std::string& metadata_key() const { return endpoint_.metadata_key; }
+  /// Null: none.
+  const HostLabels* labels() const { return endpoint_.labels.get(); }
   /// Index by ClusterConfig::transport_for() of the transport that reaches it.
   uint32_t transport() const { return endpoint_.transport; }
   uint32_t priority() const { return priority_.load(std::memory_order_relaxed); }
@@ -60,6 +65,8 @@ class Host {
   bool ejected() const { return ejected_.load(std::memory_order_relaxed); }
   /// Whether it may be chosen, by all that is known.
   Health overall_health() const { return ejected() ? Health::Unhealthy : health(); }
+  /// The same in the terms of EDS.
+  EndpointStatus overall_status() const;
   /// For outlier detection; null: its cluster wants none.
   OutlierMonitor* monitor() const { return monitor_.load(std::memory_order_acquire); }
   /// What pools are found by: two hosts with one key share their connections.
@@ -69,6 +76,12 @@ class Host {
   void set_priority(uint32_t p) { priority_.store(p, std::memory_order_relaxed); }
   void set_weight(uint32_t w) { weight_.store(w, std::memory_order_relaxed); }
   void set_health(Health h) { health_.store(h, std::memory_order_relaxed); }
+  void set_status(EndpointStatus status) { status_.store(status, std::memory_order_relaxed); }
+  /// Since when it serves, by the clock of its cluster's main thread; 0: it has not been healthy.
+  MonotonicMs serving_since() const { return serving_since_.load(std::memory_order_relaxed); }
+  void set_serving_since(MonotonicMs at) const {
+    serving_since_.store(at, std::memory_order_relaxed);
+  }
   /// Main thread. Counts when the next HostSet is made.
   void set_ejected(bool ejected) const { ejected_.store(ejected, std::memory_order_relaxed); }
   OutlierMonitor& monitor_with(const std::string& cluster, OutlierSink& sink) const;
@@ -82,6 +95,8 @@ class Host {
   std::atomic<uint32_t> priority_;
   std::atomic<uint32_t> weight_;
   std::atomic<Health> health_;
+  std::atomic<EndpointStatus> status_;
+  mutable std::atomic<MonotonicMs> serving_since_{0};
   mutable std::atomic<bool> ejected_{false};
   mutable std::atomic<OutlierMonitor*> monitor_{nullptr};  // owned; made once
 };
@@ -107,11 +122,17 @@ struct HostSet {
   std::vector<PriorityHosts> priorities;
   /// By priority, for clusters that choose by hash; null where there is no host to choose.
   std::vector<std::shared_ptr<const HashTable>> hash_tables;
+  /// Of clusters with subsets; null: it has none.
+  std::shared_ptr<const SubsetIndex> subsets;
   uint32_t overprovisioning_percent = 140;
+  bool weighs_localities = true;  // otherwise the weights of localities do not count
   size_t total() const;
   size_t healthy_total() const;
   size_t degraded_total() const;
 };
+
+/// Whether both have the same hosts, whatever their health and weights.
+bool same_hosts(const HostSet& a, const HostSet& b);
 
 /// What makes an endpoint the same host as before.
 enum class HostIdentity : uint8_t {

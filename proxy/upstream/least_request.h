@@ -4,6 +4,7 @@
 
 #include "proxy/upstream/balancer.h"
 #include "proxy/upstream/edf.h"
+#include "proxy/upstream/slow_start.h"
 
 namespace remora::upstream {
 
@@ -20,10 +21,23 @@ class LeastRequest final : public ListPicker {
   WorkerContext& worker_;
 };
 
-/// Different weights: in turn by weight / (requests in flight + 1) ^ bias.
+/// Equal weights: the least busy of all, by chance when there are several.
+class FullScan final : public ListPicker {
+ public:
+  FullScan(const HostList& hosts, WorkerContext& worker) : hosts_(hosts), worker_(worker) {}
+  const HostPtr& pick() override;
+
+ private:
+  const HostList& hosts_;
+  WorkerContext& worker_;
+};
+
+/// Different weights, or hosts that have only begun: in turn by weight / (requests in flight + 1) ^
+/// bias.
 class WeightedLeastRequest final : public ListPicker {
  public:
-  WeightedLeastRequest(const HostList& hosts, double active_request_bias, WorkerContext& worker);
+  WeightedLeastRequest(const HostList& hosts, double active_request_bias,
+                       const SlowStart& slow_start, WorkerContext& worker);
   const HostPtr& pick() override;
 
  private:
@@ -31,6 +45,8 @@ class WeightedLeastRequest final : public ListPicker {
 
   const HostList& hosts_;
   double bias_;
+  const SlowStart slow_start_;
+  WorkerContext& worker_;
   EdfQueue queue_;
 };
 

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 
+#include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/least_request.h"
 #include "proxy/upstream/round_robin.h"
 
 namespace remora::upstream {
+
+using stats::ClusterStat;
 
 PriorityLoad load_of(const HostSet& set, uint32_t panic_threshold_percent) {
   std::vector<PriorityCounts> counts;
@@ -29,6 +32,15 @@ double effective_weight(uint32_t weight, size_t eligible, size_t hosts,
   return weight * std::min(1.0, overprovisioning_percent / 100.0 * ratio);
 }
 
+// Whether hosts are chosen by weight, also for a time only.
+bool weighs(const HostList& hosts, const SlowStart& slow_start, WorkerContext& worker) {
+  if (!equal_weights(hosts)) return true;
+  if (slow_start.window_ms == 0) return false;
+  const MonotonicMs now = worker.loop().time().now_ms;
+  return std::ranges::any_of(
+      hosts, [&](const HostPtr& host) { return starts_slowly(slow_start, *host, now); });
+}
+
 }  // namespace
 
 bool equal_weights(const HostList& hosts) {
@@ -39,30 +51,34 @@ bool equal_weights(const HostList& hosts) {
 
 std::unique_ptr<ListPicker> make_list_picker(const ClusterConfig& config, const HostList& hosts,
                                              WorkerContext& worker) {
+  const BalancingConfig& more = balancing_of(config);
   switch (config.lb) {
     case LbPolicy::Random:
       return std::make_unique<RandomPicker>(hosts, worker);
     case LbPolicy::LeastRequest:
-      if (equal_weights(hosts)) {
-        return std::make_unique<LeastRequest>(hosts, config.choice_count, worker);
+      if (weighs(hosts, more.slow_start, worker)) {
+        return std::make_unique<WeightedLeastRequest>(hosts, config.active_request_bias,
+                                                      more.slow_start, worker);
       }
-      return std::make_unique<WeightedLeastRequest>(hosts, config.active_request_bias, worker);
+      if (more.full_scan) return std::make_unique<FullScan>(hosts, worker);
+      return std::make_unique<LeastRequest>(hosts, config.choice_count, worker);
     case LbPolicy::RoundRobin:
     case LbPolicy::RingHash:
     case LbPolicy::Maglev:
     case LbPolicy::ClusterProvided:
       break;
   }
-  if (equal_weights(hosts)) return std::make_unique<RoundRobin>(hosts, worker);
-  return std::make_unique<WeightedRoundRobin>(hosts, worker);
+  if (!weighs(hosts, more.slow_start, worker)) return std::make_unique<RoundRobin>(hosts, worker);
+  return std::make_unique<WeightedRoundRobin>(hosts, more.slow_start, worker);
 }
 
-ListBalancer::ListBalancer(std::shared_ptr<const ClusterConfig> config,
-                           std::shared_ptr<const HostSet> hosts, WorkerContext& worker)
-    : config_(std::move(config)),
+ListBalancer::ListBalancer(const BalancerParts& parts, std::shared_ptr<const HostSet> hosts)
+    : config_(parts.config),
       hosts_(std::move(hosts)),
-      worker_(worker),
+      worker_(parts.worker),
+      stats_(parts.stats()),
       load_(load_of(*hosts_, config_->panic_threshold_percent)) {
+  set_zone_routing(parts);
   for (const PriorityHosts& priority : hosts_->priorities) {
     PrioritySources sources;
     sources.all.hosts = &priority.hosts;
@@ -77,14 +93,16 @@ ListBalancer::Group ListBalancer::make_group(const PriorityHosts& priority,
                                              HostList LocalityHosts::*part) const {
   Group group;
   group.whole.hosts = &(priority.*whole);
-  if (!config_->locality_weighted) return group;
+  const bool weighted = config_->locality_weighted && hosts_->weighs_localities;
+  group.by_zone = zones_.on() && &priority == &hosts_->priorities.front();
+  if (!weighted && !group.by_zone) return group;
   for (uint32_t i = 0; i < priority.localities.size(); ++i) {
     const LocalityHosts& locality = priority.localities[i];
     const double weight = effective_weight(locality.weight, (locality.*part).size(),
                                            locality.hosts.size(), hosts_->overprovisioning_percent);
     group.weights.push_back(weight);
     group.localities.push_back({&(locality.*part), nullptr});
-    if (weight > 0) group.turn.add(weight, i);
+    if (weighted && weight > 0) group.turn.add(weight, i);
   }
   return group;
 }
@@ -92,17 +110,68 @@ ListBalancer::Group ListBalancer::make_group(const PriorityHosts& priority,
 HostPtr ListBalancer::pick(const PickContext& context) {
   if (sources_.empty()) return nullptr;
   const uint64_t random = context.random != 0 ? context.random : worker_.random();
-  const PriorityChoice choice = choose_priority(load_, random);
+  const PriorityChoice choice = context.choice ? *context.choice : choose_priority(load_, random);
+  if (choice.priority >= sources_.size()) return nullptr;
   PrioritySources& sources = sources_[choice.priority];
   if (load_.shares[choice.priority].panic) {
-    ++panics_;
+    stats_.inc(ClusterStat::lb_healthy_panic);
+    if (balancing_of(*config_).fail_traffic_on_panic) return nullptr;
     return pick_from(sources.all);
   }
   return pick_from(choice.degraded ? sources.degraded : sources.healthy);
 }
 
+/// Once for a host set of this cluster and one of the proxy's own.
+void ListBalancer::set_zone_routing(const BalancerParts& parts) {
+  if (parts.own_hosts == nullptr || parts.own_hosts->priorities.empty()) return;
+  if (hosts_->priorities.empty()) return;
+  stats_.inc(ClusterStat::lb_recalculate_zone_structures);
+  const PriorityHosts& own = parts.own_hosts->priorities.front();
+  zones_ = compute_zone_routing(hosts_->priorities.front(), own, parts.here,
+                                balancing_of(*config_).zone_aware.min_cluster_size);
+  if (zones_.mode == ZoneRouting::Mode::OffTooSmall) {
+    stats_.inc(ClusterStat::lb_zone_cluster_too_small);
+  } else if (zones_.mode == ZoneRouting::Mode::OffLocalUnknown) {
+    stats_.inc(ClusterStat::lb_local_cluster_not_ok);
+  }
+  const size_t serving = own.healthy.size() + own.degraded.size();
+  own_in_panic_ = 100 * serving < own.hosts.size() * config_->panic_threshold_percent;
+}
+
+/// For this request.
+bool ListBalancer::zones_count() {
+  const uint32_t percent = balancing_of(*config_).zone_aware.routing_percent;
+  if (percent < 100 && worker_.random() % 100 >= percent) return false;
+  if (own_in_panic_) stats_.inc(ClusterStat::lb_local_cluster_not_ok);
+  return !own_in_panic_;
+}
+
+ListBalancer::Source& ListBalancer::choose_zone(Group& group) {
+  constexpr uint64_t kAll = 10'000;
+  if (zones_.mode == ZoneRouting::Mode::AllLocal) {
+    stats_.inc(ClusterStat::lb_zone_routing_all_directly);
+    return group.localities[zones_.here];
+  }
+  if (worker_.random() % kAll < zones_.local) {
+    stats_.inc(ClusterStat::lb_zone_routing_sampled);
+    return group.localities[zones_.here];
+  }
+  stats_.inc(ClusterStat::lb_zone_routing_cross_zone);
+  if (zones_.residual.back() == 0) {  // by rounding
+    stats_.inc(ClusterStat::lb_zone_no_capacity_left);
+    return group.localities[worker_.random() % group.localities.size()];
+  }
+  const uint64_t point = worker_.random() % zones_.residual.back();
+  const auto at = std::ranges::upper_bound(zones_.residual, point);
+  return group.localities[static_cast<size_t>(at - zones_.residual.begin())];
+}
+
 HostPtr ListBalancer::pick_from(Group& group) {
-  if (group.turn.empty()) return pick_from(group.whole);
+  if (group.turn.empty()) {
+    if (!group.by_zone || !zones_count()) return pick_from(group.whole);
+    Source& zone = choose_zone(group);
+    return pick_from(zone.hosts->empty() ? group.whole : zone);
+  }
   return pick_from(
       group.localities[group.turn.next([&group](uint32_t i) { return group.weights[i]; })]);
 }

@@ -9,6 +9,7 @@
 #include "proxy/upstream/balancer.h"
 #include "proxy/upstream/edf.h"
 #include "proxy/upstream/priority_load.h"
+#include "proxy/upstream/zone_routing.h"
 
 namespace remora::upstream {
 
@@ -17,8 +18,7 @@ PriorityLoad load_of(const HostSet& hosts, uint32_t panic_threshold_percent);
 
 class ListBalancer final : public Balancer {
  public:
-  ListBalancer(std::shared_ptr<const ClusterConfig> config, std::shared_ptr<const HostSet> hosts,
-               WorkerContext& worker);
+  ListBalancer(const BalancerParts& parts, std::shared_ptr<const HostSet> hosts);
 
   HostPtr pick(const PickContext& context) override;
   const PriorityLoad& load() const { return load_; }
@@ -29,12 +29,14 @@ class ListBalancer final : public Balancer {
     const HostList* hosts = nullptr;
     std::unique_ptr<ListPicker> picker;
   };
-  // One health class of a priority: as a whole, or by locality when localities have weights.
+  // One health class of a priority: as a whole, or by locality when localities have weights or
+  // zones count.
   struct Group {
     Source whole;
     EdfQueue turn;                // empty: no weighted localities
     std::vector<double> weights;  // by locality
     std::vector<Source> localities;
+    bool by_zone = false;
   };
   struct PrioritySources {
     Source all;
@@ -44,13 +46,19 @@ class ListBalancer final : public Balancer {
 
   Group make_group(const PriorityHosts& priority, HostList PriorityHosts::*whole,
                    HostList LocalityHosts::*part) const;
+  void set_zone_routing(const BalancerParts& parts);
+  bool zones_count();
+  Source& choose_zone(Group& group);
   HostPtr pick_from(Group& group);
   HostPtr pick_from(Source& source);
 
   std::shared_ptr<const ClusterConfig> config_;
   std::shared_ptr<const HostSet> hosts_;
   WorkerContext& worker_;
+  stats::Slab<stats::ClusterSchema>& stats_;
   PriorityLoad load_;
+  ZoneRouting zones_;  // of the first priority
+  bool own_in_panic_ = false;
   std::vector<PrioritySources> sources_;
 };
 

@@ -15,9 +15,9 @@ std::vector<uint32_t> availability(std::span<const PriorityCounts> priorities,
                                    uint32_t overprovisioning_percent) {
   std::vector<uint32_t> percent;
   for (const PriorityCounts& counts : priorities) {
-    uint64_t value = 0;
-    if (counts.hosts > 0)
-      value = uint64_t{overprovisioning_percent} * (counts.*count) / counts.hosts;
+    const uint64_t factor = counts.overprovisioning_percent != 0 ? counts.overprovisioning_percent
+                                                                 : overprovisioning_percent;
+    const uint64_t value = counts.hosts == 0 ? 0 : factor * (counts.*count) / counts.hosts;
     percent.push_back(static_cast<uint32_t>(std::min<uint64_t>(100, value)));
   }
   return percent;

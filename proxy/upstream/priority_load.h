@@ -14,6 +14,7 @@ struct PriorityCounts {
   uint32_t hosts = 0;
   uint32_t healthy = 0;
   uint32_t degraded = 0;
+  uint32_t overprovisioning_percent = 0;  // of this one; 0: that of all
 };
 
 /// Percent of the traffic that each priority's healthy and degraded hosts take; all together 100.

@@ -3,6 +3,7 @@
 
 #include "proxy/upstream/balancer.h"
 #include "proxy/upstream/edf.h"
+#include "proxy/upstream/slow_start.h"
 
 namespace remora::upstream {
 
@@ -17,14 +18,18 @@ class RoundRobin final : public ListPicker {
   size_t next_;
 };
 
-/// In turn, each as often as its weight says.
+/// In turn, each as often as its weight says; a host that has only begun less often.
 class WeightedRoundRobin final : public ListPicker {
  public:
-  WeightedRoundRobin(const HostList& hosts, WorkerContext& worker);
+  WeightedRoundRobin(const HostList& hosts, const SlowStart& slow_start, WorkerContext& worker);
   const HostPtr& pick() override;
 
  private:
+  double weight_of(uint32_t index) const;
+
   const HostList& hosts_;
+  const SlowStart slow_start_;
+  WorkerContext& worker_;
   EdfQueue queue_;
 };
 

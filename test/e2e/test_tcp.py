@@ -484,10 +484,3 @@ def test_refused_with_the_place(tmp_path, name, breakage, place):
     assert status not in (0, -6, -11), output
     # Envoy spells some paths in camel case.
     assert place.replace("_", "").lower() in output.replace("_", "").lower(), output
-
-
-@pytest.mark.skipif(px.REMORA == px.ENVOY, reason="Envoy honours it")
-def test_subsets_are_refused(tmp_path):
-    match = {"filter_metadata": {"envoy.lb": {"version": "v1"}}}
-    status, output = refused(tmp_path, lambda c: c.update(metadata_match=match))
-    assert status != 0 and "metadata_match" in output

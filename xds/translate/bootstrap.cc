@@ -36,9 +36,7 @@ class Compiler {
     REMORA_TRY(read_runtime());
     REMORA_TRY(read_overload_manager());
     REMORA_TRY(read_extensions());
-    if (!from().cluster_manager().local_cluster_name().empty()) {
-      REMORA_TRY(unknown(root_.field("cluster_manager.local_cluster_name"), "is not supported"));
-    }
+    REMORA_TRY(check_local_cluster());
     out_.log_format = from().application_log_config().log_format().text_format();
     // deferred_stat_options: metrics cost nothing before they are used, whether asked for or not.
     return absl::OkStatus();
@@ -49,6 +47,17 @@ class Compiler {
 
   absl::Status unknown(const Path& path, std::string_view what) {
     return report_unknown(input_.policy, input_.on_unknown, "bootstrap", path, what, false);
+  }
+
+  /// It must be there from the start.
+  absl::Status check_local_cluster() {
+    const std::string& name = from().cluster_manager().local_cluster_name();
+    const auto& clusters = from().static_resources().clusters();
+    const bool there = std::ranges::any_of(
+        clusters, [&name](const auto& cluster) { return cluster.name() == name; });
+    if (name.empty() || there) return absl::OkStatus();
+    return root_.field("cluster_manager.local_cluster_name")
+        .error(absl::StrCat("local cluster '", name, "' must be defined"));
   }
 
   // Static resources are looked through when they are compiled.

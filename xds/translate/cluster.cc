@@ -175,6 +175,12 @@ absl::Status set_discovery(const Cluster& cluster, Context& context, upstream::C
         out->cleanup_interval_ms,
         positive_milliseconds(cluster.cleanup_interval(), path.field("cleanup_interval")));
   }
+  if (cluster.has_cluster_type()) {  // its members are read with its balancing
+    if (cluster.has_load_assignment()) {
+      return path.field("load_assignment").error("is not for a cluster of other clusters");
+    }
+    return absl::OkStatus();
+  }
   if (cluster.cluster_discovery_type_case() == Cluster::CLUSTER_DISCOVERY_TYPE_NOT_SET) {
     return set_static(cluster, context, out, path);
   }

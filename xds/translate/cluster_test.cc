@@ -360,6 +360,15 @@ TEST_F(ClusterTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
        "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, auto_config: "
        "{}}}}",
        "transport_socket: cannot negotiate ALPN, which auto_config needs"},
+      {"{name: a, lb_subset_config: {subset_selectors: [{keys: [a], fallback_keys_subset: [a]}]}}",
+       "lb_subset_config.subset_selectors[0].fallback_keys_subset: is for KEYS_SUBSET only"},
+      {"{name: a, lb_subset_config: {subset_selectors: [{keys: [a], fallback_policy: "
+       "KEYS_SUBSET}]}}",
+       "lb_subset_config.subset_selectors[0].fallback_keys_subset: must not be empty"},
+      {"{name: a, lb_subset_config: {subset_selectors: [{keys: [a, b], fallback_policy: "
+       "KEYS_SUBSET, "
+       "fallback_keys_subset: [b, a]}]}}",
+       "fallback_keys_subset: must not be equal to keys"},
       {"{name: a, common_lb_config: {healthy_panic_threshold: {value: 200}}}",
        "common_lb_config.healthy_panic_threshold: "},
   };
@@ -373,8 +382,9 @@ TEST_F(ClusterTest, UnknownFieldsCountUnlessTheyDecide) {
   proto.GetReflection()->MutableUnknownFields(&proto)->AddVarint(49, 1);
   EXPECT_TRUE(cluster(proto, context).ok());
   EXPECT_THAT(reported, ElementsAre("cluster 'a': 49: unknown field"));
-  proto.GetReflection()->MutableUnknownFields(&proto)->AddVarint(22, 1);  // lb_subset_config
-  EXPECT_EQ(cluster(proto, context).status().message(), "22: unknown field");
+  auto* subsets = proto.mutable_lb_subset_config();
+  subsets->GetReflection()->MutableUnknownFields(subsets)->AddVarint(10, 1);
+  EXPECT_EQ(cluster(proto, context).status().message(), "lb_subset_config.10: unknown field");
 }
 
 TEST_F(ClusterTest, WhatIgnoringIsAskedForIsNotReported) {

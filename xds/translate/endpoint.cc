@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 
+#include "xds/translate/host_metadata.h"
 #include "xds/translate/values.h"
 
 namespace remora::xds::translate {
@@ -40,6 +41,7 @@ std::string hash_key(const core::Metadata& metadata) {
 }
 
 void set_health(core::HealthStatus status, upstream::EndpointConfig* out) {
+  out->status = static_cast<upstream::EndpointStatus>(status);
   switch (status) {
     case core::UNHEALTHY:
     case core::TIMEOUT:
@@ -94,6 +96,7 @@ absl::StatusOr<upstream::EndpointConfig> endpoint_config(const proto::LbEndpoint
   set_health(from.health_status(), &out);
   if (from.has_metadata()) {
     out.metadata_key = canonical_text(from.metadata());
+    out.labels = host_labels(from.metadata());
     out.transport_labels = transport_labels(from.metadata());
     out.hash_key = hash_key(from.metadata());
   }

@@ -10,6 +10,7 @@
 #include "api/previous_hosts.pb.h"
 #include "xds/translate/filter_configs.h"
 #include "xds/translate/header_edits.h"
+#include "xds/translate/host_metadata.h"
 #include "xds/translate/typed_config.h"
 #include "xds/translate/upgrade.h"
 #include "xds/translate/values.h"
@@ -91,6 +92,7 @@ absl::Status read_host_predicates(const route::RetryPolicy& proto, router::Retry
   return absl::OkStatus();
 }
 
+/// `proto` may add to what the whole route asks of hosts.
 absl::Status read_weighted(const route::WeightedCluster& proto, Context& context,
                            router::ClusterAction* out, const Path& path) {
   if (proto.clusters_size() == 0) return path.field("clusters").error("must not be empty");
@@ -104,6 +106,7 @@ absl::Status read_weighted(const route::WeightedCluster& proto, Context& context
     REMORA_TRY(set_header_edits(cluster, here, &weighted.request_edits, &weighted.response_edits));
     REMORA_TRY_ASSIGN(weighted.filter_configs,
                       filter_configs(cluster.typed_per_filter_config(), context, here));
+    weighted.metadata_match = metadata_criteria(cluster.metadata_match(), out->metadata_match);
     out->total_weight += weighted.weight;
     out->weighted.push_back(std::move(weighted));
   }
@@ -307,6 +310,7 @@ uint16_t redirect_status(route::RedirectAction::RedirectResponseCode code) {
 absl::StatusOr<router::ClusterAction> cluster_action(const route::RouteAction& proto,
                                                      Context& context, const Path& path) {
   router::ClusterAction out;
+  out.metadata_match = metadata_criteria(proto.metadata_match(), nullptr);
   REMORA_TRY(read_destination(proto, context, &out, path));
   REMORA_TRY(read_rewrites(proto, context, &out, path));
   REMORA_TRY(read_timeouts(proto, &out, path));

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "proxy/upstream/metadata_criteria.h"
 #include "xds/translate/test_support.h"
 
 namespace remora::xds::translate {
@@ -368,6 +369,19 @@ TEST_F(RouteTest, RegexProgramsAreBoundedByTheRuntime) {
   EXPECT_THAT(refusal("virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {safe_regex: "
                       "{regex: '/a{1,50}.*'}}, route: {cluster: c}}]}]"),
               HasSubstr("is above the limit of 5"));
+}
+
+TEST_F(RouteTest, WeightedClustersAddToWhatTheRouteAsksOfHosts) {
+  const auto table = compile(
+      "{name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: "
+      "{metadata_match: {filter_metadata: {envoy.lb: {a: x, b: x}}}, weighted_clusters: {clusters: "
+      "[{name: one, weight: 1, metadata_match: {filter_metadata: {envoy.lb: {b: y}}}}, {name: two, "
+      "weight: 1, metadata_match: {filter_metadata: {other: {b: y}}}}]}}}]}]}");
+  ASSERT_NE(table, nullptr);
+  const auto& action = std::get<router::ClusterAction>(table->input().hosts[0].routes[0].action);
+  EXPECT_EQ(action.metadata_match->text(), R"({"a":"x","b":"x"})");
+  EXPECT_EQ(action.weighted[0].metadata_match->text(), R"({"a":"x","b":"y"})");
+  EXPECT_EQ(action.weighted[1].metadata_match, action.metadata_match);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ constexpr auto kDecisiveMessages = std::to_array<std::string_view>({
     "envoy.config.listener.v3.FilterChainMatch",
     "envoy.config.listener.v3.ListenerFilterChainMatchPredicate",
     "envoy.config.rbac.",
+    "envoy.config.cluster.v3.Cluster.LbSubsetConfig",
     "envoy.config.route.v3.HeaderMatcher",
     "envoy.config.route.v3.QueryParameterMatcher",
     "envoy.config.route.v3.RedirectAction",
@@ -31,6 +32,7 @@ constexpr auto kDecisiveMessages = std::to_array<std::string_view>({
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
     "InternalAddressConfig",
     "envoy.extensions.filters.network.rbac.",
+    "envoy.extensions.load_balancing_policies.subset.",
     "envoy.extensions.transport_sockets.tls.",
     "envoy.type.matcher.",
     "xds.type.matcher.",
@@ -56,18 +58,14 @@ struct Field {
 
 // Single fields that are not in the API and that must not be passed over.
 constexpr auto kDecisiveFields = std::to_array<Field>({
-    {"envoy.config.cluster.v3.Cluster", "cluster_type", "38"},
-    {"envoy.config.cluster.v3.Cluster", "lb_subset_config", "22"},
     {"envoy.config.listener.v3.Listener", "api_listener", "19"},
     {"envoy.config.listener.v3.Listener", "filter_chain_matcher", "32"},
     {"envoy.config.listener.v3.Listener", "internal_listener", "27"},
     {"envoy.config.listener.v3.Listener", "udp_listener_config", "18"},
-    {"envoy.config.route.v3.RouteAction", "metadata_match", "4"},
     {"envoy.config.route.v3.RouteConfiguration", "vhds", "9"},
     {"envoy.config.route.v3.VirtualHost", "matcher", "21"},
     {"envoy.config.route.v3.WeightedCluster", "header_name", "4"},
     {"envoy.config.route.v3.WeightedCluster.ClusterWeight", "cluster_header", "12"},
-    {"envoy.config.route.v3.WeightedCluster.ClusterWeight", "metadata_match", "3"},
     {"envoy.extensions.filters.http.router.v3.Router", "upstream_http_filters", "8"},
     {"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
      "UpgradeConfig",

@@ -10,19 +10,21 @@
 #include "proxy/stats/store.h"
 #include "xds/translate/access_log.h"
 #include "xds/translate/context.h"
+#include "xds/translate/host_metadata.h"
 #include "xds/translate/values.h"
 
 namespace remora {
 namespace {
 
 using telemetry::LogFormat;
+using xds::translate::metadata_criteria;
 using xds::translate::milliseconds;
 using xds::translate::Path;
 using xds::translate::positive_milliseconds;
 using Proto = envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 
 absl::Status read_clusters(const Proto& proto, tcp_proxy::Config* out, const Path& path) {
-  if (proto.has_metadata_match()) return path.field("metadata_match").error("is not supported");
+  out->metadata_match = metadata_criteria(proto.metadata_match(), nullptr);
   switch (proto.cluster_specifier_case()) {
     case Proto::kCluster:
       if (proto.cluster().empty()) return path.field("cluster").error("is required");
@@ -39,8 +41,8 @@ absl::Status read_clusters(const Proto& proto, tcp_proxy::Config* out, const Pat
     const Path here = weighted.at("clusters", static_cast<size_t>(i));
     if (cluster.name().empty()) return here.field("name").error("is required");
     if (cluster.weight() == 0) return here.field("weight").error("must be at least 1");
-    if (cluster.has_metadata_match()) return here.field("metadata_match").error("is not supported");
-    out->weighted.push_back({cluster.name(), cluster.weight()});
+    out->weighted.push_back({cluster.name(), cluster.weight(),
+                             metadata_criteria(cluster.metadata_match(), out->metadata_match)});
     out->total_weight += cluster.weight();
   }
   if (out->total_weight == 0) return weighted.field("clusters").error("must not be empty");

@@ -1,5 +1,6 @@
 #include "filters/network/tcp_proxy/tcp_proxy.h"
 
+#include <optional>
 #include <utility>
 
 #include "filters/network/tcp_proxy/upstream_flush.h"
@@ -7,6 +8,7 @@
 #include "proxy/router/hash_policy.h"
 #include "proxy/telemetry/access_log.h"
 #include "proxy/upstream/cluster_map.h"
+#include "proxy/upstream/metadata_criteria.h"
 #include "proxy/upstream/worker_context.h"
 
 namespace remora::tcp_proxy {
@@ -20,14 +22,13 @@ constexpr uint16_t kServiceUnavailable = 503;  // what outlier detection takes f
 // What every session costs beside its two connections.
 static_assert(sizeof(TcpProxy) > 300 && sizeof(TcpProxy) <= 464);
 
-const std::string& Config::cluster_for(uint64_t random) const {
-  if (total_weight == 0) return cluster;
-  uint64_t ticket = random % total_weight;
+Config::Destination Config::destination(uint64_t random) const {
+  uint64_t ticket = total_weight == 0 ? 0 : random % total_weight;
   for (const WeightedCluster& candidate : weighted) {
-    if (ticket < candidate.weight) return candidate.name;
+    if (ticket < candidate.weight) return {candidate.name, candidate.metadata_match.get()};
     ticket -= candidate.weight;
   }
-  return cluster;
+  return {cluster, metadata_match.get()};
 }
 
 TcpProxy::TcpProxy(const Config& config, NetworkFilterContext& context)
@@ -63,17 +64,24 @@ NetworkFilter::Status TcpProxy::on_new_connection() {
 
 void TcpProxy::connect() {
   WorkerContext& worker = context_.worker();
-  const std::string& name = config_.cluster_for(worker.random());
+  const auto& [name, metadata] = config_.destination(worker.random());
   upstream::Cluster* cluster = worker.clusters().find(name);
   if (cluster == nullptr) {
     stats_.inc(TcpStat::downstream_cx_no_route);
     return give_up(ResponseFlag::NC);
   }
-  cluster_ = upstream::ClusterPin(*cluster);
-  cluster_name_ = &name;
   upstream::PickContext pick;
+  cluster_ = upstream::ClusterPin(cluster->member_for(pick));
+  cluster_name_ = &name;
   pick.random = worker.random();
   const ConnectionFacts& facts = context_.facts();
+  std::optional<upstream::MetadataCriteria> merged;
+  pick.metadata = metadata;
+  if (const MetadataStruct* more = facts.metadata.find(upstream::kBalancingMetadata)) {
+    merged.emplace(metadata != nullptr ? metadata->merged(*more)
+                                       : upstream::MetadataCriteria(*more));
+    pick.metadata = &*merged;
+  }
   if (facts.local_restored) pick.original_destination = &facts.local;
   if (config_.hash_source_ip) pick.hash = router::hash_of_ip(facts.remote);
   upstream::HostPtr host = cluster_->pick_host(pick);

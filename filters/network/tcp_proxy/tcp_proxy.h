@@ -29,13 +29,16 @@ struct Config {
   struct WeightedCluster {
     std::string name;
     uint32_t weight = 0;
+    /// With what the filter asks besides; null: nothing.
+    std::shared_ptr<const upstream::MetadataCriteria> metadata_match;
   };
 
   std::string cluster;  // empty when weighted
   std::vector<WeightedCluster> weighted;
   uint64_t total_weight = 0;
-  uint64_t idle_timeout_ms = 3'600'000;     // 0: none
-  uint64_t max_connection_duration_ms = 0;  // 0: none
+  std::shared_ptr<const upstream::MetadataCriteria> metadata_match;  // null: any host will do
+  uint64_t idle_timeout_ms = 3'600'000;                              // 0: none
+  uint64_t max_connection_duration_ms = 0;                           // 0: none
   uint32_t max_connect_attempts = 1;
   bool hash_source_ip = false;  // for clusters that choose hosts by a hash
   std::vector<std::shared_ptr<telemetry::AccessLog>> access_logs;
@@ -44,8 +47,12 @@ struct Config {
   std::shared_ptr<const TunnelConfig> tunneling;  // null: straight to the cluster's hosts
   std::shared_ptr<stats::Group<stats::TcpSchema>> stats;
 
-  /// The cluster of a connection; `random` decides among weighted ones.
-  const std::string& cluster_for(uint64_t random) const;
+  struct Destination {
+    const std::string& cluster;
+    const upstream::MetadataCriteria* metadata;  // null: any host will do
+  };
+  /// Of a connection; `random` decides among weighted ones.
+  Destination destination(uint64_t random) const;
 };
 
 class TcpProxy final : public NetworkFilter, private upstream::TcpWaiter, private Tunnel::User {

@@ -18,10 +18,10 @@ using testing::Lt;
 
 TEST(Config, WeightsShareTheRandomNumbers) {
   Config config;
-  config.weighted = {{"heavy", 3}, {"light", 1}};
+  config.weighted = {{"heavy", 3, nullptr}, {"light", 1, nullptr}};
   config.total_weight = 4;
   std::map<std::string, int> chosen;
-  for (uint64_t random = 0; random < 400; ++random) ++chosen[config.cluster_for(random)];
+  for (uint64_t random = 0; random < 400; ++random) ++chosen[config.destination(random).cluster];
   EXPECT_EQ(chosen["heavy"], 300);
   EXPECT_EQ(chosen["light"], 100);
 }

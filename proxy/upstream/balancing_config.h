@@ -1,0 +1,37 @@
+// What a cluster may say about the choice of its hosts and few clusters do: apart from
+// ClusterConfig, which everything includes. Immutable.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/upstream/slow_start.h"
+#include "proxy/upstream/subset_config.h"
+
+namespace remora::upstream {
+
+/// How much stays in the zone of this proxy.
+struct ZoneAware {
+  uint32_t routing_percent = 100;  // of the requests that zones count for
+  uint64_t min_cluster_size = 6;   // healthy hosts
+};
+
+struct BalancingConfig {
+  std::shared_ptr<const SubsetConfig> subsets;  // null: the cluster is one set
+  std::vector<std::string> members;             // of an aggregate cluster; otherwise empty
+  SlowStart slow_start;                         // round robin and least request
+  bool full_scan = false;                       // least request looks at all hosts
+  ZoneAware zone_aware;
+  bool fail_traffic_on_panic = false;  // rather than use hosts whatever their health
+  /// Changes of health and weight within so much time reach the workers together; 0: at once.
+  uint64_t update_merge_window_ms = 0;
+  bool close_connections_on_host_set_change = false;
+  /// Bits by EndpointStatus: which hosts may be asked for by address.
+  uint32_t override_host_status = 1 << static_cast<uint32_t>(EndpointStatus::Unknown) |
+                                  1 << static_cast<uint32_t>(EndpointStatus::Healthy) |
+                                  1 << static_cast<uint32_t>(EndpointStatus::Degraded);
+};
+
+}  // namespace remora::upstream

@@ -1,0 +1,99 @@
+#include <gmock/gmock.h>
+
+#include "proxy/upstream/balancing_config.h"
+#include "xds/translate/cluster.h"
+#include "xds/translate/test_support.h"
+
+namespace remora::xds::translate {
+namespace {
+
+using envoy::config::cluster::v3::Cluster;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using upstream::ClusterConfig;
+
+class BalancingTest : public TranslateTest {
+ protected:
+  std::shared_ptr<const ClusterConfig> compile(std::string_view yaml) {
+    auto config = cluster(from_yaml<Cluster>(yaml), context);
+    EXPECT_TRUE(config.ok()) << config.status();
+    return config.ok() ? *config : nullptr;
+  }
+  std::string refusal(std::string_view yaml) {
+    auto config = cluster(from_yaml<Cluster>(yaml), context);
+    EXPECT_FALSE(config.ok()) << "accepted: " << yaml;
+    return std::string(config.status().message());
+  }
+};
+
+TEST_F(BalancingTest, SubsetsAreCompiledFromBothForms) {
+  const std::string subsets =
+      "subset_selectors: [{keys: [b, a, b], fallback_policy: KEYS_SUBSET, fallback_keys_subset: "
+      "[a]}, {keys: []}], fallback_policy: DEFAULT_SUBSET, default_subset: {a: 1}, list_as_any: "
+      "true, metadata_fallback_policy: FALLBACK_LIST";
+  const std::string round_robin =
+      "{policies: [{typed_extension_config: {name: r, typed_config: {'@type': "
+      "type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, "
+      "slow_start_config: {slow_start_window: 9s}}}}]}";
+  for (const std::string& yaml :
+       {"{name: a, lb_subset_config: {" + subsets +
+            "}, round_robin_lb_config: {slow_start_config: {slow_start_window: 9s}}}",
+        "{name: a, load_balancing_policy: {policies: [{typed_extension_config: {name: s, "
+        "typed_config: {'@type': "
+        "type.googleapis.com/envoy.extensions.load_balancing_policies.subset.v3.Subset, " +
+            subsets + ", subset_lb_policy: " + round_robin + "}}}]}}"}) {
+    auto config = compile(yaml);
+    ASSERT_NE(config, nullptr);
+    const auto& balancing = upstream::balancing_of(*config);
+    EXPECT_EQ(balancing.slow_start.window_ms, 9000u);
+    ASSERT_NE(balancing.subsets, nullptr);
+    ASSERT_EQ(balancing.subsets->selectors.size(), 1u);
+    const auto& selector = balancing.subsets->selectors[0];
+    EXPECT_THAT(selector.keys, ElementsAre("a", "b"));
+    EXPECT_THAT(selector.fallback_keys, ElementsAre("a"));
+    EXPECT_EQ(selector.fallback, upstream::SubsetSelector::Fallback::FewerKeys);
+    EXPECT_EQ(balancing.subsets->fallback, upstream::SubsetFallback::DefaultSubset);
+    EXPECT_EQ(balancing.subsets->default_subset, (MetadataStruct{{"a", 1.0}}));
+    EXPECT_TRUE(balancing.subsets->list_as_any);
+    EXPECT_TRUE(balancing.subsets->tries_fallback_list);
+  }
+}
+
+TEST_F(BalancingTest, BalancingInDetail) {
+  auto config = compile(
+      "{name: a, lb_policy: LEAST_REQUEST, least_request_lb_config: {slow_start_config: "
+      "{slow_start_window: 60s, aggression: {default_value: 2, runtime_key: k}, "
+      "min_weight_percent: {value: 20}}}, common_lb_config: {zone_aware_lb_config: "
+      "{routing_enabled: {value: 30}, min_cluster_size: 9, fail_traffic_on_panic: true}, "
+      "update_merge_window: 0.5s, close_connections_on_host_set_change: true, "
+      "override_host_status: {statuses: [DRAINING]}}}");
+  ASSERT_NE(config, nullptr);
+  const auto& balancing = upstream::balancing_of(*config);
+  EXPECT_EQ(balancing.slow_start.window_ms, 60'000u);
+  EXPECT_EQ(balancing.slow_start.aggression, 2);
+  EXPECT_EQ(balancing.slow_start.min_weight, 0.2);
+  EXPECT_EQ(balancing.zone_aware.routing_percent, 30u);
+  EXPECT_EQ(balancing.zone_aware.min_cluster_size, 9u);
+  EXPECT_TRUE(balancing.fail_traffic_on_panic);
+  EXPECT_EQ(balancing.update_merge_window_ms, 500u);
+  EXPECT_TRUE(balancing.close_connections_on_host_set_change);
+  EXPECT_EQ(balancing.override_host_status,
+            1u << static_cast<uint32_t>(upstream::EndpointStatus::Draining));
+}
+
+TEST_F(BalancingTest, AggregateClusters) {
+  const std::string type =
+      "cluster_type: {name: x, typed_config: {'@type': "
+      "type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig, clusters: [b, "
+      "c]}}";
+  auto config = compile("{name: a, lb_policy: CLUSTER_PROVIDED, " + type + "}");
+  ASSERT_NE(config, nullptr);
+  EXPECT_THAT(upstream::balancing_of(*config).members, ElementsAre("b", "c"));
+  EXPECT_THAT(refusal("{name: a, " + type + "}"), HasSubstr("needs lb_policy CLUSTER_PROVIDED"));
+  EXPECT_THAT(refusal("{name: a, lb_policy: CLUSTER_PROVIDED, cluster_type: {name: x, "
+                      "typed_config: {'@type': type.googleapis.com/google.protobuf.Empty}}}"),
+              HasSubstr("cluster_type.typed_config: unknown type google.protobuf.Empty"));
+}
+
+}  // namespace
+}  // namespace remora::xds::translate
