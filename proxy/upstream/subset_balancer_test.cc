@@ -31,7 +31,11 @@ EndpointConfig labelled(const std::string& ip, MetadataStruct labels,
   return out;
 }
 
-SubsetSelector selector(std::vector<std::string> keys) { return {.keys = std::move(keys)}; }
+SubsetSelector selector(std::vector<std::string> keys) {
+  SubsetSelector out;
+  out.keys = std::move(keys);
+  return out;
+}
 
 class SubsetBalancerTest : public ::testing::Test {
  protected:
@@ -147,7 +151,9 @@ TEST_F(SubsetBalancerTest, ListsCountAsEachOfTheirElements) {
   EXPECT_THAT(ask({{"version", "1"}}), ElementsAre("10.0.0.1"));
   EXPECT_THAT(ask({{"version", "2"}}), ElementsAre("10.0.0.1", "10.0.0.2"));
   EXPECT_THAT(ask({{"version", "9"}}), ElementsAre("10.0.0.1", "10.0.0.2"));
-  EXPECT_EQ(hosts_->subsets->find(MetadataCriteria({{"version", "1"}}))->hosts->total(), 1u);
+  EXPECT_EQ(
+      hosts_->subsets->find(MetadataCriteria(MetadataStruct{{"version", "1"}}))->hosts->total(),
+      1u);
   subsets_.list_as_any = false;
   over({locality({labelled("10.0.0.1", {{"version", MetadataList{"1", "2"}}})})});
   EXPECT_THAT(ask({{"version", MetadataList{"1", "2"}}}), ElementsAre("10.0.0.1"));
@@ -201,24 +207,24 @@ TEST_F(SubsetBalancerTest, LocalitiesWeighAsConfigured) {
       locality({labelled("10.0.0.5", {{"version", "1"}})}, "y", 100)};
   const auto weights = [&] {
     over(zones);
-    const auto* subset = hosts_->subsets->find(MetadataCriteria({{"version", "1"}}));
+    const auto* subset = hosts_->subsets->find(MetadataCriteria(MetadataStruct{{"version", "1"}}));
     std::vector<uint32_t> out;
     for (const LocalityHosts& part : subset->hosts->priorities[0].localities) {
       out.push_back(part.weight);
     }
     return out;
   };
-  EXPECT_THAT(weights(), ElementsAre(0, 0));
+  EXPECT_THAT(weights(), ElementsAre(0u, 0u));
   subsets_.locality_weight_aware = true;
-  EXPECT_THAT(weights(), ElementsAre(300, 100));
+  EXPECT_THAT(weights(), ElementsAre(300u, 100u));
   subsets_.scale_locality_weight = true;
-  EXPECT_THAT(weights(), ElementsAre(75, 100));
+  EXPECT_THAT(weights(), ElementsAre(75u, 100u));
 }
 
 TEST_F(SubsetBalancerTest, ChoosesByHashWithinTheSubset) {
   config_.lb = LbPolicy::Maglev;
   over_versions();
-  const MetadataCriteria criteria({{"version", "1"}});
+  const MetadataCriteria criteria(MetadataStruct{{"version", "1"}});
   PickContext context;
   context.metadata = &criteria;
   Hosts seen;
