@@ -375,12 +375,12 @@ TEST_F(RouteTest, WeightedClustersAddToWhatTheRouteAsksOfHosts) {
   const auto table = compile(
       "{name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: "
       "{metadata_match: {filter_metadata: {envoy.lb: {a: x, b: x}}}, weighted_clusters: {clusters: "
-      "[{name: one, weight: 1, metadata_match: {filter_metadata: {envoy.lb: {b: y}}}}, {name: two, "
-      "weight: 1, metadata_match: {filter_metadata: {other: {b: y}}}}]}}}]}]}");
+      "[{name: one, weight: 1, metadata_match: {filter_metadata: {envoy.lb: {b: z}}}}, {name: two, "
+      "weight: 1, metadata_match: {filter_metadata: {other: {b: z}}}}]}}}]}]}");
   ASSERT_NE(table, nullptr);
   const auto& action = std::get<router::ClusterAction>(table->input().hosts[0].routes[0].action);
   EXPECT_EQ(action.metadata_match->text(), R"({"a":"x","b":"x"})");
-  EXPECT_EQ(action.weighted[0].metadata_match->text(), R"({"a":"x","b":"y"})");
+  EXPECT_EQ(action.weighted[0].metadata_match->text(), R"({"a":"x","b":"z"})");
   EXPECT_EQ(action.weighted[1].metadata_match, action.metadata_match);
 }
 
