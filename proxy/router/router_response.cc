@@ -8,6 +8,7 @@
 #include "proxy/http/grpc.h"
 #include "proxy/http/upgrade.h"
 #include "proxy/router/router.h"
+#include "proxy/upstream/health_sink.h"
 #include "proxy/upstream/worker_context.h"
 
 namespace remora::router {
@@ -91,6 +92,10 @@ uint16_t Router::verdict_of(const HeaderMap& headers) const {
 void Router::on_attempt_headers(Attempt& attempt, HeaderMap& headers, bool end_stream) {
   if (upstream::OutlierMonitor* monitor = attempt.host()->monitor()) {
     monitor->on_response(attempt.host(), verdict_of(headers));
+  }
+  if (headers.has(HeaderId::XEnvoyImmediateHealthCheckFail)) {
+    upstream::HealthSink* sink = attempt.host()->health_sink();
+    if (sink != nullptr) sink->on_immediate_failure(cluster_->config().name, attempt.host());
   }
   http::StreamInfo& info = stream_.info();
   info.upstream_first_rx_us = now_us();

@@ -28,8 +28,14 @@ std::vector<ResourceRef> secrets_of(const upstream::ClusterConfig& config) {
   return out;
 }
 
-std::string prefix_of(const upstream::ClusterConfig& config) {
-  return stats::cluster_prefix(config.alt_stat_name.empty() ? config.name : config.alt_stat_name);
+/// A new host is out until it has passed a check.
+uint8_t first_check_flags(const upstream::ClusterConfig& config,
+                          const upstream::EndpointConfig& endpoint) {
+  if (config.health_check == nullptr || endpoint.check_disabled) return 0;
+  const bool discovered = config.discovery != upstream::Discovery::Static;
+  return static_cast<uint8_t>(
+      upstream::kCheckFailed |
+      (discovered && config.ignores_new_hosts ? upstream::kCheckPending : 0));
 }
 
 bool resolves_names(const upstream::ClusterConfig& config) {
@@ -38,6 +44,10 @@ bool resolves_names(const upstream::ClusterConfig& config) {
 }
 
 }  // namespace
+
+std::string prefix_of(const upstream::ClusterConfig& config) {
+  return stats::cluster_prefix(config.alt_stat_name.empty() ? config.name : config.alt_stat_name);
+}
 
 /// The subscription to one EDS service name and what it last brought, kept so that a cluster that
 /// is replaced starts from the endpoints at hand and does not warm again.
@@ -108,7 +118,8 @@ ClusterManager::ClusterManager(Publisher& publisher, upstream::ClusterMap& main_
       context_(context),
       sources_(sources),
       secrets_(secrets),
-      outliers_(main.loop(), &ClusterManager::on_outlier_message, this) {
+      outliers_(main.loop(), &ClusterManager::on_outlier_message, this),
+      failing_(main.loop(), &ClusterManager::on_health_message, this) {
   secrets_.add_on_settled([this] { on_secrets_settled(); });
 }
 
@@ -315,12 +326,14 @@ void ClusterManager::apply_assignment(ManagedCluster& cluster,
   for (upstream::LocalityEndpoints& locality : assignment.localities) {
     for (upstream::EndpointConfig& endpoint : locality.endpoints) {
       endpoint.transport = cluster.config->transport_for(endpoint.transport_labels);
+      endpoint.first_check_flags = first_check_flags(*cluster.config, endpoint);
     }
   }
   cluster.hosts = upstream::make_host_set(assignment, previous.get(), *cluster.config);
   cluster.assignment = std::move(assignment);
   cluster.shared->on_hosts(*cluster.hosts, previous.get());
   if (cluster.outlier != nullptr) cluster.outlier->set_hosts(*cluster.hosts);
+  if (cluster.health != nullptr) cluster.health->set_hosts(*cluster.hosts);
 }
 
 void ClusterManager::on_secrets_settled() {
@@ -337,9 +350,10 @@ void ClusterManager::make_active(const std::string& name) {
   if (pending == warming_.end()) return;
   pending->second->discovered = true;
   if (!secrets_.settled(secrets_of(*pending->second->config))) return;
+  if (pending->second->hosts == nullptr) apply_assignment(*pending->second, {});
+  if (!checked(*pending->second)) return;
   std::unique_ptr<ManagedCluster> cluster = std::move(pending->second);
   warming_.erase(pending);
-  if (cluster->hosts == nullptr) apply_assignment(*cluster, {});
   cluster->shared->set_config(*cluster->config);
   cluster->shared->on_hosts(*cluster->hosts, cluster->hosts.get());
   cluster->merge_window = std::make_unique<MergeWindow>(
@@ -353,43 +367,6 @@ void ClusterManager::make_active(const std::string& name) {
   LOG_DEBUG(upstream, "cluster '{}' {}", name, replaced ? "replaced" : "added");
   update_gauges();
   if (warming_.empty() && on_all_warm_) on_all_warm_();
-}
-
-/// Hosts that the cluster's predecessor took out stay out, or come back where nobody judges any
-/// more.
-void ClusterManager::judge_hosts(ManagedCluster& cluster, bool were_judged) {
-  const upstream::ClusterConfig& config = *cluster.config;
-  if (!config.outlier) {
-    if (!were_judged) return;
-    upstream::OutlierDetector::release_all(*cluster.hosts);
-    return apply_assignment(cluster, cluster.assignment);
-  }
-  upstream::OutlierDetector::Hooks hooks;
-  hooks.on_changed = [this, name = config.name] { on_health_changed(name); };
-  hooks.random = [this] { return main_.random(); };
-  auto stats = stats_.group<stats::OutlierSchema>(prefix_of(config) + ".outlier_detection");
-  cluster.outlier = std::make_unique<upstream::OutlierDetector>(
-      config.name, *config.outlier, main_.loop().timers(), std::move(stats), stats_.main_index(),
-      static_cast<upstream::OutlierSink&>(*this), std::move(hooks));
-  cluster.outlier->set_hosts(*cluster.hosts);
-}
-
-void ClusterManager::on_health_changed(const std::string& name) {
-  ManagedCluster& cluster = *active_.find(name)->second;
-  apply_assignment(cluster, cluster.assignment);
-  if (cluster.merge_window->passes(MergeWindow::Change::HealthOrWeight)) publish_hosts(cluster);
-}
-
-void ClusterManager::on_outlier(const std::string& cluster, upstream::HostPtr host,
-                                upstream::Ejection why) {
-  outliers_.post({cluster, std::move(host), why});
-}
-
-void ClusterManager::on_outlier_message(void* self, OutlierMessage&& message) {
-  auto& active = static_cast<ClusterManager*>(self)->active_;
-  const auto found = active.find(message.cluster);
-  if (found == active.end() || found->second->outlier == nullptr) return;
-  found->second->outlier->on_outlier(*message.host, message.why);
 }
 
 void ClusterManager::update_gauges() {

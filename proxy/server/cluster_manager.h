@@ -21,6 +21,7 @@
 #include "proxy/upstream/cluster_shared.h"
 #include "proxy/upstream/dns/dns_cluster.h"
 #include "proxy/upstream/dns/dns_resolver.h"
+#include "proxy/upstream/health_checker.h"
 #include "proxy/upstream/outlier_detector.h"
 #include "xds/config_sources.h"
 #include "xds/subscription.h"
@@ -42,10 +43,16 @@ struct ManagedCluster {
   std::unique_ptr<upstream::DnsCluster> dns;
   std::unique_ptr<MergeWindow> merge_window;           // of an active cluster
   std::unique_ptr<upstream::OutlierDetector> outlier;  // of an active cluster that wants one
+  std::unique_ptr<upstream::HealthChecker> health;     // of one that wants checks, once discovered
   bool discovered = false;                             // the endpoints to begin with are known
 };
 
-class ClusterManager final : public xds::ResourceConsumer, private upstream::OutlierSink {
+/// What the names of a cluster's statistics begin with.
+std::string prefix_of(const upstream::ClusterConfig& config);
+
+class ClusterManager final : public xds::ResourceConsumer,
+                             private upstream::OutlierSink,
+                             private upstream::HealthSink {
  public:
   ClusterManager(Publisher& publisher, upstream::ClusterMap& main_clusters, WorkerContext& main,
                  stats::Store& stats, xds::translate::Context& context, xds::ConfigSources& sources,
@@ -81,6 +88,10 @@ class ClusterManager final : public xds::ResourceConsumer, private upstream::Out
     upstream::HostPtr host;
     upstream::Ejection why;
   };
+  struct HealthMessage {
+    std::string cluster;
+    upstream::HostPtr host;
+  };
 
   absl::Status apply(const envoy::config::cluster::v3::Cluster& proto,
                      std::shared_ptr<const upstream::ClusterConfig> config,
@@ -98,8 +109,12 @@ class ClusterManager final : public xds::ResourceConsumer, private upstream::Out
   void on_outlier(const std::string& cluster, upstream::HostPtr host,
                   upstream::Ejection why) override;
   static void on_outlier_message(void* self, OutlierMessage&& message);
+  void on_immediate_failure(const std::string& cluster, upstream::HostPtr host) override;
+  static void on_health_message(void* self, HealthMessage&& message);
   void judge_hosts(ManagedCluster& cluster, bool were_judged);
-  void on_health_changed(const std::string& name);
+  void on_health_changed(ManagedCluster& cluster);
+  bool checked(ManagedCluster& cluster);
+  void start_checks(ManagedCluster& cluster);
   void make_active(const std::string& name);
   void remove(const std::string& name);
   void publish(const ManagedCluster& cluster);
@@ -117,6 +132,7 @@ class ClusterManager final : public xds::ResourceConsumer, private upstream::Out
   xds::ConfigSources& sources_;
   SecretManager& secrets_;
   Mailbox<OutlierMessage> outliers_;
+  Mailbox<HealthMessage> failing_;
   std::map<std::string, std::unique_ptr<ManagedCluster>> active_;
   std::map<std::string, std::unique_ptr<ManagedCluster>> warming_;
   std::map<std::string, std::unique_ptr<EdsWatch>> eds_;  // by EDS service name

@@ -18,7 +18,7 @@ void Aggregate::refresh() {
       const PriorityHosts& priority = hosts.priorities[i];
       if (priority.hosts.empty()) continue;
       levels_.push_back({cluster, i});
-      counts.push_back({static_cast<uint32_t>(priority.hosts.size()),
+      counts.push_back({static_cast<uint32_t>(priority.hosts.size()) - priority.excluded,
                         static_cast<uint32_t>(priority.healthy.size()),
                         static_cast<uint32_t>(priority.degraded.size()),
                         hosts.overprovisioning_percent});

@@ -24,6 +24,7 @@ struct SessionOptions;
 namespace remora::upstream {
 
 struct BalancingConfig;
+struct HealthCheckConfig;
 struct HostLabels;
 
 enum class Priority : uint8_t {
@@ -64,6 +65,12 @@ struct EndpointConfig {
   std::string hash_key;                             // from metadata; empty: the address is hashed
   std::string metadata_key;  // canonical text of endpoint metadata: equal text, equal host
   std::shared_ptr<const HostLabels> labels;  // metadata that subsets are made by; null: none
+  Address check_address;                     // where its health is asked for; none: `address`
+  uint16_t check_port = 0;                   // the same, if only the port differs; 0: it does not
+  std::string check_hostname;                // by this name; empty: by the check's
+  bool check_disabled = false;               // its health is not asked for
+  uint8_t first_check_flags =
+      0;  // CheckFlag of a host that is new, set before hosts are made of it
   TransportLabels transport_labels;
   uint32_t transport =
       0;  // ClusterConfig::transport_for(transport_labels), set before hosts are made of it
@@ -129,7 +136,10 @@ struct ClusterConfig {
   bool locality_weighted = false;
   std::shared_ptr<const BalancingConfig> balancing;  // what few clusters say; see balancing_of()
   uint32_t panic_threshold_percent = 50;
-  std::optional<OutlierConfig> outlier;  // none: hosts are not judged
+  std::optional<OutlierConfig> outlier;                   // none: hosts are not judged
+  std::shared_ptr<const HealthCheckConfig> health_check;  // null: hosts are not asked
+  bool ignores_health_on_removal = false;  // otherwise who passes checks stays until it fails
+  bool ignores_new_hosts = false;          // until their first check, also in reckoning panic
   uint64_t connect_timeout_ms = 5000;
   uint32_t per_connection_buffer_limit = 1024 * 1024;  // bytes
   HttpProtocol protocol = HttpProtocol::Http1;

@@ -117,6 +117,7 @@ void ClusterShared::on_hosts(const HostSet& hosts, const HostSet* previous) {
   stats.set(ClusterMainStat::membership_total, hosts.total());
   stats.set(ClusterMainStat::membership_healthy, hosts.healthy_total());
   stats.set(ClusterMainStat::membership_degraded, hosts.degraded_total());
+  stats.set(ClusterMainStat::membership_excluded, hosts.excluded_total());
   stats.set(ClusterMainStat::max_host_weight, heaviest(hosts));
   const bool changed = previous == nullptr ? hosts.total() > 0 : !same_hosts(*previous, hosts);
   if (changed) stats.inc(ClusterMainStat::membership_change);

@@ -36,10 +36,15 @@ HostPtr find_by_hostname(const HostSet* set, std::string_view hostname) {
   return nullptr;
 }
 
+bool same_check(const EndpointConfig& a, const EndpointConfig& b) {
+  return a.check_address == b.check_address && a.check_port == b.check_port &&
+         a.check_hostname == b.check_hostname && a.check_disabled == b.check_disabled;
+}
+
 bool same_identity(const Host& host, const EndpointConfig& endpoint, const Locality& locality) {
   return host.address() == endpoint.address && host.hostname() == endpoint.hostname &&
          host.metadata_key() == endpoint.metadata_key && host.transport() == endpoint.transport &&
-         host.locality() == locality;
+         host.locality() == locality && same_check(host.endpoint(), endpoint);
 }
 
 // The previous host brought up to date, or a new one.
@@ -55,6 +60,7 @@ class HostMaker {
     }
     EndpointConfig copy = endpoint;
     copy.weight = std::max<uint32_t>(copy.weight, 1);
+    if (copy.first_check_flags != 0) keep_findings(found, copy);
     return std::make_shared<const Host>(std::move(copy), locality, priority, predecessor(endpoint));
   }
 
@@ -65,7 +71,18 @@ class HostMaker {
     shared.set_status(endpoint.status);
     shared.set_health(endpoint.draining ? Health::Unhealthy : endpoint.health);
     shared.set_priority(priority);
+    if (host->check_flag(kCheckRemoval)) host->set_check_flag(kCheckRemoval, false);
     return host;
+  }
+
+  // Changed in what checks do not look at, or only in its address: what they found out holds.
+  void keep_findings(HostsByAddress::const_iterator same_address, EndpointConfig& endpoint) const {
+    const HostPtr known = identity_ == HostIdentity::Logical
+                              ? find_by_hostname(previous_, endpoint.hostname)
+                          : same_address == by_address_.end() ? nullptr
+                                                              : same_address->second;
+    if (known == nullptr || !same_check(known->endpoint(), endpoint)) return;
+    endpoint.first_check_flags = static_cast<uint8_t>(known->check_flags() & ~kCheckRemoval);
   }
 
   // The first host of the line: later ones share its connections.
@@ -88,11 +105,11 @@ void add_by_health(Hosts& lists, const HostPtr& host) {
   if (health == Health::Degraded) lists.degraded.push_back(host);
 }
 
-LocalityHosts& locality_of(PriorityHosts& priority, const LocalityEndpoints& group) {
+LocalityHosts& locality_of(PriorityHosts& priority, const Locality& locality, uint32_t weight) {
   for (LocalityHosts& known : priority.localities) {
-    if (known.locality == group.locality) return known;
+    if (known.locality == locality) return known;
   }
-  priority.localities.push_back({group.locality, group.weight, {}, {}, {}});
+  priority.localities.push_back({locality, weight, {}, {}, {}});
   return priority.localities.back();
 }
 
@@ -130,6 +147,11 @@ EndpointStatus Host::overall_status() const {
 size_t HostSet::total() const { return sum_of(*this, &PriorityHosts::hosts); }
 size_t HostSet::healthy_total() const { return sum_of(*this, &PriorityHosts::healthy); }
 size_t HostSet::degraded_total() const { return sum_of(*this, &PriorityHosts::degraded); }
+size_t HostSet::excluded_total() const {
+  size_t sum = 0;
+  for (const PriorityHosts& priority : priorities) sum += priority.excluded;
+  return sum;
+}
 
 bool same_hosts(const HostSet& a, const HostSet& b) {
   if (a.total() != b.total()) return false;
@@ -151,8 +173,35 @@ HostIdentity host_identity_of(const ClusterConfig& config) {
 
 namespace {
 
+enum class Keep : uint8_t { WhoIsListed, WhoPassesChecks };
+
+/// Discovery may err: a host that it dropped serves on while its checks say that it is well.
+void keep_passing(const HostSet& previous, const absl::flat_hash_set<Address>& listed,
+                  HostSet& set) {
+  for (size_t at = 0; at < previous.priorities.size(); ++at) {
+    for (const HostPtr& host : previous.priorities[at].hosts) {
+      if (listed.contains(host->address()) || host->endpoint().check_disabled) continue;
+      if (host->check_flag(kCheckFailed) || host->health() == Health::Unhealthy) continue;
+      if (set.priorities.size() <= at) set.priorities.resize(at + 1);
+      host->set_check_flag(kCheckRemoval, true);
+      PriorityHosts& priority = set.priorities[at];
+      add_by_health(priority, host);
+      add_by_health(locality_of(priority, host->locality(), 0), host);
+      if (host->excluded()) ++priority.excluded;
+    }
+  }
+}
+
+Keep whom_to_keep(const ClusterConfig& config) {
+  const bool discovered =
+      config.discovery == Discovery::Eds || config.discovery == Discovery::StrictDns;
+  return discovered && config.health_check != nullptr && !config.ignores_health_on_removal
+             ? Keep::WhoPassesChecks
+             : Keep::WhoIsListed;
+}
+
 std::shared_ptr<HostSet> host_set_of(const LoadAssignment& assignment, const HostSet* previous,
-                                     HostIdentity identity) {
+                                     HostIdentity identity, Keep keep = Keep::WhoIsListed) {
   auto set = std::make_shared<HostSet>();
   set->overprovisioning_percent = assignment.overprovisioning_percent;
   set->priorities.resize(1);
@@ -162,7 +211,7 @@ std::shared_ptr<HostSet> host_set_of(const LoadAssignment& assignment, const Hos
   for (const LocalityEndpoints& group : assignment.localities) {
     if (group.priority >= set->priorities.size()) set->priorities.resize(group.priority + 1);
     PriorityHosts& priority = set->priorities[group.priority];
-    LocalityHosts& locality = locality_of(priority, group);
+    LocalityHosts& locality = locality_of(priority, group.locality, group.weight);
     for (const EndpointConfig& endpoint : group.endpoints) {
       if (!seen.insert(endpoint.address).second) continue;
       HostPtr host = maker.host_for(endpoint, group.locality, group.priority);
@@ -171,8 +220,10 @@ std::shared_ptr<HostSet> host_set_of(const LoadAssignment& assignment, const Hos
       }
       add_by_health(priority, host);
       add_by_health(locality, host);
+      if (host->excluded()) ++priority.excluded;
     }
   }
+  if (keep == Keep::WhoPassesChecks && previous != nullptr) keep_passing(*previous, seen, *set);
   return set;
 }
 
@@ -185,7 +236,7 @@ std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment,
 
 std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment,
                                              const HostSet* previous, const ClusterConfig& config) {
-  auto set = host_set_of(assignment, previous, host_identity_of(config));
+  auto set = host_set_of(assignment, previous, host_identity_of(config), whom_to_keep(config));
   if (config.chooses_by_hash()) set->hash_tables = make_hash_tables(*set, config);
   if (balancing_of(config).subsets != nullptr) {
     set->subsets = std::make_shared<SubsetIndex>(*set, config);

@@ -30,7 +30,18 @@ struct alignas(64) HostCounters {
 };
 
 class HashTable;
+class HealthSink;
 class SubsetIndex;
+
+/// What active health checks found out of a host; bits. Document: envoy.admin.v3.HostHealthStatus.
+enum CheckFlag : uint8_t {
+  kCheckFailed = 1,
+  kCheckDegraded = 2,
+  kCheckPending = 4,    // not asked yet, and not to be reckoned with until then
+  kCheckTimeout = 8,    // it failed by not answering in time
+  kCheckExcluded = 16,  // it asked to be left out at once
+  kCheckRemoval = 32,   // discovery has dropped it; it stays while it passes
+};
 
 class Host {
  public:
@@ -44,11 +55,13 @@ class Host {
         priority_(priority),
         weight_(endpoint_.weight),
         health_(endpoint_.draining ? Health::Unhealthy : endpoint_.health),
-        status_(endpoint_.status) {}
+        status_(endpoint_.status),
+        check_flags_(endpoint_.first_check_flags) {}
   ~Host() { delete monitor(); }
   Host(const Host&) = delete;
 
   const Address& address() const { return endpoint_.address; }
+  const EndpointConfig& endpoint() const { return endpoint_; }
   const std::string& hostname() const { return endpoint_.hostname; }
   const Locality& locality() const { return locality_; }
   const std::string& hash_key() const { return endpoint_.hash_key; }
@@ -64,9 +77,19 @@ class Host {
   /// Outlier detection has taken it out.
   bool ejected() const { return ejected_.load(std::memory_order_relaxed); }
   /// Whether it may be chosen, by all that is known.
-  Health overall_health() const { return ejected() ? Health::Unhealthy : health(); }
+  Health overall_health() const {
+    const uint8_t checked = check_flags();
+    if (ejected() || (checked & kCheckFailed) != 0) return Health::Unhealthy;
+    const Health said = health();
+    return said == Health::Healthy && (checked & kCheckDegraded) != 0 ? Health::Degraded : said;
+  }
   /// The same in the terms of EDS.
   EndpointStatus overall_status() const;
+  /// CheckFlag bits.
+  uint8_t check_flags() const { return check_flags_.load(std::memory_order_relaxed); }
+  bool check_flag(CheckFlag flag) const { return (check_flags() & flag) != 0; }
+  /// It counts for nothing, not even as a host that is out.
+  bool excluded() const { return (check_flags() & (kCheckPending | kCheckExcluded)) != 0; }
   /// For outlier detection; null: its cluster wants none.
   OutlierMonitor* monitor() const { return monitor_.load(std::memory_order_acquire); }
   /// What pools are found by: two hosts with one key share their connections.
@@ -84,6 +107,17 @@ class Host {
   }
   /// Main thread. Counts when the next HostSet is made.
   void set_ejected(bool ejected) const { ejected_.store(ejected, std::memory_order_relaxed); }
+  void set_check_flags(uint8_t flags) const {
+    check_flags_.store(flags, std::memory_order_relaxed);
+  }
+  void set_check_flag(CheckFlag flag, bool set) const {
+    set_check_flags(static_cast<uint8_t>(set ? check_flags() | flag : check_flags() & ~flag));
+  }
+  /// Null: its cluster has no active health checks.
+  HealthSink* health_sink() const { return health_sink_.load(std::memory_order_relaxed); }
+  void set_health_sink(HealthSink* sink) const {
+    health_sink_.store(sink, std::memory_order_relaxed);
+  }
   OutlierMonitor& monitor_with(const std::string& cluster, OutlierSink& sink) const;
 
   mutable HostCounters counters;
@@ -98,6 +132,8 @@ class Host {
   std::atomic<EndpointStatus> status_;
   mutable std::atomic<MonotonicMs> serving_since_{0};
   mutable std::atomic<bool> ejected_{false};
+  mutable std::atomic<uint8_t> check_flags_;
+  mutable std::atomic<HealthSink*> health_sink_{nullptr};
   mutable std::atomic<OutlierMonitor*> monitor_{nullptr};  // owned; made once
 };
 
@@ -115,6 +151,7 @@ struct PriorityHosts {
   std::vector<HostPtr> hosts;
   std::vector<HostPtr> healthy;
   std::vector<HostPtr> degraded;
+  uint32_t excluded = 0;  // of hosts
   std::vector<LocalityHosts> localities;
 };
 
@@ -129,6 +166,7 @@ struct HostSet {
   size_t total() const;
   size_t healthy_total() const;
   size_t degraded_total() const;
+  size_t excluded_total() const;
 };
 
 /// Whether both have the same hosts, whatever their health and weights.

@@ -14,7 +14,7 @@ using stats::ClusterStat;
 PriorityLoad load_of(const HostSet& set, uint32_t panic_threshold_percent) {
   std::vector<PriorityCounts> counts;
   for (const PriorityHosts& priority : set.priorities) {
-    counts.push_back({static_cast<uint32_t>(priority.hosts.size()),
+    counts.push_back({static_cast<uint32_t>(priority.hosts.size()) - priority.excluded,
                       static_cast<uint32_t>(priority.healthy.size()),
                       static_cast<uint32_t>(priority.degraded.size())});
   }

@@ -27,6 +27,7 @@ struct OutlierConfig {
   uint64_t max_jitter_ms = 0;          // by at most so much an ejection is longer
   uint32_t max_ejection_percent = 10;  // of the hosts may be ejected
   bool always_eject_one = false;       // one may be, even at 0 percent
+  bool checks_uneject = true;          // who passes an active health check may come back at once
 
   // Failures in a row.
   uint32_t consecutive_5xx = 5;

@@ -163,14 +163,25 @@ bool OutlierDetector::maybe_release(const Judged& judged) {
       std::min(record.back_off * config_.base_ejection_ms, config_.max_ejection_ms) +
       record.jitter_ms;
   if (timers_.now() - record.ejected_at < lasts) return false;
-  record.ejected = false;
+  release(judged);
+  return true;
+}
+
+bool OutlierDetector::on_check_passed(const Host& host) {
+  const Judged* judged = config_.checks_uneject ? find(host) : nullptr;
+  if (judged == nullptr || !judged->monitor->record.ejected) return false;
+  release(*judged);
+  return true;
+}
+
+void OutlierDetector::release(const Judged& judged) {
+  judged.monitor->record.ejected = false;
   judged.monitor->forget_failures();
   judged.host->set_ejected(false);
   --active_;
   stats_.dec(Stat::ejections_active);
   LOG_INFO(upstream, "cluster '{}': host {} may be chosen again", cluster_,
            judged.host->address().to_string());
-  return true;
 }
 
 bool OutlierDetector::judge_rates(bool local_origin) {

@@ -36,6 +36,9 @@ class OutlierDetector {
   /// A worker's word; of hosts that are not among these it means nothing.
   void on_outlier(const Host& host, Ejection why);
 
+  /// An active health check found it well. True: it may be chosen again.
+  bool on_check_passed(const Host& host);
+
   /// Nobody judges these hosts any more: all of them may be chosen again.
   static void release_all(const HostSet& hosts);
 
@@ -51,6 +54,7 @@ class OutlierDetector {
 
   void on_interval();
   bool maybe_release(const Judged& judged);
+  void release(const Judged& judged);
   bool judge_rates(bool local_origin);
   bool judge_success_rates(const std::vector<Candidate>& candidates, bool local_origin);
   bool judge_failure_percentages(const std::vector<Candidate>& candidates, bool local_origin);

@@ -7,6 +7,7 @@
 #include "xds/translate/balancing.h"
 #include "xds/translate/cluster_protocol.h"
 #include "xds/translate/endpoint.h"
+#include "xds/translate/health_check.h"
 #include "xds/translate/outlier.h"
 #include "xds/translate/typed_config.h"
 #include "xds/translate/values.h"
@@ -232,6 +233,7 @@ absl::StatusOr<std::shared_ptr<const upstream::ClusterConfig>> cluster(const Clu
       REMORA_TRY(context.not_honoured(at, "is not supported for type ORIGINAL_DST", false));
     }
   }
+  REMORA_TRY(set_health_checks(from, context, out.get(), root));
   if (from.has_wait_for_warm_on_init()) {
     out->wait_for_warm_on_init = from.wait_for_warm_on_init().value();
   }

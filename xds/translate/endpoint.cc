@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 
+#include "xds/translate/health_check.h"
 #include "xds/translate/host_metadata.h"
 #include "xds/translate/values.h"
 
@@ -89,6 +90,10 @@ absl::StatusOr<upstream::EndpointConfig> endpoint_config(const proto::LbEndpoint
   if (!from.has_endpoint()) return path.field("endpoint").error("is required");
   upstream::EndpointConfig out;
   REMORA_TRY(set_address(from.endpoint(), names, context, &out, path.field("endpoint")));
+  if (from.endpoint().has_health_check_config()) {
+    REMORA_TRY(set_check_address(from.endpoint().health_check_config(), &out,
+                                 path.field("endpoint.health_check_config")));
+  }
   if (from.has_load_balancing_weight()) {
     out.weight = from.load_balancing_weight().value();
     if (out.weight == 0) return path.field("load_balancing_weight").error("must be at least 1");

@@ -80,6 +80,9 @@ absl::StatusOr<OutlierConfig> outlier_detection(const Proto& from, const Path& p
   REMORA_TRY(read_percent(from.has_failure_percentage_threshold(),
                           from.failure_percentage_threshold(), &out.failure_percentage_threshold,
                           path.field("failure_percentage_threshold")));
+  if (from.has_successful_active_health_check_uneject_host()) {
+    out.checks_uneject = from.successful_active_health_check_uneject_host().value();
+  }
   out.always_eject_one = from.always_eject_one_host().value();
   out.split_local_origin = from.split_external_local_origin_errors();
   read(from.has_consecutive_5xx(), from.consecutive_5xx(), &out.consecutive_5xx);

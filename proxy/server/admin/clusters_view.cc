@@ -46,10 +46,29 @@ std::vector<HostMetric> metrics_of(const upstream::Host& host) {
 
 std::string health_flags(const upstream::Host& host) {
   std::string flags;
+  const auto add = [&](upstream::CheckFlag flag, const char* text) {
+    if (host.check_flag(flag)) flags += text;
+  };
+  add(upstream::kCheckFailed, "/failed_active_hc");
   if (host.ejected()) flags += "/failed_outlier_check";
   if (host.health() == upstream::Health::Unhealthy) flags += "/failed_eds_health";
+  add(upstream::kCheckDegraded, "/degraded_active_hc");
   if (host.health() == upstream::Health::Degraded) flags += "/degraded_eds_health";
+  add(upstream::kCheckRemoval, "/pending_dynamic_removal");
+  add(upstream::kCheckPending, "/pending_active_hc");
+  add(upstream::kCheckExcluded, "/excluded_via_immediate_hc_fail");
+  add(upstream::kCheckTimeout, "/active_hc_timeout");
   return flags.empty() ? "healthy" : flags;
+}
+
+void add_health(const upstream::Host& host, envoy::admin::v3::HostHealthStatus* out) {
+  out->set_failed_outlier_check(host.ejected());
+  out->set_failed_active_health_check(host.check_flag(upstream::kCheckFailed));
+  out->set_failed_active_degraded_check(host.check_flag(upstream::kCheckDegraded));
+  out->set_pending_dynamic_removal(host.check_flag(upstream::kCheckRemoval));
+  out->set_pending_active_hc(host.check_flag(upstream::kCheckPending));
+  out->set_excluded_via_immediate_hc_fail(host.check_flag(upstream::kCheckExcluded));
+  out->set_active_hc_timeout(host.check_flag(upstream::kCheckTimeout));
 }
 
 /// As Envoy writes it: no more digits than it takes.
@@ -138,7 +157,7 @@ std::string as_json(const ClusterManager& clusters) {
           host.health() == upstream::Health::Healthy    ? envoy::config::core::v3::HEALTHY
           : host.health() == upstream::Health::Degraded ? envoy::config::core::v3::DEGRADED
                                                         : envoy::config::core::v3::UNHEALTHY);
-      out->mutable_health_status()->set_failed_outlier_check(host.ejected());
+      add_health(host, out->mutable_health_status());
       const auto record = record_of(host);
       if (record.success_rate >= 0) {
         out->mutable_success_rate()->set_value(record.success_rate);

@@ -1,0 +1,210 @@
+#include "xds/translate/health_check.h"
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/escaping.h>
+
+#include <algorithm>
+#include <string>
+
+#include "api/health_check.pb.h"
+#include "proxy/upstream/health_check_config.h"
+#include "xds/translate/values.h"
+
+namespace remora::xds::translate {
+namespace {
+
+namespace core = envoy::config::core::v3;
+using core::HealthCheck;
+using upstream::HealthCheckConfig;
+using Ranges = google::protobuf::RepeatedPtrField<envoy::type::v3::Int64Range>;
+using Payloads = google::protobuf::RepeatedPtrField<HealthCheck::Payload>;
+
+absl::StatusOr<std::string> payload(const HealthCheck::Payload& from, const Path& path) {
+  if (from.payload_case() == HealthCheck::Payload::kBinary) return from.binary();
+  if (from.text().empty()) return path.field("text").error("is required");
+  const bool hex = from.text().size() % 2 == 0 &&
+                   std::ranges::all_of(from.text(), [](char c) { return absl::ascii_isxdigit(c); });
+  if (!hex) return path.field("text").error("is not hexadecimal");
+  return absl::HexStringToBytes(from.text());
+}
+
+absl::Status payloads(const Payloads& from, std::vector<std::string>* out, const Path& path) {
+  for (int i = 0; i < from.size(); ++i) {
+    std::string bytes;
+    REMORA_TRY_ASSIGN(bytes, payload(from.Get(i), path.at("receive", i)));
+    out->push_back(std::move(bytes));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status statuses(const Ranges& from, std::vector<upstream::StatusRange>* out,
+                      std::string_view name, const Path& path) {
+  for (int i = 0; i < from.size(); ++i) {
+    const auto& range = from.Get(i);
+    const Path at = path.at(name, i);
+    if (range.start() < 100 || range.end() > 600) return at.error("must be within [100, 600)");
+    if (range.start() >= range.end()) return at.error("is empty");
+    out->push_back({range.start(), range.end()});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status set_header_edits(const HealthCheck::HttpHealthCheck& from, HealthCheckConfig* out,
+                              const Path& path) {
+  for (int i = 0; i < from.request_headers_to_add_size(); ++i) {
+    const core::HeaderValue& header = from.request_headers_to_add(i).header();
+    const Path option = path.at("request_headers_to_add", i);
+    const Path at = option.field("header");
+    REMORA_TRY(check_header_name(header.key(), at.field("key")));
+    REMORA_TRY(check_header_value(header.value(), at.field("value")));
+    if (header.value().find('%') != std::string::npos) {
+      return at.field("value").error("substitutions are not supported in health checks");
+    }
+    out->headers_to_add.emplace_back(absl::AsciiStrToLower(header.key()), header.value());
+  }
+  for (int i = 0; i < from.request_headers_to_remove_size(); ++i) {
+    const std::string& name = from.request_headers_to_remove(i);
+    REMORA_TRY(check_header_name(name, path.at("request_headers_to_remove", i)));
+    out->headers_to_remove.push_back(absl::AsciiStrToLower(name));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status set_http(const HealthCheck::HttpHealthCheck& from, HealthCheckConfig* out,
+                      const Path& path) {
+  if (from.path().empty()) return path.field("path").error("is required");
+  REMORA_TRY(check_header_value(from.path(), path.field("path")));
+  REMORA_TRY(check_header_value(from.host(), path.field("host")));
+  out->path = from.path();
+  out->host = from.host();
+  out->http2 = from.codec_client_type() == envoy::type::v3::HTTP2;
+  if (from.method() != core::METHOD_UNSPECIFIED) {
+    if (!core::RequestMethod_IsValid(from.method())) {
+      return path.field("method").error("is not supported");
+    }
+    out->method = core::RequestMethod_Name(from.method());
+  }
+  if (from.has_response_buffer_size()) {
+    out->response_buffer_bytes = from.response_buffer_size().value();
+  }
+  REMORA_TRY(payloads(from.receive(), &out->receive, path));
+  REMORA_TRY(statuses(from.expected_statuses(), &out->expected, "expected_statuses", path));
+  REMORA_TRY(statuses(from.retriable_statuses(), &out->retriable, "retriable_statuses", path));
+  return set_header_edits(from, out, path);
+}
+
+absl::Status set_kind(const HealthCheck& from, HealthCheckConfig* out, const Path& path) {
+  switch (from.health_checker_case()) {
+    case HealthCheck::kHttpHealthCheck:
+      return set_http(from.http_health_check(), out, path.field("http_health_check"));
+    case HealthCheck::kTcpHealthCheck: {
+      const Path at = path.field("tcp_health_check");
+      out->kind = HealthCheckConfig::Kind::Tcp;
+      if (from.tcp_health_check().has_send()) {
+        REMORA_TRY_ASSIGN(out->send, payload(from.tcp_health_check().send(), at.field("send")));
+      }
+      return payloads(from.tcp_health_check().receive(), &out->receive, at);
+    }
+    case HealthCheck::kGrpcHealthCheck:
+      out->kind = HealthCheckConfig::Kind::Grpc;
+      out->http2 = true;
+      out->service = from.grpc_health_check().service_name();
+      out->host = from.grpc_health_check().authority();
+      return check_header_value(out->host, path.field("grpc_health_check.authority"));
+    default:
+      return path.field("health_checker").error("is required: HTTP, TCP or gRPC");
+  }
+}
+
+absl::Status set_times(const HealthCheck& from, HealthCheckConfig* out, const Path& path) {
+  const auto time = [&](const google::protobuf::Duration& value, const char* name,
+                        uint64_t* to) -> absl::Status {
+    REMORA_TRY_ASSIGN(*to, positive_milliseconds(value, path.field(name)));
+    return absl::OkStatus();
+  };
+  if (!from.has_timeout()) return path.field("timeout").error("is required");
+  if (!from.has_interval()) return path.field("interval").error("is required");
+  REMORA_TRY(time(from.timeout(), "timeout", &out->timeout_ms));
+  REMORA_TRY(time(from.interval(), "interval", &out->interval_ms));
+  if (from.has_initial_jitter()) {
+    REMORA_TRY_ASSIGN(out->initial_jitter_ms,
+                      milliseconds(from.initial_jitter(), path.field("initial_jitter")));
+  }
+  if (from.has_interval_jitter()) {
+    REMORA_TRY_ASSIGN(out->interval_jitter_ms,
+                      milliseconds(from.interval_jitter(), path.field("interval_jitter")));
+  }
+  out->interval_jitter_percent = from.interval_jitter_percent();
+  if (from.has_no_traffic_interval()) {
+    REMORA_TRY(time(from.no_traffic_interval(), "no_traffic_interval", &out->no_traffic_ms));
+  }
+  out->no_traffic_healthy_ms = out->no_traffic_ms;
+  if (from.has_no_traffic_healthy_interval()) {
+    REMORA_TRY(time(from.no_traffic_healthy_interval(), "no_traffic_healthy_interval",
+                    &out->no_traffic_healthy_ms));
+  }
+  out->unhealthy_ms = out->healthy_edge_ms = out->interval_ms;
+  if (from.has_unhealthy_interval()) {
+    REMORA_TRY(time(from.unhealthy_interval(), "unhealthy_interval", &out->unhealthy_ms));
+  }
+  out->unhealthy_edge_ms = out->unhealthy_ms;
+  if (from.has_unhealthy_edge_interval()) {
+    REMORA_TRY(
+        time(from.unhealthy_edge_interval(), "unhealthy_edge_interval", &out->unhealthy_edge_ms));
+  }
+  if (!from.has_healthy_edge_interval()) return absl::OkStatus();
+  return time(from.healthy_edge_interval(), "healthy_edge_interval", &out->healthy_edge_ms);
+}
+
+absl::StatusOr<HealthCheckConfig> health_check(const HealthCheck& from, const Path& path) {
+  HealthCheckConfig out;
+  REMORA_TRY(set_times(from, &out, path));
+  if (!from.has_unhealthy_threshold()) {
+    return path.field("unhealthy_threshold").error("is required");
+  }
+  if (!from.has_healthy_threshold()) return path.field("healthy_threshold").error("is required");
+  out.unhealthy_threshold = from.unhealthy_threshold().value();
+  out.healthy_threshold = from.healthy_threshold().value();
+  if (from.has_reuse_connection()) out.reuse_connection = from.reuse_connection().value();
+  out.log_all_failures = from.always_log_health_check_failures();
+  out.log_all_successes = from.always_log_health_check_success();
+  REMORA_TRY(set_kind(from, &out, path));
+  return out;
+}
+
+}  // namespace
+
+absl::Status set_health_checks(const envoy::config::cluster::v3::Cluster& cluster, Context& context,
+                               upstream::ClusterConfig* out, const Path& path) {
+  out->ignores_health_on_removal = cluster.ignore_health_on_host_removal();
+  out->ignores_new_hosts = cluster.common_lb_config().ignore_new_hosts_until_first_hc();
+  if (cluster.health_checks_size() == 0) return absl::OkStatus();
+  if (cluster.health_checks_size() > 1) {
+    return path.field("health_checks").error("more than one is not supported");
+  }
+  const Path at = path.at("health_checks", 0);
+  if (out->discovery == upstream::Discovery::OriginalDst) {
+    return context.not_honoured(at, "is not supported for type ORIGINAL_DST", false);
+  }
+  HealthCheckConfig config;
+  REMORA_TRY_ASSIGN(config, health_check(cluster.health_checks(0), at));
+  if (config.kind == HealthCheckConfig::Kind::Grpc && !out->may_speak_http2()) {
+    return at.field("grpc_health_check").error("needs a cluster that speaks HTTP/2");
+  }
+  out->health_check = std::make_shared<const HealthCheckConfig>(std::move(config));
+  return absl::OkStatus();
+}
+
+absl::Status set_check_address(const envoy::config::endpoint::v3::Endpoint::HealthCheckConfig& from,
+                               upstream::EndpointConfig* out, const Path& path) {
+  if (from.port_value() > 65535) return path.field("port_value").error("is above 65535");
+  out->check_port = static_cast<uint16_t>(from.port_value());
+  out->check_hostname = from.hostname();
+  REMORA_TRY(check_header_value(from.hostname(), path.field("hostname")));
+  out->check_disabled = from.disable_active_health_check();
+  if (!from.has_address()) return absl::OkStatus();
+  REMORA_TRY_ASSIGN(out->check_address, address(from.address(), path.field("address")));
+  return absl::OkStatus();
+}
+
+}  // namespace remora::xds::translate

@@ -1,0 +1,91 @@
+#include "xds/translate/health_check.h"
+
+#include <gmock/gmock.h>
+
+#include "proxy/upstream/health_check_config.h"
+#include "xds/translate/cluster.h"
+#include "xds/translate/test_support.h"
+
+namespace remora::xds::translate {
+namespace {
+
+using envoy::config::cluster::v3::Cluster;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using upstream::ClusterConfig;
+
+class HealthCheckTest : public TranslateTest {
+ protected:
+  std::shared_ptr<const ClusterConfig> compile(std::string_view yaml) {
+    auto config = cluster(from_yaml<Cluster>(yaml), context);
+    EXPECT_TRUE(config.ok()) << config.status();
+    return config.ok() ? *config : nullptr;
+  }
+  std::string refusal(std::string_view yaml) {
+    auto config = cluster(from_yaml<Cluster>(yaml), context);
+    EXPECT_FALSE(config.ok()) << "accepted: " << yaml;
+    return std::string(config.status().message());
+  }
+};
+
+TEST_F(HealthCheckTest, TimesThresholdsAndKinds) {
+  EXPECT_EQ(compile("{name: a}")->health_check, nullptr);
+  const std::string common =
+      "timeout: 1s, interval: 2s, unhealthy_threshold: 3, healthy_threshold: 4";
+  const auto with = [&](const std::string& more) {
+    const auto config = compile("{name: a, http2_protocol_options: {}, health_checks: [{" + common +
+                                ", " + more + "}]}");
+    return config == nullptr ? upstream::HealthCheckConfig() : *config->health_check;
+  };
+  const auto http = with(
+      "http_health_check: {path: /h, method: HEAD, receive: [{text: '4f6B'}], "
+      "expected_statuses: [{start: 200, end: 300}]}");
+  EXPECT_EQ(http.timeout_ms, 1000u);
+  EXPECT_EQ(http.healthy_edge_ms, 2000u);
+  EXPECT_EQ(http.unhealthy_edge_ms, 2000u);
+  EXPECT_EQ(http.no_traffic_healthy_ms, 60'000u);
+  EXPECT_EQ(http.unhealthy_threshold, 3u);
+  EXPECT_EQ(http.healthy_threshold, 4u);
+  EXPECT_TRUE(http.reuse_connection);
+  EXPECT_EQ(http.method, "HEAD");
+  EXPECT_THAT(http.receive, ElementsAre("Ok"));
+  EXPECT_EQ(http.expected.size(), 1u);
+  const auto tcp = with(
+      "unhealthy_interval: 5s, no_traffic_interval: 7s, reuse_connection: false, "
+      "tcp_health_check: {send: {binary: aGk=}}");
+  EXPECT_EQ(tcp.kind, upstream::HealthCheckConfig::Kind::Tcp);
+  EXPECT_EQ(tcp.send, "hi");
+  EXPECT_EQ(tcp.unhealthy_edge_ms, 5000u);
+  EXPECT_EQ(tcp.no_traffic_healthy_ms, 7000u);
+  EXPECT_FALSE(tcp.reuse_connection);
+  const auto grpc = with("grpc_health_check: {service_name: a.B, authority: x}");
+  EXPECT_TRUE(grpc.http2);
+  EXPECT_EQ(grpc.service, "a.B");
+  EXPECT_EQ(grpc.host, "x");
+}
+
+TEST_F(HealthCheckTest, WhatMakesNoSenseIsRefused) {
+  const auto check = [](const std::string& fields) {
+    return "{name: a, health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, "
+           "healthy_threshold: 1, " +
+           fields + "}]}";
+  };
+  const std::pair<std::string, std::string> refused[] = {
+      {"{name: a, health_checks: [{}, {}]}", "health_checks: more than one is not supported"},
+      {"{name: a, health_checks: [{interval: 1s}]}", "health_checks[0].timeout: is required"},
+      {check("unhealthy_interval: 0s, tcp_health_check: {}"),
+       "health_checks[0].unhealthy_interval: must be greater than 0s"},
+      {check("http_health_check: {path: /, expected_statuses: [{start: 99, end: 200}]}"),
+       "http_health_check.expected_statuses[0]: must be within [100, 600)"},
+      {check("grpc_health_check: {}"), "grpc_health_check: needs a cluster that speaks HTTP/2"},
+      {check("tcp_health_check: {send: {text: xyz}}"),
+       "tcp_health_check.send.text: is not hexadecimal"},
+      {check("http_health_check: {path: /, request_headers_to_add: [{header: {key: a, value: "
+             "'%X%'}}]}"),
+       "request_headers_to_add[0].header.value: substitutions are not supported"},
+  };
+  for (const auto& [yaml, reason] : refused) EXPECT_THAT(refusal(yaml), HasSubstr(reason));
+}
+
+}  // namespace
+}  // namespace remora::xds::translate
