@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from test.netns.fault_rig import PORT, Load, Rig
+from test.netns.fault_rig import CONNECTIONS, PORT, Load, Rig
 from test.support import mesh
 from test.support import proxy as px
 from test.support.ads import AdsServer, ads_bootstrap
@@ -161,14 +161,15 @@ def test_pods_that_fail_at_times_are_not_noticed(rig, tmp_path):
 
 
 def test_a_storm_of_retries_stays_within_its_budget(rig, tmp_path):
-    """The only pod fails always and takes its time: every request would be sent three times."""
+    """The only pod fails always and takes its time: every request would be sent three times. Nothing is configured, so a fifth
+    of the active requests may be retries (or three)."""
     with running(rig, tmp_path, pods=1, cluster={"outlier_detection": None, "circuit_breakers": None}) as mesh_:
         with Load(mesh_.proxy.port("in")) as load:
             load.wait(100)
             rig.pods[0].tell("fail 100")
             load.wait(600)
         report = rig.pods[0].report()
-        assert report["most_active_retries"] <= 3, report
+        assert report["most_active_retries"] <= max(3, CONNECTIONS // 5), report
         assert mesh_.stat("upstream_rq_retry_overflow") > 0
         assert mesh_.stat("upstream_rq_retry") == report["retries"]
     assert set(load.answers) == {200, 503}, load.answers
