@@ -182,8 +182,10 @@ void HealthChecker::release_all(const HostSet& hosts) {
 void HealthChecker::checked(bool was_first, Transition transition, const Host& host, bool passed) {
   bool changed = transition == Transition::Done;
   if (passed && !host.check_flag(kCheckFailed)) changed |= hooks_.on_passed(host);
-  show_gauges();
-  if (changed) hooks_.on_changed();
+  if (changed) {
+    show_gauges();
+    hooks_.on_changed();
+  }
   if (!was_first || told_first_round_ || !first_round_over()) return;
   told_first_round_ = true;
   hooks_.on_first_round();

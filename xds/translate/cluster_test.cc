@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 
 #include "proxy/http2/session.h"
+#include "xds/translate/cluster_test_support.h"
 #include "xds/translate/endpoint.h"
-#include "xds/translate/test_support.h"
 
 namespace remora::xds::translate {
 namespace {
@@ -14,25 +14,12 @@ using envoy::config::endpoint::v3::ClusterLoadAssignment;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using upstream::ClusterConfig;
 using upstream::Discovery;
 using upstream::Health;
 using upstream::HttpProtocol;
 using upstream::LbPolicy;
 
-class ClusterTest : public TranslateTest {
- protected:
-  std::shared_ptr<const ClusterConfig> compile(std::string_view yaml) {
-    auto config = cluster(from_yaml<Cluster>(yaml), context);
-    EXPECT_TRUE(config.ok()) << config.status();
-    return config.ok() ? *config : nullptr;
-  }
-  std::string refusal(std::string_view yaml) {
-    auto config = cluster(from_yaml<Cluster>(yaml), context);
-    EXPECT_FALSE(config.ok()) << "accepted: " << yaml;
-    return std::string(config.status().message());
-  }
-};
+class ClusterTest : public ClusterTranslateTest {};
 
 constexpr std::string_view kOneHost =
     "load_assignment: {cluster_name: a, endpoints: [{lb_endpoints: [{endpoint: {address: "

@@ -3,30 +3,15 @@
 #include <gmock/gmock.h>
 
 #include "proxy/upstream/health_check_config.h"
-#include "xds/translate/cluster.h"
-#include "xds/translate/test_support.h"
+#include "xds/translate/cluster_test_support.h"
 
 namespace remora::xds::translate {
 namespace {
 
-using envoy::config::cluster::v3::Cluster;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using upstream::ClusterConfig;
 
-class HealthCheckTest : public TranslateTest {
- protected:
-  std::shared_ptr<const ClusterConfig> compile(std::string_view yaml) {
-    auto config = cluster(from_yaml<Cluster>(yaml), context);
-    EXPECT_TRUE(config.ok()) << config.status();
-    return config.ok() ? *config : nullptr;
-  }
-  std::string refusal(std::string_view yaml) {
-    auto config = cluster(from_yaml<Cluster>(yaml), context);
-    EXPECT_FALSE(config.ok()) << "accepted: " << yaml;
-    return std::string(config.status().message());
-  }
-};
+class HealthCheckTest : public ClusterTranslateTest {};
 
 TEST_F(HealthCheckTest, TimesThresholdsAndKinds) {
   EXPECT_EQ(compile("{name: a}")->health_check, nullptr);
