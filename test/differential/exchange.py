@@ -190,6 +190,17 @@ def drop_differences(exchange, theirs, ours):
 
 
 @contextlib.contextmanager
+def pair_of(make_side, tmp_path_factory):
+    """Envoy's side and Remora's: `make_side(binary, directory)`, closed at the end."""
+    if not px.ENVOY or not os.path.exists(px.ENVOY):
+        pytest.skip("ENVOY_BIN does not name an Envoy binary")
+    sides = [make_side(binary, str(tmp_path_factory.mktemp(os.path.basename(binary)))) for binary in (px.ENVOY, px.REMORA)]
+    yield sides
+    for side in sides:
+        side.close()
+
+
+@contextlib.contextmanager
 def results_of(make_side, exchanges, tmp_path_factory, after=lambda exchange, sides, seen: None):
     """What Envoy and Remora made of each exchange, by name; the exchanges share nothing, so they run side by side.
     `after` may add to what was seen of one."""

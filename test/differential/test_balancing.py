@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from test.differential.exchange import pair_of
 from test.support import proxy as px
 from test.support.client import Client
 from test.support.upstream import Upstream, answer_with
@@ -186,12 +187,8 @@ def ports():
 
 @pytest.fixture(scope="module")
 def sides(ports, tmp_path_factory):
-    if not px.ENVOY or not os.path.exists(px.ENVOY):
-        pytest.skip("ENVOY_BIN does not name an Envoy binary")
-    pair = [Side(binary, ports, str(tmp_path_factory.mktemp("side"))) for binary in (px.ENVOY, px.REMORA)]
-    yield pair
-    for side in pair:
-        side.close()
+    with pair_of(lambda binary, directory: Side(binary, ports, directory), tmp_path_factory) as pair:
+        yield pair
 
 
 @pytest.mark.parametrize("name", [name for name in CLUSTERS if name not in SESSIONS])

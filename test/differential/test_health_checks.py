@@ -1,10 +1,10 @@
 """Active health checks: hosts that are well and ill in many ways, given to Envoy and to Remora: both ask alike and find the same."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from test.differential.exchange import pair_of
 from test.support import proxy as px
 from test.support import tls
 from test.support.certificates import Authority
@@ -199,12 +199,8 @@ class Side:
 
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory):
-    if not px.ENVOY or not os.path.exists(px.ENVOY):
-        pytest.skip("ENVOY_BIN does not name an Envoy binary")
-    pair = [Side(binary, str(tmp_path_factory.mktemp("side"))) for binary in (px.ENVOY, px.REMORA)]
-    yield pair
-    for side in pair:
-        side.close()
+    with pair_of(Side, tmp_path_factory) as pair:
+        yield pair
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,11 +1,11 @@
 """Outlier detection: hosts that fail, given to Envoy and to Remora: the same are left out, for the same reason, and counted alike."""
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from test.differential.exchange import pair_of
 from test.support import proxy as px
 from test.support.client import Client
 from test.support.upstream import ClosedPort, Upstream, answer_with
@@ -150,12 +150,8 @@ class Side:
 
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory):
-    if not px.ENVOY or not os.path.exists(px.ENVOY):
-        pytest.skip("ENVOY_BIN does not name an Envoy binary")
-    pair = [Side(binary, str(tmp_path_factory.mktemp("side"))) for binary in (px.ENVOY, px.REMORA)]
-    yield pair
-    for side in pair:
-        side.close()
+    with pair_of(Side, tmp_path_factory) as pair:
+        yield pair
 
 
 # How often it was noticed depends on how many requests were sent, and that on chance.
