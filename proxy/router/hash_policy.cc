@@ -10,6 +10,7 @@
 #include <bit>
 
 #include "proxy/http/cookies.h"
+#include "proxy/http/stream_info.h"
 #include "proxy/router/route_match.h"
 
 namespace remora::router {
@@ -81,6 +82,12 @@ RequestHash hash_request(std::span<const HashPolicy> policies, const http::Heade
         break;
       case HashPolicy::Kind::Query:
         if (const auto value = query_value(request.path(), policy.name)) hash = hash_of(*value);
+        break;
+      case HashPolicy::Kind::FilterState:
+        if (asker.info == nullptr) break;
+        if (const std::string* text = asker.info->find_filter_state(policy.name)) {
+          hash = hash_of(*text);
+        }
         break;
     }
     // Turned, so that two policies that hash the same do not cancel each other out.

@@ -17,13 +17,17 @@
 namespace re2 {
 class RE2;
 }
+namespace remora::http {
+struct StreamInfo;
+}
 
 namespace remora::router {
 
 struct HashPolicy {
-  enum class Kind : uint8_t { Header, Cookie, SourceIp, Query };
+  enum class Kind : uint8_t { Header, Cookie, SourceIp, Query, FilterState };
   Kind kind = Kind::Header;
-  std::string name;                         // of the header (lower case), cookie or query parameter
+  // Of the header (lower case), cookie, query parameter or filter state.
+  std::string name;
   std::shared_ptr<const re2::RE2> rewrite;  // header: what matches is replaced first; null: nothing
   std::string substitution;
   // Cookie: a client without one is given one that lives so long (seconds; 0: as long as the
@@ -38,6 +42,7 @@ struct HashPolicy {
 struct Asker {
   const Address& remote;
   const Address& local;
+  const http::StreamInfo* info = nullptr;  // null: no filter state
 };
 
 struct RequestHash {

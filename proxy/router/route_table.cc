@@ -154,7 +154,8 @@ const FilterOverride* filter_override(const RouteDecision& decision, std::string
   return find(decision.vhost);
 }
 
-RouteDecision RouteTable::decide(const http::HeaderMap& request, uint64_t random) const {
+RouteDecision RouteTable::decide(const http::HeaderMap& request, uint64_t random,
+                                 const http::StreamInfo* /*info*/) const {
   RouteDecision decision;
   decision.table = this;
   decision.vhost = find_host(request.authority());

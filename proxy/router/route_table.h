@@ -7,6 +7,7 @@
 #include <absl/status/statusor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,14 @@
 namespace re2 {
 class RE2;
 }
+namespace remora::http {
+struct StreamInfo;
+}
+namespace remora::stats {
+template <class Schema>
+class Group;
+struct RouteSchema;
+}  // namespace remora::stats
 namespace remora::telemetry {
 class LogFormat;
 }
@@ -32,6 +41,8 @@ class MetadataCriteria;
 }
 
 namespace remora::router {
+
+struct ContextMatch;  // context_match.h
 
 // ------------------------------------------------------------------------------------------------
 // matching
@@ -70,6 +81,8 @@ struct RouteMatch {
   std::vector<QueryMatch> query;
   bool grpc_only = false;
   std::optional<uint32_t> fraction_per_million;  // runtime_fraction
+  bool ignore_path_parameters = false;           // what follows ';' in the path
+  std::shared_ptr<const ContextMatch> context;   // null: no such conditions
 };
 
 // ------------------------------------------------------------------------------------------------
@@ -127,7 +140,9 @@ struct FilterOverride {
 using FilterOverrides = StringMap<FilterOverride>;  // by filter name
 
 struct WeightedCluster {
-  std::string name;
+  std::string name;            // empty when by header
+  std::string cluster_header;  // lower case
+  std::string host_rewrite_literal;
   uint32_t weight = 0;
   HeaderEdits request_edits, response_edits;
   FilterOverrides filter_configs;
@@ -158,6 +173,8 @@ struct ClusterAction {
   std::string cluster_header;  // lower case
   std::vector<WeightedCluster> weighted;
   uint64_t total_weight = 0;
+  std::string weight_header;    // lower case: names the number that chooses among `weighted`
+  bool weighs_by_hash = false;  // the request's hash is that number
   std::shared_ptr<const upstream::MetadataCriteria> metadata_match;  // null: any host will do
   uint16_t cluster_not_found_status = 503;
   uint64_t timeout_ms = 15000;  // 0: none
@@ -171,8 +188,12 @@ struct ClusterAction {
   bool has_prefix_rewrite = false;
   std::shared_ptr<const re2::RE2> regex_rewrite;
   std::string regex_substitution;
+  std::shared_ptr<const telemetry::LogFormat> path_rewrite;  // null: none
   std::string host_rewrite_literal;
   std::string host_rewrite_header;
+  std::shared_ptr<const re2::RE2> host_rewrite_regex;  // of the path
+  std::string host_rewrite_substitution;
+  std::shared_ptr<const telemetry::LogFormat> host_rewrite;  // null: none
   bool auto_host_rewrite = false;
   bool append_x_forwarded_host = false;
   bool high_priority = false;
@@ -184,6 +205,9 @@ struct ClusterAction {
 struct RedirectAction {
   std::string host, path, prefix_rewrite;
   bool has_path = false, has_prefix_rewrite = false, https = false, strip_query = false;
+  std::shared_ptr<const re2::RE2> regex_rewrite;  // of the path
+  std::string regex_substitution;
+  std::shared_ptr<const telemetry::LogFormat> path_rewrite;  // null: none
   bool keeps_port = false;  // whatever the new scheme's own port is
   std::string scheme;
   uint32_t port = 0;
@@ -195,6 +219,7 @@ struct DirectAction {
 };
 
 struct VirtualHost;
+using RouteStats = stats::Group<stats::RouteSchema>;
 
 struct Route {
   std::string name;
@@ -203,12 +228,29 @@ struct Route {
   HeaderEdits request_edits, response_edits;
   const VirtualHost* vhost = nullptr;
   FilterOverrides filter_configs;
+  std::shared_ptr<RouteStats> stats;  // null: it has no stat_prefix
 };
+
+/// A part of a virtual host's requests that is counted by itself.
+struct VirtualCluster {
+  std::string name;
+  std::vector<HeaderMatch> headers;  // all must match
+  std::shared_ptr<RouteStats> stats;
+};
+
+/// Routes of a virtual host: [first, end).
+struct RouteRange {
+  size_t first = 0, end = 0;
+};
+/// Those that a matching tree finds for a request.
+using RouteTree = std::function<RouteRange(const http::HeaderMap&, const http::StreamInfo&)>;
 
 struct VirtualHost {
   std::string name;
   std::vector<std::string> domains;
-  std::vector<Route> routes;  // first match wins
+  std::vector<Route> routes;                     // first match wins
+  RouteTree tree;                                // of them only those that it finds; none: all
+  std::vector<VirtualCluster> virtual_clusters;  // first match wins; the last takes the rest
   HeaderEdits request_edits, response_edits;
   bool include_request_attempt_count = false;
   bool include_attempt_count_in_response = false;
@@ -251,6 +293,7 @@ class RouteTable {
     HeaderEdits request_edits, response_edits;
     bool most_specific_header_mutations_wins = false;
     bool ignore_port_in_host_matching = false;
+    std::string vhost_header;  // lower case; stands for the request's host
     std::vector<std::string> internal_only_headers;
     bool validate_clusters = false;
     uint64_t content_hash = 0;
@@ -258,7 +301,9 @@ class RouteTable {
   static absl::StatusOr<std::shared_ptr<const RouteTable>> build(Input input);
 
   /// `random` decides fractions and weighted clusters: any 64 random bits (one draw per request).
-  RouteDecision decide(const http::HeaderMap& request, uint64_t random) const;
+  /// `info`: what else is known; null: conditions on that do not hold.
+  RouteDecision decide(const http::HeaderMap& request, uint64_t random,
+                       const http::StreamInfo* info = nullptr) const;
 
   const std::string& name() const { return input_.name; }
   const Input& input() const { return input_; }
