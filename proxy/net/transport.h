@@ -71,6 +71,7 @@ struct TransportOptions {
   std::string_view host_name = {};
   /// Upstream: ALPN to offer when none is configured ("h2"); empty: none.
   std::string_view alpn = {};
+  bool alpn_decides = false;  // it is offered whatever is configured
   /// Upstream: a DNS or IP name that the peer's certificate must have besides
   /// (auto_sni_san_validation); empty: none.
   std::string_view required_san = {};

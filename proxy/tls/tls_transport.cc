@@ -75,7 +75,8 @@ void TlsTransport::set_client(const ClientSettings& settings, const TransportOpt
                            take_last_error()));
     return;
   }
-  if (settings.alpn.empty() && !options.alpn.empty()) offer_protocols(options.alpn);
+  const bool asked = settings.alpn.empty() || options.alpn_decides;
+  if (asked && !options.alpn.empty()) offer_protocols(options.alpn);
   if (settings.max_session_keys == 0) return;
   auto stored = handshake_.thread.sessions.take(handshake_.context, name);
   if (!stored) return;

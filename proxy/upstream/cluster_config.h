@@ -88,6 +88,7 @@ struct LoadAssignment {
   std::string cluster_name;
   std::vector<LocalityEndpoints> localities;
   uint32_t overprovisioning_percent = 140;
+  uint64_t stale_after_ms = 0;  // without another one it then counts for nothing; 0: never
   uint64_t content_hash = 0;
 };
 

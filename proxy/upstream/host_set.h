@@ -27,6 +27,7 @@ struct alignas(64) HostCounters {
   std::atomic<uint64_t> rq_timeout{0};
   std::atomic<uint64_t> cx_total{0};
   std::atomic<uint64_t> cx_connect_fail{0};
+  std::atomic<uint64_t> answer_us{0};  // how long answers took to begin, added up
 };
 
 class HashTable;

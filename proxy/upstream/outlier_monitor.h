@@ -54,7 +54,9 @@ class OutlierMonitor {
 
   struct Record {
     bool ejected = false;
-    MonotonicMs ejected_at = 0;
+    Ejection why = Ejection::Consecutive5xx;  // the last time
+    MonotonicMs ejected_at = 0;               // 0: never
+    MonotonicMs released_at = 0;              // the same
     uint64_t jitter_ms = 0;
     uint32_t ejections = 0;
     uint32_t back_off = 0;     // how many times the base time an ejection lasts
