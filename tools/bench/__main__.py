@@ -43,6 +43,7 @@ def parse():
     parser.add_argument("--quick", action="store_true", help="one round, small sizes: to see that it works, not to quote")
     parser.add_argument("--json", metavar="FILE", help="write all figures of all rounds here")
     parser.add_argument("--svg", metavar="FILE", help="draw the whole here")
+    parser.add_argument("--markdown", metavar="FILE", help="write the tables of all cases and of the goals here")
     options = parser.parse_args()
 
     def wanted(name):
@@ -76,6 +77,9 @@ def main():
         print(report.summary(results))
     if options.json:
         report.write_json(options.json, description, results)
+    if options.markdown:
+        with open(options.markdown, "w") as f:
+            f.write(report.markdown(results))
     if options.svg:
         chart.write(options.svg, description, results)
     if failed:

@@ -3,6 +3,8 @@
 import json
 import statistics
 
+from tools.bench import goals
+
 # Name of a figure -> heading, digits behind the point.
 COLUMNS = {
     "cpu_us": ("CPU us", 1),
@@ -39,20 +41,26 @@ def figure(name, value):
     return middle if len(value) < 2 else f"{middle} ({min(value):.{digits}f}-{max(value):.{digits}f})"
 
 
+def columns(rows):
+    """Rows of cells, the first of them the heading, as lines of equal columns."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return lines
+
+
 def table(result):
     used = [name for name in COLUMNS if any(name in found for found in result.figures.values())]
     rows = [["", *(COLUMNS[name][0] for name in used), "Remora / it"]]
     for contender, found in result.figures.items():
         ratio = None if contender == "remora" else result.ratio(contender)
         rows.append([contender, *(figure(name, found.get(name)) for name in used), f"{ratio:.3f}" if ratio else ""])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
+    lines = columns(rows)
     return "\n".join([f"=== {result.title} ({result.name})", *lines, *(f"  {note}" for note in result.notes), ""])
 
 
-def summary(results):
-    """The whole run in one table: the figure that each case is about."""
+def summary_rows(results):
+    """Of each case the figure that it is about, and what part of each peer's Remora's is."""
     names = list(dict.fromkeys(name for result in results for name in result.figures if name != "direct"))
     rows = [["case", "figure", *names, *(f"/ {name}" for name in names if name != "remora")]]
     for result in results:
@@ -61,10 +69,24 @@ def summary(results):
         rows.append([result.name, COLUMNS[result.primary][0] + (" (more is better)" if result.more_is_better else ""),
                      *("-" if value is None else f"{value:.{COLUMNS[result.primary][1]}f}" for value in values),
                      *("-" if ratio is None else f"{ratio:.3f}" for ratio in ratios)])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(["=== All cases, medians; the last columns are Remora's figure over the peer's", *lines])
+    return rows
+
+
+def summary(results):
+    lines = ["=== All cases, medians; the last columns are Remora's figure over the peer's", *columns(summary_rows(results))]
+    if judged := goals.judged(results):
+        lines += ["", "=== Goals", *columns([["case", "goal", "reached", ""], *judged])]
+    return "\n".join(lines)
+
+
+def markdown(results):
+    """The same for README."""
+    tables = [summary_rows(results), [["case", "goal", "reached", ""], *goals.judged(results)]]
+    lines = []
+    for rows in tables:
+        heading, *rest = ("| " + " | ".join(row) + " |" for row in rows)
+        lines += [heading, "|" + "---|" * len(rows[0]), *rest, ""]
+    return "\n".join(lines)
 
 
 def write_json(path, description, results):

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures Remora against Envoy, HAProxy and nginx. Installs the peers, builds the optimised binary, runs the cases.
 #
-#   tools/bench/run.sh [--case NAME]... [--peer NAME]... [--rounds N] [--quick] [--json FILE] [--svg FILE]
+#   tools/bench/run.sh [--case NAME]... [--peer NAME]... [--rounds N] [--quick] [--json FILE] [--svg FILE] [--markdown FILE]
 #
 # --help lists the cases. All of it takes about 25 minutes, a case a minute or two. REMORA_BIN and ENVOY_BIN name other binaries
 # than those that it builds and fetches. On a machine that is busy with other things `chrt -r 5` in front, as root, keeps them
