@@ -112,6 +112,8 @@ const Failure kUpstreamOverflow = {503, F::UO, REMORA_RESET_DETAILS("overflow"),
 const Failure kUpstreamTimeout = {504, F::UT, "response_timeout", "upstream request timeout"};
 const Failure kUpstreamPerTryTimeout = {504, F::UT, "upstream_per_try_timeout",
                                         "upstream request timeout"};
+const Failure kUpstreamPerTryIdleTimeout = {504, F::UT, "upstream_per_try_idle_timeout",
+                                            "upstream request timeout"};
 const Failure kUpstreamProtocolError = {502, F::UPE, REMORA_RESET_DETAILS("protocol_error"),
                                         REMORA_RESET_BODY "protocol error"};
 const Failure kStreamIdleTimeout = {408, F::SI, "stream_idle_timeout", "stream timeout"};

@@ -91,6 +91,7 @@ extern const Failure
 extern const Failure kUpstreamOverflow;       // 503 UO
 extern const Failure kUpstreamTimeout;        // 504 UT response_timeout "upstream request timeout"
 extern const Failure kUpstreamPerTryTimeout;  // 504 UT upstream_per_try_timeout
+extern const Failure kUpstreamPerTryIdleTimeout;  // 504 UT upstream_per_try_idle_timeout
 extern const Failure
     kUpstreamProtocolError;  // 502 UPE upstream_reset_before_response_started{protocol_error}
 extern const Failure kStreamIdleTimeout;      // 408 SI stream_idle_timeout "stream timeout"

@@ -103,6 +103,8 @@ struct HeaderEdits {
   bool empty() const { return add.empty() && remove.empty(); }
 };
 
+struct RetryExtras;  // retry_extras.h
+
 struct RetryPolicy {
   enum On : uint32_t {
     k5xx = 1,
@@ -129,6 +131,7 @@ struct RetryPolicy {
   std::vector<uint16_t> retriable_status_codes;
   bool previous_hosts = false;  // retry_host_predicate previous_hosts
   uint32_t host_selection_max_attempts = 1;
+  std::shared_ptr<const RetryExtras> extras;  // what few policies have; null: nothing of it
 };
 
 /// What an HTTP filter made of an entry of typed_per_filter_config. The message's type, in static
@@ -198,6 +201,7 @@ struct ClusterAction {
   bool append_x_forwarded_host = false;
   bool high_priority = false;
   std::optional<RetryPolicy> retry;
+  std::optional<bool> hedges;  // an attempt that is late goes on beside the next one
   std::vector<HashPolicy> hash_policies;
   std::vector<UpgradeSetting> upgrades;  // instead of the connection manager's
   std::optional<ConnectConfig> connect;  // none: tunnels are passed on
@@ -254,8 +258,10 @@ struct VirtualHost {
   HeaderEdits request_edits, response_edits;
   bool include_request_attempt_count = false;
   bool include_attempt_count_in_response = false;
+  bool include_is_timeout_retry_header = false;
   enum class RequireTls : uint8_t { None, ExternalOnly, All } require_tls = RequireTls::None;
   std::optional<RetryPolicy> retry;  // for routes without one
+  std::optional<bool> hedges;        // the same
   FilterOverrides filter_configs;
 };
 

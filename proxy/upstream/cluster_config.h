@@ -65,6 +65,7 @@ struct EndpointConfig {
   std::string hash_key;                             // from metadata; empty: the address is hashed
   std::string metadata_key;  // canonical text of endpoint metadata: equal text, equal host
   std::shared_ptr<const HostLabels> labels;  // metadata that subsets are made by; null: none
+  bool canary = false;                       // it says so
   Address check_address;                     // where its health is asked for; none: `address`
   uint16_t check_port = 0;                   // the same, if only the port differs; 0: it does not
   std::string check_hostname;                // by this name; empty: by the check's
@@ -98,6 +99,7 @@ struct CircuitBreakerThresholds {
   uint32_t max_requests = 1024;
   uint32_t max_retries = 3;
   uint32_t max_connection_pools = UINT32_MAX;
+  uint32_t max_connections_per_host = UINT32_MAX;
   bool track_remaining = false;
   std::optional<double> retry_budget_percent;
   uint32_t retry_budget_min_concurrency = 3;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/base/metadata.h"
 #include "proxy/base/string_map.h"
 #include "proxy/upstream/cluster_config.h"
 #include "proxy/upstream/host_set.h"
@@ -20,8 +21,9 @@
 
 namespace remora::upstream {
 
-class Cluster;           // cluster.h: one worker's half of a cluster
-class MetadataCriteria;  // metadata_criteria.h
+class Cluster;             // cluster.h: one worker's half of a cluster
+class MetadataCriteria;    // metadata_criteria.h
+class PreviousPriorities;  // previous_priorities.h
 class ClusterShared;  // cluster_shared.h: stats group and circuit-breaker counts, one per cluster
                       // in the process
 
@@ -39,6 +41,9 @@ struct PickContext {
   std::optional<PriorityChoice> choice;  // made by an aggregate cluster for its member
   const Host* const* avoid = nullptr;    // hosts already tried (previous_hosts predicate)
   size_t avoid_count = 0;
+  bool avoid_canaries = false;                        // the same (omit_canary_hosts)
+  const MetadataStruct* avoid_labels = nullptr;       // who has all of these (omit_host_metadata)
+  PreviousPriorities* previous_priorities = nullptr;  // of a retry; null: they do not matter
   uint32_t max_attempts = 1;  // how many more draws when the host is one of them
 };
 
