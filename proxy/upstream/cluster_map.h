@@ -41,8 +41,9 @@ struct PickContext {
   std::optional<PriorityChoice> choice;  // made by an aggregate cluster for its member
   const Host* const* avoid = nullptr;    // hosts already tried (previous_hosts predicate)
   size_t avoid_count = 0;
-  bool avoid_canaries = false;                        // the same (omit_canary_hosts)
-  const MetadataStruct* avoid_labels = nullptr;       // who has all of these (omit_host_metadata)
+  bool avoid_canaries = false;  // the same (omit_canary_hosts)
+  // Who has all of one of these (omit_host_metadata); null: nothing.
+  const std::vector<MetadataStruct>* avoid_labels = nullptr;
   PreviousPriorities* previous_priorities = nullptr;  // of a retry; null: they do not matter
   uint32_t max_attempts = 1;  // how many more draws when the host is one of them
 };
