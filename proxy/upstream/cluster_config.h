@@ -57,6 +57,7 @@ struct TransportMatch {
 /// only the port.
 struct EndpointConfig {
   Address address;
+  std::vector<Address> more_addresses;  // of the same host, tried after the one above
   std::string hostname;  // endpoint.hostname (auto host rewrite), or the DNS name to resolve
   uint32_t weight = 1;
   Health health = Health::Healthy;                  // from EDS health_status

@@ -30,9 +30,10 @@ class ClusterShared;  // cluster_shared.h: stats group and circuit-breaker count
 /// What a balancer may look at. All optional.
 struct PickContext {
   const Address* original_destination =
-      nullptr;                            // ORIGINAL_DST: the connection's restored local address
-  std::string_view override_host_header;  // ORIGINAL_DST with use_http_header
-  std::optional<uint64_t> hash;           // of the request, for policies that choose by it
+      nullptr;                              // ORIGINAL_DST: the connection's restored local address
+  std::string_view override_host_header;    // ORIGINAL_DST with use_http_header
+  std::string_view override_host_metadata;  // ORIGINAL_DST with metadata_key
+  std::optional<uint64_t> hash;             // of the request, for policies that choose by it
   const MetadataCriteria* metadata = nullptr;  // what is asked of the host, for subsets
   uint32_t attempt = 0;                  // hosts that were drawn for this choice and not wanted
   uint64_t random = 0;                   // 64 random bits of the request; 0: the worker draws some

@@ -30,6 +30,14 @@ struct alignas(64) HostCounters {
   std::atomic<uint64_t> answer_us{0};  // how long answers took to begin, added up
 };
 
+/// What balancers that measure know of it. Any thread; an update more or less does not matter.
+struct HostLoad {
+  std::atomic<uint32_t> reported_weight{0};   // by the host's own load reports
+  std::atomic<MonotonicMs> reports_since{0};  // 0: there are none that count
+  std::atomic<MonotonicMs> last_report{0};    // 0: never
+  std::atomic<uint64_t> answer_time{0};       // as peak_ewma.h packs it; 0: never measured
+};
+
 class HashTable;
 class HealthSink;
 class SubsetIndex;
@@ -98,7 +106,7 @@ class Host {
   const std::shared_ptr<const Host>& logical() const { return logical_; }
   /// Main thread, before the HostSet that relies on it is posted.
   void set_priority(uint32_t p) { priority_.store(p, std::memory_order_relaxed); }
-  void set_weight(uint32_t w) { weight_.store(w, std::memory_order_relaxed); }
+  void set_weight(uint32_t w) const { weight_.store(w, std::memory_order_relaxed); }
   void set_health(Health h) { health_.store(h, std::memory_order_relaxed); }
   void set_status(EndpointStatus status) { status_.store(status, std::memory_order_relaxed); }
   /// Since when it serves, by the clock of its cluster's main thread; 0: it has not been healthy.
@@ -122,13 +130,14 @@ class Host {
   OutlierMonitor& monitor_with(const std::string& cluster, OutlierSink& sink) const;
 
   mutable HostCounters counters;
+  mutable HostLoad load;
 
  private:
   const EndpointConfig endpoint_;
   const Locality locality_;
   const std::shared_ptr<const Host> logical_;
   std::atomic<uint32_t> priority_;
-  std::atomic<uint32_t> weight_;
+  mutable std::atomic<uint32_t> weight_;
   std::atomic<Health> health_;
   std::atomic<EndpointStatus> status_;
   mutable std::atomic<MonotonicMs> serving_since_{0};
