@@ -57,7 +57,6 @@ struct TransportMatch {
 /// only the port.
 struct EndpointConfig {
   Address address;
-  std::vector<Address> more_addresses;  // of the same host, tried after the one above
   std::string hostname;  // endpoint.hostname (auto host rewrite), or the DNS name to resolve
   uint32_t weight = 1;
   Health health = Health::Healthy;                  // from EDS health_status
@@ -76,6 +75,7 @@ struct EndpointConfig {
   TransportLabels transport_labels;
   uint32_t transport =
       0;  // ClusterConfig::transport_for(transport_labels), set before hosts are made of it
+  std::vector<Address> more_addresses;  // of the same host, tried after `address`
 };
 
 struct LocalityEndpoints {
