@@ -14,7 +14,7 @@ std::string_view FloodGuard::on_rated(uint32_t& count, uint32_t limit, std::stri
 std::string_view FloodGuard::on_frame(const Frame& frame, MonotonicMs now) {
   if (now - window_began_ >= kRateWindowMs) {
     window_began_ = now;
-    settings_ = pings_ = stray_resets_ = 0;
+    settings_ = pings_ = stray_resets_ = streams_in_window_ = 0;
   }
   switch (frame.type) {
     case NGHTTP2_DATA:
@@ -42,7 +42,8 @@ std::string_view FloodGuard::on_frame(const Frame& frame, MonotonicMs now) {
       return on_rated(pings_, limits_.max_ping_frames, "http2.ping_flood");
     case NGHTTP2_RST_STREAM:
       if (frame.stream_known) return {};
-      return on_rated(stray_resets_, limits_.max_stray_resets, "http2.reset_flood");
+      return on_rated(stray_resets_, limits_.max_stray_resets + streams_in_window_,
+                      "http2.reset_flood");
     default:
       return {};
   }

@@ -24,7 +24,9 @@ struct FloodLimits {
   // Per window of kRateWindowMs:
   uint32_t max_settings_frames = 100;
   uint32_t max_ping_frames = 1000;
-  uint32_t max_stray_resets = 1000;  // RST_STREAM for streams that are over
+  // RST_STREAM for streams that are over, beyond the one that each stream opened may cross: a peer
+  // that answers early resets every stream whose rest it does not want (RFC 9113 section 8.1).
+  uint32_t max_stray_resets = 1000;
   bool operator==(const FloodLimits&) const = default;
 };
 
@@ -42,7 +44,10 @@ class FloodGuard {
   };
   /// Empty while all is well, else the response-code detail of the limit that was passed.
   std::string_view on_frame(const Frame& frame, MonotonicMs now);
-  void on_stream_opened() { ++streams_opened_; }
+  void on_stream_opened() {
+    ++streams_opened_;
+    ++streams_in_window_;
+  }
   void on_data_frame_sent() { ++data_frames_sent_; }
   /// The counter of a limit that was passed, by its detail.
   static std::optional<stats::Http2Stat> counter_of(std::string_view detail);
@@ -60,6 +65,7 @@ class FloodGuard {
   uint32_t settings_ = 0;
   uint32_t pings_ = 0;
   uint32_t stray_resets_ = 0;
+  uint32_t streams_in_window_ = 0;
 };
 
 /// Frames that were written and have not left yet, told from how many bytes have not.

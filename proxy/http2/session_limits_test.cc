@@ -258,5 +258,21 @@ TEST_F(SessionTest, CutsOffResetsOfStreamsThatAreOver) {
   EXPECT_EQ(session->error(), "http2.reset_flood");
 }
 
+TEST_F(SessionTest, AServerThatAnswersEarlyMayResetEveryStream) {
+  start();
+  for (int32_t id = 1; id < 2 * 3000; id += 2) {
+    Receiver r(pool);
+    request(r, true);
+    ASSERT_TRUE(exchange());
+    peer.headers(id, {{":status", "200"}}, true);
+    ASSERT_TRUE(exchange());
+    ASSERT_EQ(r.said, "headers 200 end;");
+    std::string reset("\0\0\4\3\0\0\0\0\0\0\0\0\0", 13);
+    reset[7] = static_cast<char>(id >> 8);
+    reset[8] = static_cast<char>(id & 0xff);
+    ASSERT_TRUE(give(reset)) << id << " " << session->error();
+  }
+}
+
 }  // namespace
 }  // namespace remora::http2

@@ -65,6 +65,10 @@ class Cluster final : public Deferrable {
     if (stats_ == nullptr) stats_ = &shared_->stats().at(worker_.index());
     return *stats_;
   }
+  /// The same of what Envoy has no metric for.
+  stats::Slab<ClusterRemoraSchema>& remora_stats() {
+    return shared_->remora_stats().at(worker_.index());
+  }
   /// What it counts of gRPC calls; made when first used.
   GrpcCalls& grpc_calls(GrpcKind kind) {
     auto& calls = grpc_calls_[static_cast<size_t>(kind)];

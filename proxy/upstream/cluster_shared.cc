@@ -81,6 +81,8 @@ uint64_t retry_limit(const CircuitBreakerThresholds& thresholds, const ResourceC
 ClusterShared::ClusterShared(const ClusterConfig& config, stats::Store& store)
     : store_(store), state_(std::make_shared<State>()) {
   state_->stats = store.group<stats::ClusterSchema>(stats::cluster_prefix(stats_name(config)));
+  remora_stats_ =
+      store.group<ClusterRemoraSchema>(stats::cluster_prefix(stats_name(config)) + ".remora");
   set_config(config);
   before_scrape_ = store.before_scrape([state = state_] { state->publish(); });
 }

@@ -50,6 +50,13 @@ using Resource = ResourceCounts::Resource;
 /// How many retries may be in flight now: a number, or a share of what is in flight (retry budget).
 uint64_t retry_limit(const CircuitBreakerThresholds& thresholds, const ResourceCounts& counts);
 
+// --- cluster.NAME.remora: what Envoy has no metric for ---
+// clang-format off
+#define REMORA_CLUSTER_REMORA_STATS(X) \
+  X(Counter, upstream_cx_retired) X(Counter, upstream_rq_resent)
+// clang-format on
+REMORA_STATS_SCHEMA(ClusterRemora, REMORA_CLUSTER_REMORA_STATS, REMORA_NO_STATS, REMORA_NO_STATS)
+
 class ClusterShared {
  public:
   ClusterShared(const ClusterConfig& config, stats::Store& store);
@@ -64,6 +71,7 @@ class ClusterShared {
   }
   stats::Group<stats::ClusterSchema>& stats() { return *state_->stats; }
   stats::Store& store() { return store_; }
+  stats::Group<ClusterRemoraSchema>& remora_stats() { return *remora_stats_; }
   /// Of the codecs; null while no configuration wanted HTTP/2.
   stats::Group<stats::Http2Schema>* http2_stats() { return http2_stats_.get(); }
 
@@ -94,6 +102,7 @@ class ClusterShared {
   std::shared_ptr<stats::Group<stats::RingHashSchema>> ring_stats_;  // while its policy is that
   std::shared_ptr<stats::Group<stats::MaglevSchema>> maglev_stats_;
   std::shared_ptr<void> before_scrape_;
+  std::shared_ptr<stats::Group<ClusterRemoraSchema>> remora_stats_;
 };
 
 }  // namespace remora::upstream

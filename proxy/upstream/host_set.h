@@ -131,6 +131,8 @@ class Host {
 
   mutable HostCounters counters;
   mutable HostLoad load;
+  /// For how long it leaves connections open that stand idle, as a pool has learnt last; 0: unknown.
+  mutable std::atomic<uint64_t> idle_close_ms{0};
 
  private:
   const EndpointConfig endpoint_;

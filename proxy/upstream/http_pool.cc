@@ -70,7 +70,7 @@ HttpPool::~HttpPool() {
   cluster_.shared().counts(priority_).release(Resource::Pools);
 }
 
-Acquired HttpPool::acquire(const HostPtr& host, HttpPoolWaiter& waiter) {
+Acquired HttpPool::acquire(const HostPtr& host, HttpPoolWaiter& waiter, bool /*fresh*/) {
   if (host_ != host) host_ = host;
   const CircuitBreakerThresholds& limits = cluster_.config().thresholds(priority_);
   ResourceCounts& counts = cluster_.shared().counts(priority_);

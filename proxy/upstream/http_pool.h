@@ -17,6 +17,7 @@
 #include "proxy/net/connection.h"
 #include "proxy/upstream/cluster_config.h"
 #include "proxy/upstream/host_set.h"
+#include "proxy/upstream/idle_close.h"
 #include "proxy/upstream/intrusive_list.h"
 
 namespace remora::upstream {
@@ -42,6 +43,8 @@ struct ConnectionNeeds {
   const ConnectionFacts* downstream = nullptr;  // as in TransportOptions
   /// What the downstream speaks, for clusters that follow it; none: nobody asks.
   std::optional<http::Protocol> downstream_protocol = {};
+  /// Only a connection that carried nothing yet will do.
+  bool fresh = false;
 };
 
 /// How connections are ended: after what is in flight, or at once.
@@ -60,6 +63,9 @@ class HttpConnection {
   virtual Connection& connection() = 0;
   /// Streams opened on it before this one: 0 means a fresh connection.
   virtual uint64_t streams_before() const = 0;
+  /// Of a stream that failed without a byte of an answer: whether it is certain that the peer has
+  /// processed nothing of its request. ARCHITECTURE.md says when it is.
+  virtual bool unprocessed() const = 0;
 
  protected:
   ~HttpConnection() = default;
@@ -99,7 +105,7 @@ class HttpPool final : public Deferrable, private EndOfTurn {
            const ConnectionNeeds& needs = {});
   ~HttpPool() override;
 
-  Acquired acquire(const HostPtr& host, HttpPoolWaiter& waiter);
+  Acquired acquire(const HostPtr& host, HttpPoolWaiter& waiter, bool fresh = false);
 
   /// Idle connections close now, busy ones after their streams; who waits is still served. Then the
   /// cluster lets the pool go.
@@ -126,6 +132,8 @@ class HttpPool final : public Deferrable, private EndOfTurn {
   /// How many streams at once the host allowed last; what new connections are expected to take.
   uint32_t known_streams() const { return known_streams_; }
   void learn_streams(uint32_t max) { known_streams_ = std::max<uint32_t>(max, 1); }
+  /// When the host closes connections that are idle.
+  IdleClose& idle_close() { return idle_close_; }
   const std::string& key() const { return key_; }
   ConnectionNeeds needs() const {
     return {key_, server_name_, required_san_, {}, downstream_.get()};
@@ -137,12 +145,20 @@ class HttpPool final : public Deferrable, private EndOfTurn {
   void connect_failed(PoolFailure failure, std::string_view detail, const HostPtr& host);
   /// A connection is gone: another may be wanted, or the pool may be empty.
   void connection_gone();
+  /// An idle connection asks to be kept out of use, to see when the host closes it. One may.
+  bool watch(PooledHttp& connection);
+  /// Whether it was that.
+  bool unwatch(const PooledHttp& connection);
 
  private:
   class Waiting;
 
   void end_of_turn() override;
   void serve_waiting();
+  void serve(Waiting& waiting, PooledHttp& connection);
+  void serve_fresh();
+  void retire_overdue();
+  size_t connections_wanted() const;
   void connect_for_waiting();
   bool may_connect();
   void connect();
@@ -158,14 +174,17 @@ class HttpPool final : public Deferrable, private EndOfTurn {
   const std::string required_san_;
   const std::unique_ptr<const ConnectionFacts> downstream_;  // of those that the pool is for
   uint32_t known_streams_ = UINT32_MAX;
+  IdleClose idle_close_;
   bool draining_ = false;
   bool gone_ = false;
   size_t waiting_count_ = 0;
+  size_t fresh_waiting_count_ = 0;  // of them, those that want a fresh connection
   size_t connecting_capacity_ = 0;  // streams that connections being made will have room for
   IntrusiveList<Waiting> waiting_;
   IntrusiveList<PooledHttp> connecting_;
   IntrusiveList<PooledHttp> ready_;
   IntrusiveList<PooledHttp> busy_;  // full, or taking no more streams
+  PooledHttp* watched_ = nullptr;   // one of the busy ones, out of use
 };
 
 }  // namespace remora::upstream
