@@ -70,8 +70,9 @@ void EventLoop::turn(std::optional<uint64_t> max_wait_ms) {
     arm_tick(max_wait_ms);
   }
   event_base_loop(base_, flags);
-  begin_turn();  // nothing happened: the turn's timers are still due
+  begin_turn();  // nothing happened: the clock is still to be read
   run_activated();
+  timers_.advance();
   finish_turn();
 }
 
@@ -97,18 +98,8 @@ void EventLoop::on_tick(int, short, void* self) {
 void EventLoop::begin_turn() {
   if (turn_begun_) return;
   turn_begun_ = true;
-  update_time();
-  timers_.advance();
+  time_ = kernel_time();
 }
-
-bool EventLoop::begin_turn_for(FdEvent& event) {
-  if (turn_begun_) return true;
-  dispatching_ = &event;
-  begin_turn();
-  return std::exchange(dispatching_, nullptr) != nullptr;
-}
-
-void EventLoop::update_time() { time_ = kernel_time(); }
 
 void EventLoop::run_activated() {
   for (size_t i = 0; i < running_.size(); ++i) {

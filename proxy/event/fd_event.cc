@@ -22,7 +22,6 @@ FdEvent::FdEvent(EventLoop& loop, int fd, Trigger trigger, uint8_t interest, Cal
 
 FdEvent::~FdEvent() {
   event_free(event_);
-  if (loop_.dispatching_ == this) loop_.dispatching_ = nullptr;
   if (activated_ == 0) return;
   // The list is nearly always empty or short: it holds what was stopped for fairness this turn.
   for (auto* list : {&loop_.activated_, &loop_.running_}) {
@@ -32,7 +31,7 @@ FdEvent::~FdEvent() {
 
 void FdEvent::on_event(int, short what, void* self) {
   auto& event = *static_cast<FdEvent*>(self);
-  if (!event.loop_.begin_turn_for(event)) return;
+  event.loop_.begin_turn();
   uint8_t ready = 0;
   if (what & EV_READ) ready |= kRead;
   if (what & EV_WRITE) ready |= kWrite;

@@ -44,6 +44,7 @@ class FdEventTest : public testing::Test {
   std::unique_ptr<FdEvent> event;
   std::vector<int> seen;
   void (*then)(FdEventTest&) = nullptr;
+  Timer* limit = nullptr;
 };
 
 TEST_F(FdEventTest, AnEdgeIsReportedOnce) {
@@ -104,14 +105,21 @@ TEST_F(FdEventTest, MayBeDestroyedInItsOwnCallbackAndWhileActivated) {
   EXPECT_THAT(turn(), IsEmpty());
 }
 
-TEST_F(FdEventTest, ATimerOfTheSameTurnMayDestroyIt) {
+TEST_F(FdEventTest, WhatIsReadyComesBeforeTheTimersOfItsTurn) {
   watch(FdEvent::Trigger::Edge, kAll);
+  bool fired = false;
   Timer timer(
-      loop.timers(), [](void* self) { static_cast<FdEventTest*>(self)->event.reset(); }, this);
+      loop.timers(), [](void* self) { *static_cast<bool*>(self) = true; }, &fired);
+  limit = &timer;
+  then = [](FdEventTest& test) { test.limit->disarm(); };
   timer.arm(1);
   while (monotonic_now_ms() < loop.now_ms() + 2) continue;  // the edge and the timer in one turn
+  EXPECT_THAT(turn(), ElementsAre(FdEvent::kWrite));
+  EXPECT_FALSE(fired) << "it was in time, only the thread was late";
+  timer.arm(1);
+  while (monotonic_now_ms() < loop.now_ms() + 2) continue;
   EXPECT_THAT(turn(), IsEmpty());
-  EXPECT_EQ(event, nullptr);
+  EXPECT_TRUE(fired);
 }
 
 }  // namespace

@@ -131,7 +131,7 @@ class Host {
 
   mutable HostCounters counters;
   mutable HostLoad load;
-  /// For how long it leaves connections open that stand idle, as a pool has learnt last; 0: unknown.
+  /// How long it leaves idle connections open, as one of its pools has learnt last; 0: unknown.
   mutable std::atomic<uint64_t> idle_close_ms{0};
 
  private:

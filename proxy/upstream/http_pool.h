@@ -64,7 +64,7 @@ class HttpConnection {
   /// Streams opened on it before this one: 0 means a fresh connection.
   virtual uint64_t streams_before() const = 0;
   /// Of a stream that failed without a byte of an answer: whether it is certain that the peer has
-  /// processed nothing of its request. ARCHITECTURE.md says when it is.
+  /// processed nothing of its request. unprocessed.h says what is accepted as proof.
   virtual bool unprocessed() const = 0;
 
  protected:

@@ -29,6 +29,7 @@ class PooledHttp final : public HttpConnection,
   const HostPtr& host() const override { return host_; }
   Connection& connection() override { return connection_; }
   uint64_t streams_before() const override { return streams_opened_; }
+  bool unprocessed() const override { return false; }
 
   /// Room for a stream now.
   bool ready() const;
