@@ -60,10 +60,12 @@ void TimerWheel::link(Timer& timer, MonotonicMs when) {
   if ((when ^ current_) > kHorizonMask) when = current_ | kHorizonMask;
   const int highest_bit = static_cast<int>(std::bit_width((when ^ current_) | 1)) - 1;
   const int level = highest_bit / kSlotBits;
-  const auto slot = (when >> (level * kSlotBits)) & (kSlots - 1);
+  const MonotonicMs start = when >> (level * kSlotBits);
+  const auto slot = start & (kSlots - 1);
   push(slots_[level][slot], timer);
   occupied_[level] |= uint64_t{1} << slot;
   timer.slot_time_ = when;
+  next_at_ = std::min(next_at_, std::max(current_, start << (level * kSlotBits)));
 }
 
 std::optional<TimerWheel::Event> TimerWheel::next_event() const {
@@ -94,6 +96,10 @@ Timer* TimerWheel::take_slot(const Event& event) {
 void TimerWheel::advance() {
   if (due_ != nullptr) run_slot(std::exchange(due_, nullptr));
   const MonotonicMs now = time_.now_ms;
+  if (now < next_at_) {
+    current_ = std::max(current_, now + 1);
+    return;
+  }
   for (auto event = next_event(); event && event->at <= now; event = next_event()) {
     Timer* list = take_slot(*event);
     current_ = event->at;
@@ -105,6 +111,8 @@ void TimerWheel::advance() {
     run_slot(list);
   }
   current_ = std::max(current_, now + 1);
+  const auto event = next_event();
+  next_at_ = event ? event->at : Timer::kNever;
 }
 
 void TimerWheel::run_slot(Timer* list) {
@@ -134,9 +142,8 @@ void TimerWheel::cascade(Timer* list) {
 
 std::optional<uint64_t> TimerWheel::next_wait_ms() const {
   if (due_ != nullptr) return 0;
-  const auto event = next_event();
-  if (!event) return std::nullopt;
-  return event->at > time_.now_ms ? event->at - time_.now_ms : 0;
+  if (next_at_ == Timer::kNever) return std::nullopt;
+  return next_at_ > time_.now_ms ? next_at_ - time_.now_ms : 0;
 }
 
 }  // namespace remora

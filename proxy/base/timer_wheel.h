@@ -91,7 +91,9 @@ class TimerWheel {
 
   const TurnTime& time_;
   MonotonicMs current_ = 0;  // everything before this tick has been run
-  Timer* due_ = nullptr;     // deadlines that were already past when armed
+  // No slot comes up before this tick. Earlier than needed where its timers have gone since.
+  MonotonicMs next_at_ = Timer::kNever;
+  Timer* due_ = nullptr;  // deadlines that were already past when armed
   std::array<std::array<Timer*, kSlots>, kLevels> slots_{};
   std::array<uint64_t, kLevels> occupied_{};  // bit per slot
 };

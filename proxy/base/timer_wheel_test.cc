@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <random>
@@ -192,7 +193,26 @@ TEST_F(TimerWheelTest, AgreesWithAnOrderedMapUnderRandomUse) {
         break;
       }
     }
+    const MonotonicMs first = *std::min_element(deadline.begin(), deadline.end());
+    const auto wait = wheel.next_wait_ms();
+    ASSERT_TRUE(first == UINT64_MAX || (wait && time.now_ms + *wait <= first)) << "step " << step;
   }
+}
+
+TEST_F(TimerWheelTest, WhatWasCancelledWakesOnceAtMost) {
+  a.timer.arm(50);
+  advance_to(kStart + 1);
+  {
+    Waiter gone{*this, 9};
+    gone.timer.arm(3);
+  }
+  int wakeups = 0;
+  while (fired.empty()) {
+    advance_to(time.now_ms + std::max<uint64_t>(1, *wheel.next_wait_ms()));
+    ++wakeups;
+  }
+  EXPECT_EQ(time.now_ms, kStart + 50);
+  EXPECT_LE(wakeups, 4);
 }
 
 }  // namespace
