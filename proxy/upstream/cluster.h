@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/base/intrusive_list.h"
 #include "proxy/base/string_map.h"
 #include "proxy/net/socket.h"
 #include "proxy/stats/schemas.h"
@@ -22,7 +23,6 @@
 #include "proxy/upstream/grpc_calls.h"
 #include "proxy/upstream/host_set.h"
 #include "proxy/upstream/http_pool.h"
-#include "proxy/upstream/intrusive_list.h"
 #include "proxy/upstream/tcp_pool.h"
 
 namespace remora::upstream {

@@ -12,13 +12,13 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/base/intrusive_list.h"
 #include "proxy/event/event_loop.h"
 #include "proxy/http/codec.h"
 #include "proxy/net/connection.h"
 #include "proxy/upstream/cluster_config.h"
 #include "proxy/upstream/host_set.h"
 #include "proxy/upstream/idle_close.h"
-#include "proxy/upstream/intrusive_list.h"
 
 namespace remora::upstream {
 

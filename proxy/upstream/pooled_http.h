@@ -5,10 +5,10 @@
 
 #include <memory>
 
+#include "proxy/base/intrusive_list.h"
 #include "proxy/http/codec.h"
 #include "proxy/net/connection.h"
 #include "proxy/upstream/http_pool.h"
-#include "proxy/upstream/intrusive_list.h"
 
 namespace remora::upstream {
 

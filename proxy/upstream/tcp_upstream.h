@@ -5,8 +5,8 @@
 
 #include <memory>
 
+#include "proxy/base/intrusive_list.h"
 #include "proxy/net/connection.h"
-#include "proxy/upstream/intrusive_list.h"
 #include "proxy/upstream/tcp_pool.h"
 
 namespace remora::upstream {

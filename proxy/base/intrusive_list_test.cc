@@ -1,5 +1,5 @@
 // Lists through their elements.
-#include "proxy/upstream/intrusive_list.h"
+#include "proxy/base/intrusive_list.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-namespace remora::upstream {
+namespace remora {
 namespace {
 
 using ::testing::ElementsAre;
@@ -76,6 +76,24 @@ TEST(IntrusiveList, TakesAllOfAnother) {
   EXPECT_THAT(values(other), IsEmpty());
 }
 
+TEST(IntrusiveList, AnElementMayBeInSeveralListsAtOnce) {
+  struct Red : ListLink {};
+  struct Blue : ListLink {};
+  struct Ball : Red, Blue {};
+  IntrusiveList<Ball, Red> red;
+  IntrusiveList<Ball, Blue> blue;
+  Ball one, two;
+  red.push_back(one);
+  blue.push_back(two);
+  blue.push_back(one);
+  EXPECT_EQ(&red.front(), &one);
+  EXPECT_EQ(&blue.front(), &two);
+  one.Red::unlink();
+  EXPECT_TRUE(red.empty());
+  EXPECT_EQ(blue.count(), 2u);
+  EXPECT_TRUE(one.Blue::linked());
+}
+
 TEST(IntrusiveList, ElementsOutliveTheirList) {
   Item one(1);
   {
@@ -96,4 +114,4 @@ TEST(IntrusiveList, ForEachMayRemoveWhatItIsGiven) {
 }
 
 }  // namespace
-}  // namespace remora::upstream
+}  // namespace remora
