@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "proxy/base/small_memory.h"
+
 namespace remora {
 
 class BlockPool;
@@ -68,6 +70,9 @@ class BlockPool {
   void give_back_promise(size_t bytes) { promised_ -= bytes; }
   size_t promised() const { return promised_; }
 
+  /// The worker's memory for what is less than a block.
+  SmallMemory& small() { return small_; }
+
  private:
   friend class BlockRef;
   void give_back(Block* block);
@@ -77,6 +82,7 @@ class BlockPool {
   size_t idle_ = 0;
   size_t promised_ = 0;
   Block* free_ = nullptr;
+  SmallMemory small_;
 };
 
 }  // namespace remora

@@ -15,7 +15,7 @@
 #include "proxy/connection_manager/local_replies.h"
 #include "proxy/http/filter.h"
 #include "proxy/http1/options.h"
-#include "proxy/http2/session.h"
+#include "proxy/http2/session_options.h"
 #include "proxy/net/address.h"
 #include "proxy/net/config_source.h"
 #include "proxy/router/route_table.h"

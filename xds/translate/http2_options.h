@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "api/core.pb.h"
-#include "proxy/http2/session.h"
+#include "proxy/http2/session_options.h"
 #include "xds/translate/path.h"
 
 namespace remora::xds::translate {
