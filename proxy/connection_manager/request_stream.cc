@@ -44,16 +44,20 @@ void RequestStream::begin(ConnectionManager& owner, http::StreamSender& sender) 
   routed_ = malformed_ = false;
   table_ = nullptr;
   const HttpConfig& config = owner.config();
-  open(sender, owner.buffer_limit(),
-       {.request_headers = config.request_headers_timeout_ms,
-        .request = config.request_timeout_ms,
-        .idle = config.stream_idle_timeout_ms,
-        .max_duration = config.max_stream_duration_ms});
+  open(sender, owner.buffer_limit(), limits());
   info().protocol = sender.protocol();
   info().connection = &owner.facts();
   info().remote = owner.facts().remote;
   info().scheme_follows_upstream = config.scheme_matches_upstream;
   if (config.log_interval_ms != 0) log_timer_.arm(config.log_interval_ms);
+}
+
+http::StreamTimers::Limits RequestStream::limits() const {
+  const HttpConfig& config = owner_->config();
+  return {.request_headers = config.request_headers_timeout_ms,
+          .request = config.request_timeout_ms,
+          .idle = config.stream_idle_timeout_ms,
+          .max_duration = config.max_stream_duration_ms};
 }
 
 void RequestStream::refuse(uint16_t status, std::string_view detail) {
@@ -91,12 +95,41 @@ void RequestStream::on_request_head(HeaderMap& headers, bool end_stream) {
   route_decision();
   const Admission admission = admit_upgrade(headers);
   if (admission == Admission::Refused) return;
+  enter_filters(end_stream || admission == Admission::Complete);
+}
+
+void RequestStream::enter_filters(bool end_stream) {
+  const HttpConfig& config = owner_->config();
   begin_filters(config.filters.size());
   for (const HttpFilterConfig& filter : config.filters) {
     add_filter(*filter.factory, filter.route_type);
   }
   if (config.log_new_requests) log(http::LogEntry::Start);
-  run_filters(end_stream || admission == Admission::Complete);
+  run_filters(end_stream);
+}
+
+/// What came of it so far is logged by itself. Who sent it and by what name it is known stays, and
+/// what filters have left for the rest of the request.
+void RequestStream::on_restart(bool end_stream) {
+  const uint64_t now_us = loop().time().now_us;
+  info().end_us = now_us;
+  log(http::LogEntry::End);
+  http::StreamInfo before = std::exchange(info(), http::StreamInfo());
+  info().protocol = before.protocol;
+  info().connection = before.connection;
+  info().request_headers = before.request_headers;
+  info().remote = before.remote;
+  info().request_id = before.request_id;
+  info().scheme_follows_upstream = before.scheme_follows_upstream;
+  info().filter_state = std::move(before.filter_state);
+  info().start_wall_ns = loop().time().wall_ns;
+  info().start_us = info().request_end_us = now_us;
+  timers().start(limits());
+  timers().on_request_complete();
+  routed_ = false;
+  if (refuse_bad_head(request_headers())) return;
+  route_decision();
+  enter_filters(end_stream);
 }
 
 /// What the request wants to become is decided before any filter sees it.

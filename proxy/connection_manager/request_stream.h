@@ -34,6 +34,7 @@ class RequestStream final : public http::Stream {
 
  private:
   void on_request_head(http::HeaderMap& headers, bool end_stream) override;
+  void on_restart(bool end_stream) override;
   void add_to_local_reply(std::span<const http::ReplyHeader> own,
                           http::HeaderMap& headers) override;
   void map_local_reply(http::LocalReply& reply, http::HeaderMap& headers) override;
@@ -49,6 +50,8 @@ class RequestStream final : public http::Stream {
   enum class Admission : uint8_t { Unchanged, Complete, Refused };
   Admission admit_upgrade(http::HeaderMap& headers);
   void answer_expectation(http::HeaderMap& headers);
+  http::StreamTimers::Limits limits() const;
+  void enter_filters(bool end_stream);
   void apply_route_limits();
   void count_response(uint16_t status);
   void log(http::LogEntry entry);

@@ -102,6 +102,11 @@ class FilterStream {
   virtual void resume_request_body() = 0;
   virtual uint32_t buffer_limit() const = 0;  // bytes a paused direction or a retry may hold
 
+  /// The request begins anew, as if it had come with its headers as they are now and with `body`:
+  /// another route, other filters. False: it cannot. For the last filter, before it has responded
+  /// and once the request is complete; the filters are over then.
+  virtual bool restart(Buffer& /*body*/) { return false; }
+
  protected:
   ~FilterStream() = default;
   static FilterStatus replied() { return FilterStatus(FilterStatus::kReplied); }

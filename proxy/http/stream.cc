@@ -42,6 +42,7 @@ class FilterHandle final : public FilterStream {
   void pause_request_body() override { stream_.pause_request_body(); }
   void resume_request_body() override { stream_.resume_request_body(); }
   uint32_t buffer_limit() const override { return stream_.buffer_limit(); }
+  bool restart(Buffer& body) override { return stream_.restart(body); }
 
  private:
   Stream& stream_;
@@ -74,6 +75,7 @@ Stream::Stream(EventLoop& loop, WorkerContext& worker)
     : loop_(loop),
       worker_(worker),
       arena_(loop.blocks()),
+      restart_body_(loop.blocks()),
       chain_(*this),
       timers_(loop.timers(), *this) {}
 
@@ -313,7 +315,7 @@ void Stream::on_held_low_water(Direction direction) {
 }
 
 void Stream::on_deadline(StreamDeadline which) {
-  if (finished_) return;
+  if (finished_ || restarting_) return;
   on_stream_deadline(which);
   switch (which) {
     case StreamDeadline::RequestHeaders:
@@ -339,13 +341,37 @@ void Stream::finish() {
     info_.wire_bytes_received = sender_->wire_bytes_received();
     sender_ = nullptr;
   }
-  chain_.notify_destroy();
+  if (!restarting_) chain_.notify_destroy();
   on_finished();
   // A call of a filter or of the codec may be on the stack; memory goes when the turn ends.
   loop_.at_end_of_turn(*this);
 }
 
+bool Stream::restart(Buffer& body) {
+  if (finished_ || replied_ || response_started_ || !request_ended_ || !info_.tunnel.empty()) {
+    return false;
+  }
+  restarting_ = true;
+  restart_body_ = std::move(body);
+  chain_.notify_destroy();
+  chain_.stop(Direction::Request);
+  // Who asks is on the stack, and is one of the filters.
+  loop_.at_end_of_turn(*this);
+  return true;
+}
+
+void Stream::begin_anew() {
+  chain_.clear();
+  restarting_ = false;
+  on_restart(restart_body_.empty());
+  if (!restart_body_.empty() && !finished_) chain_.data(Direction::Request, restart_body_, true);
+  restart_body_.clear();
+}
+
 void Stream::end_of_turn() {
+  if (restarting_ && !finished_) return begin_anew();
+  restarting_ = false;
+  restart_body_.clear();
   chain_.clear();
   arena_.reset();
   on_idle();

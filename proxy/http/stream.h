@@ -47,6 +47,7 @@ class Stream : public StreamReceiver,
   void pause_request_body();
   void resume_request_body();
   uint32_t buffer_limit() const { return buffer_limit_; }
+  bool restart(Buffer& body);
 
   virtual const router::RouteDecision& route_decision() = 0;
   virtual const router::Route* route() = 0;
@@ -77,6 +78,9 @@ class Stream : public StreamReceiver,
   // --- what the server does ---
   /// The request's headers have come: check and complete them, then run_filters() or reply().
   virtual void on_request_head(HeaderMap& headers, bool end_stream) = 0;
+  /// A complete request begins anew, see FilterStream::restart(): log and forget what was of it,
+  /// then run_filters() or reply().
+  virtual void on_restart(bool /*end_stream*/) {}
   /// A local answer begins: its headers hold nothing but the status. `own` is to be set in them.
   virtual void add_to_local_reply(std::span<const ReplyHeader> own, HeaderMap& headers) = 0;
   /// It is as it would be sent, but for what describes the body; the server may change it.
@@ -112,6 +116,7 @@ class Stream : public StreamReceiver,
   void on_request_end();
   void on_response_end();
   void on_tunnel_request_end();
+  void begin_anew();
   void send_local(const Failure& failure, std::string_view body,
                   std::span<const ReplyHeader> headers);
   void finish();
@@ -130,8 +135,10 @@ class Stream : public StreamReceiver,
   bool response_ended_ = false;
   bool was_reset_ = false;
   bool finished_ = false;
+  bool restarting_ = false;  // until the turn ends
   StreamInfo info_;
   Arena arena_;
+  Buffer restart_body_;
   FilterChain chain_;
   StreamTimers timers_;
 };

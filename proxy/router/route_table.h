@@ -43,6 +43,7 @@ class MetadataCriteria;
 namespace remora::router {
 
 struct ContextMatch;  // context_match.h
+struct RouteExtras;   // route_extras.h
 
 // ------------------------------------------------------------------------------------------------
 // matching
@@ -232,7 +233,8 @@ struct Route {
   HeaderEdits request_edits, response_edits;
   const VirtualHost* vhost = nullptr;
   FilterOverrides filter_configs;
-  std::shared_ptr<RouteStats> stats;  // null: it has no stat_prefix
+  std::shared_ptr<RouteStats> stats;          // null: it has no stat_prefix
+  std::shared_ptr<const RouteExtras> extras;  // what few routes have; null: nothing of it
 };
 
 /// A part of a virtual host's requests that is counted by itself.

@@ -1,5 +1,6 @@
-// A worker's route tables by the name that RDS knows them by. Connection managers look a table up
-// per request and streams pin what they got. Owned by the Worker; that thread only.
+// A worker's route tables by the name that RDS knows them by, and what goes on of requests that are
+// over. Connection managers look a table up per request and streams pin what they got. Owned by the
+// Worker; that thread only.
 #pragma once
 
 #include <memory>
@@ -7,14 +8,31 @@
 #include <string_view>
 #include <utility>
 
+#include "proxy/base/intrusive_list.h"
 #include "proxy/base/snapshot.h"
 #include "proxy/base/string_map.h"
+#include "proxy/event/event_loop.h"
 #include "proxy/router/route_table.h"
 
 namespace remora::router {
 
+/// Something that a request began and that may outlive it, as requests to mirrors do. Deletes
+/// itself when it is over.
+class Background : public Deferrable, public ListLink {
+ public:
+  /// Lets go of clusters and connections, now.
+  virtual void end() = 0;
+};
+
 class RouteTables {
  public:
+  RouteTables() = default;
+  ~RouteTables() {
+    while (!background_.empty()) delete &background_.front();
+  }
+  RouteTables(const RouteTables&) = delete;
+  RouteTables& operator=(const RouteTables&) = delete;
+
   /// A slot lives as long as the RouteTables, whatever comes and goes: connection managers keep a
   /// reference, so that a request costs no look-up by name.
   struct Slot {
@@ -33,7 +51,14 @@ class RouteTables {
   }
   void remove(std::string_view name) { slot(name).table = {}; }
 
+  void keep(Background& background) { background_.push_back(background); }
+  /// Before the clusters go.
+  void end_background() {
+    background_.for_each([](Background& background) { background.end(); });
+  }
+
  private:
+  IntrusiveList<Background> background_;
   StringMap<std::unique_ptr<Slot>> slots_;
 };
 

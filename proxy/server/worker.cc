@@ -98,6 +98,7 @@ void Worker::apply(DeliverKeys&& update) {
 
 void Worker::apply(Shutdown&&) {
   listeners_.close_all();
+  routes_.end_background();
   loop_.stop();
 }
 
