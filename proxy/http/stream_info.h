@@ -50,6 +50,7 @@ struct StreamInfo {
   std::string_view upstream_cluster;  // name (alt_stat_name does not matter here)
   const Address* upstream_host =
       nullptr;  // address of the host chosen; lives with the stream's snapshot
+  const Metadata* upstream_metadata = nullptr;  // of that host; null: none
   Address upstream_local;
   std::string_view upstream_transport_failure;
   std::string_view request_id;

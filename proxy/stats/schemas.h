@@ -20,6 +20,8 @@ namespace remora::stats {
   X(Counter, lb_zone_routing_all_directly) X(Counter, lb_zone_routing_cross_zone)                  \
   X(Counter, lb_zone_routing_sampled) X(Counter, original_dst_host_invalid)                        \
   X(Counter, retry_or_shadow_abandoned) X(Counter, upstream_cx_close_notify)                       \
+  X(Counter, upstream_internal_redirect_failed_total)                                              \
+  X(Counter, upstream_internal_redirect_succeeded_total)                                           \
   X(Counter, upstream_cx_connect_attempts_exceeded) X(Counter, upstream_cx_connect_fail)           \
   X(Counter, upstream_cx_connect_timeout) X(Counter, upstream_cx_destroy)                          \
   X(Counter, upstream_cx_destroy_local) X(Counter, upstream_cx_destroy_local_with_active_rq)       \
@@ -77,8 +79,7 @@ namespace remora::stats {
   /* always zero here, but on dashboards */                                                        \
   X(Counter, upstream_cx_connect_with_0_rtt)                                                       \
   X(Counter, upstream_cx_http3_total) X(Counter, upstream_cx_preconnect_skipped)                   \
-  X(Counter, upstream_http3_broken) X(Counter, upstream_internal_redirect_failed_total)            \
-  X(Counter, upstream_internal_redirect_succeeded_total) X(Gauge, upstream_queue_overloaded)     \
+  X(Counter, upstream_http3_broken) X(Gauge, upstream_queue_overloaded)                            \
   X(Counter, upstream_rq_0rtt)
 
 #define REMORA_CLUSTER_HISTOGRAMS(X)                                                               \
@@ -252,14 +253,13 @@ REMORA_STATS_SCHEMA(Http, REMORA_HTTP_STATS, REMORA_HTTP_MAIN_STATS, REMORA_HTTP
   X(Counter, no_cluster) X(Counter, no_route) X(Counter, rq_direct_response)                       \
   X(Counter, rq_overload_local_reply) X(Counter, rq_redirect)                                      \
   X(Counter, rq_reset_after_downstream_response_started) X(Counter, rq_total)                      \
-  X(Counter, rs_too_large)
-#define REMORA_ROUTER_MAIN_STATS(X)                                                                \
+  X(Counter, rs_too_large)                                                                         \
   X(Counter, passthrough_internal_redirect_bad_location)                                           \
   X(Counter, passthrough_internal_redirect_no_route)                                               \
   X(Counter, passthrough_internal_redirect_predicate)                                              \
   X(Counter, passthrough_internal_redirect_too_many_redirects)                                     \
   X(Counter, passthrough_internal_redirect_unsafe_scheme)
-REMORA_STATS_SCHEMA(Router, REMORA_ROUTER_STATS, REMORA_ROUTER_MAIN_STATS, REMORA_NO_STATS)
+REMORA_STATS_SCHEMA(Router, REMORA_ROUTER_STATS, REMORA_NO_STATS, REMORA_NO_STATS)
 
 // --- http.STAT_PREFIX.tracing ---
 #define REMORA_TRACING_STATS(X)                                                                    \

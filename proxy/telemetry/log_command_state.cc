@@ -1,4 +1,5 @@
-// Commands on what filters have left: dynamic metadata and filter state.
+// Commands on what filters have left, dynamic metadata and filter state, and on what is known of
+// the upstream.
 #include <algorithm>
 
 #include "proxy/telemetry/log_command_entry.h"
@@ -11,7 +12,7 @@ using Arguments = LogArguments;
 using Entry = LogCommandEntry;
 
 // -------------------------------------------------------------------------------------------------
-// dynamic metadata: "NAMESPACE:KEY:KEY"
+// metadata: "NAMESPACE:KEY:KEY"
 
 absl::Status compile_metadata(std::string_view argument, Arguments& out) {
   const size_t colon = argument.find(':');
@@ -26,14 +27,17 @@ absl::Status compile_metadata(std::string_view argument, Arguments& out) {
   return absl::OkStatus();
 }
 
-const Metadata* metadata_of(const StreamInfo& info) {
+const Metadata* dynamic(const StreamInfo& info) {
   if (info.is_http) return &info.dynamic_metadata;
   return info.connection == nullptr ? nullptr : &info.connection->metadata;
 }
 
+const Metadata* of_upstream(const StreamInfo& info) { return info.upstream_metadata; }
+
+using MetadataOf = const Metadata* (*)(const StreamInfo& info);
+
 template <class Append>
-bool with_metadata(const Arguments& a, const StreamInfo& info, Append append) {
-  const Metadata* metadata = metadata_of(info);
+bool with_metadata(const Metadata* metadata, const Arguments& a, Append append) {
   if (metadata == nullptr) return false;
   if (a.path.empty()) {
     const MetadataStruct* all = metadata->find(a.text);
@@ -46,16 +50,20 @@ bool with_metadata(const Arguments& a, const StreamInfo& info, Append append) {
   return true;
 }
 
+template <MetadataOf metadata_of>
 bool metadata_json(const Arguments& a, const StreamInfo& info, std::string& out) {
-  return with_metadata(a, info, [&](const auto& value) { append_json(value, out); });
+  return with_metadata(metadata_of(info), a, [&](const auto& value) { append_json(value, out); });
 }
 
 /// A text stands as it is, without quotes.
+template <MetadataOf metadata_of>
 bool metadata_text(const Arguments& a, const StreamInfo& info, std::string& out) {
   const Metadata* metadata = metadata_of(info);
   const MetadataValue* value =
       metadata == nullptr || a.path.empty() ? nullptr : metadata->find(a.text, a.path);
-  if (value == nullptr || value->text() == nullptr) return metadata_json(a, info, out);
+  if (value == nullptr || value->text() == nullptr) {
+    return metadata_json<metadata_of>(a, info, out);
+  }
   out += *value->text();
   return true;
 }
@@ -75,6 +83,13 @@ absl::Status compile_filter_state(std::string_view argument, Arguments& out) {
     return absl::InvalidArgumentError("expected PLAIN or TYPED");
   out.first = static_cast<uint8_t>(how == "PLAIN" ? Spelling::Plain : Spelling::Typed);
   return absl::OkStatus();
+}
+
+/// The older name of the same, for text alone.
+absl::Status compile_request_state(std::string_view argument, Arguments& out) {
+  out.text = argument;
+  out.first = static_cast<uint8_t>(Spelling::Plain);
+  return argument.empty() ? absl::InvalidArgumentError("needs a key") : absl::OkStatus();
 }
 
 // The one object that is not text: "2,3" stands for a message with two numbers.
@@ -112,10 +127,14 @@ bool filter_state_text(const Arguments& a, const StreamInfo& info, std::string& 
 }
 
 const Entry kEntries[] = {
-    {"DYNAMIC_METADATA", Entry::Type::Json, metadata_text, Entry::Takes::Argument, compile_metadata,
-     metadata_json},
+    {"DYNAMIC_METADATA", Entry::Type::Json, metadata_text<dynamic>, Entry::Takes::Argument,
+     compile_metadata, metadata_json<dynamic>},
+    {"UPSTREAM_METADATA", Entry::Type::Json, metadata_text<of_upstream>, Entry::Takes::Argument,
+     compile_metadata, metadata_json<of_upstream>},
     {"FILTER_STATE", Entry::Type::Json, filter_state_text, Entry::Takes::Argument,
      compile_filter_state, filter_state_json},
+    {"PER_REQUEST_STATE", Entry::Type::Json, filter_state_text, Entry::Takes::Argument,
+     compile_request_state, filter_state_json},
 };
 
 }  // namespace

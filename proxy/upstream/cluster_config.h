@@ -17,6 +17,9 @@
 #include "proxy/net/transport.h"
 #include "proxy/upstream/outlier_config.h"
 
+namespace remora {
+class Metadata;
+}
 namespace remora::http2 {
 struct SessionOptions;
 }
@@ -65,6 +68,7 @@ struct EndpointConfig {
   std::string hash_key;                             // from metadata; empty: the address is hashed
   std::string metadata_key;  // canonical text of endpoint metadata: equal text, equal host
   std::shared_ptr<const HostLabels> labels;  // metadata that subsets are made by; null: none
+  std::shared_ptr<const Metadata> metadata;  // all of it, for logs; null: none
   bool canary = false;                       // it says so
   Address check_address;                     // where its health is asked for; none: `address`
   uint16_t check_port = 0;                   // the same, if only the port differs; 0: it does not

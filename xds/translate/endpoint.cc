@@ -102,6 +102,7 @@ absl::StatusOr<upstream::EndpointConfig> endpoint_config(const proto::LbEndpoint
   if (from.has_metadata()) {
     out.metadata_key = canonical_text(from.metadata());
     out.labels = host_labels(from.metadata());
+    out.metadata = host_metadata(from.metadata());
     out.transport_labels = transport_labels(from.metadata());
     out.hash_key = hash_key(from.metadata());
   }

@@ -45,6 +45,15 @@ MetadataStruct metadata_struct(const google::protobuf::Struct& from) {
   return out;
 }
 
+std::shared_ptr<const Metadata> host_metadata(const envoy::config::core::v3::Metadata& from) {
+  if (from.filter_metadata().empty()) return nullptr;
+  auto out = std::make_shared<Metadata>();
+  for (const auto& [name, fields] : from.filter_metadata()) {
+    out->at(name) = metadata_struct(fields);
+  }
+  return out;
+}
+
 std::shared_ptr<const upstream::HostLabels> host_labels(
     const envoy::config::core::v3::Metadata& from) {
   const google::protobuf::Struct* part = balancing_part(from);

@@ -1,4 +1,4 @@
-// Metadata in name space envoy.lb: what hosts are, and what routes ask of them. Document:
+// Metadata of hosts, and in name space envoy.lb what routes ask of them. Document:
 // envoy.config.core.v3.Metadata. Pure functions; main thread.
 #pragma once
 
@@ -9,6 +9,9 @@
 #include "proxy/upstream/metadata_criteria.h"
 
 namespace remora::xds::translate {
+
+/// All that is known of a host; null: nothing.
+std::shared_ptr<const Metadata> host_metadata(const envoy::config::core::v3::Metadata& from);
 
 MetadataStruct metadata_struct(const google::protobuf::Struct& from);
 
