@@ -59,7 +59,7 @@ void AdminEndpoints::add_views(Server& s, Admin& admin) {
             [&s](const AdminRequest& request) { return listeners_view(s.listeners_, request); });
   admin.add("/config_dump", "dump current configs", kRead, kLocal,
             [&s](const AdminRequest& request) {
-              return config_dump({s.bootstrap_.proto, s.lifecycle_.started_wall, s.clusters_,
+              return config_dump({s.bootstrap_message_, s.lifecycle_.started_wall, s.clusters_,
                                   s.listeners_, s.routes_, s.secrets_},
                                  request);
             });

@@ -84,24 +84,24 @@ class ClusterManager::EdsWatch final : public xds::ResourceConsumer {
         continue;
       }
       version_ = std::string(update.version);
-      last_ = *std::move(assignment);
-      manager_.on_eds(service_, &*last_);
+      last_ = std::make_shared<const upstream::LoadAssignment>(*std::move(assignment));
+      manager_.on_eds(service_, last_);
     }
     // Asked for and not there: Envoy starts such a cluster with no endpoints, and so do we.
-    if (!last_) manager_.on_eds(service_, nullptr);
+    if (last_ == nullptr) manager_.on_eds(service_, nullptr);
     return rejected;
   }
 
   void on_initial_fetch_timeout() override { manager_.on_eds(service_, nullptr); }
 
-  const std::optional<upstream::LoadAssignment>& last() const { return last_; }
+  const LoadAssignmentPtr& last() const { return last_; }
   const std::string& version() const { return version_; }
 
  private:
   ClusterManager& manager_;
   std::string service_;
   xds::EdsStats stats_;
-  std::optional<upstream::LoadAssignment> last_;
+  LoadAssignmentPtr last_;
   std::string version_;
   std::unique_ptr<xds::Subscription> subscription_;
 };
@@ -204,7 +204,7 @@ absl::Status ClusterManager::apply(const envoy::config::cluster::v3::Cluster& pr
                    ? stats::ClusterManagerMainStat::cluster_added
                    : stats::ClusterManagerMainStat::cluster_modified);
   cluster->config = std::move(config);
-  cluster->proto = proto;
+  cluster->proto = Kept(proto);
   cluster->version = version;
   cluster->is_static = is_static;
   cluster->updated_at = wall_now_ns();
@@ -228,7 +228,7 @@ absl::Status ClusterManager::start_discovery(ManagedCluster& cluster) {
   } else if (resolves_names(config)) {
     return start_dns(cluster);
   } else {
-    apply_assignment(cluster, config.assignment);
+    apply_assignment(cluster, LoadAssignmentPtr(cluster.config, &config.assignment));
     make_active(config.name);
   }
   return absl::OkStatus();
@@ -243,7 +243,9 @@ absl::Status ClusterManager::start_dns(ManagedCluster& cluster) {
   std::string name = cluster.config->name;
   cluster.dns = std::make_unique<upstream::DnsCluster>(
       cluster.config, *resolver_, main_.loop(),
-      [this, name](upstream::LoadAssignment assignment) { on_dns(name, std::move(assignment)); },
+      [this, name](upstream::LoadAssignment assignment) {
+        on_dns(name, std::make_shared<const upstream::LoadAssignment>(std::move(assignment)));
+      },
       cluster.shared);
   if (!cluster.config->wait_for_warm_on_init) make_active(name);
   return absl::OkStatus();
@@ -255,13 +257,12 @@ void ClusterManager::watch_eds(const ManagedCluster& cluster) {
   if (watch == nullptr) {
     watch = std::make_unique<EdsWatch>(*this, service, *cluster.config);
     watch->start(cluster.config->eds_source);
-  } else if (watch->last()) {
-    on_eds(service, &*watch->last());
+  } else if (watch->last() != nullptr) {
+    on_eds(service, watch->last());
   }
 }
 
-void ClusterManager::on_eds(const std::string& service,
-                            const upstream::LoadAssignment* assignment) {
+void ClusterManager::on_eds(const std::string& service, const LoadAssignmentPtr& assignment) {
   auto uses = [&](const ManagedCluster& cluster) {
     return cluster.config->discovery == upstream::Discovery::Eds &&
            eds_service_of(*cluster.config) == service;
@@ -269,16 +270,16 @@ void ClusterManager::on_eds(const std::string& service,
   std::vector<std::string> now_warm;
   for (auto& [name, cluster] : warming_) {
     if (!uses(*cluster)) continue;
-    if (assignment != nullptr) apply_assignment(*cluster, *assignment);
+    if (assignment != nullptr) apply_assignment(*cluster, assignment);
     now_warm.push_back(name);
   }
   for (auto& [name, cluster] : active_) {
     if (!uses(*cluster) || assignment == nullptr || replaced_soon(name)) continue;
-    if (cluster->hosts != nullptr && cluster->assignment.content_hash == assignment->content_hash) {
+    if (cluster->hosts != nullptr && cluster->assignment->content_hash == assignment->content_hash) {
       cluster->shared->count_update_no_rebuild();
       continue;
     }
-    update_hosts(*cluster, *assignment);
+    update_hosts(*cluster, assignment);
   }
   for (const std::string& name : now_warm) make_active(name);
   check_initialized();
@@ -290,7 +291,7 @@ bool ClusterManager::replaced_soon(const std::string& name) const {
   return pending != warming_.end() && secrets_.settled(secrets_of(*pending->second->config));
 }
 
-void ClusterManager::on_dns(const std::string& name, upstream::LoadAssignment assignment) {
+void ClusterManager::on_dns(const std::string& name, LoadAssignmentPtr assignment) {
   if (auto pending = warming_.find(name);
       pending != warming_.end() && pending->second->dns != nullptr) {
     apply_assignment(*pending->second, std::move(assignment));
@@ -303,7 +304,7 @@ void ClusterManager::on_dns(const std::string& name, upstream::LoadAssignment as
   update_hosts(*found->second, std::move(assignment));
 }
 
-void ClusterManager::update_hosts(ManagedCluster& cluster, upstream::LoadAssignment assignment) {
+void ClusterManager::update_hosts(ManagedCluster& cluster, LoadAssignmentPtr assignment) {
   const auto before = cluster.hosts;
   apply_assignment(cluster, std::move(assignment));
   const bool same = before != nullptr && upstream::same_hosts(*before, *cluster.hosts);
@@ -320,16 +321,16 @@ void ClusterManager::publish_hosts(const ManagedCluster& cluster) {
   main_clusters_.update_hosts(cluster.config->name, cluster.hosts);
 }
 
-void ClusterManager::apply_assignment(ManagedCluster& cluster,
-                                      upstream::LoadAssignment assignment) {
+void ClusterManager::apply_assignment(ManagedCluster& cluster, LoadAssignmentPtr assignment) {
   auto previous = cluster.hosts;
-  for (upstream::LocalityEndpoints& locality : assignment.localities) {
+  upstream::LoadAssignment ready = *assignment;
+  for (upstream::LocalityEndpoints& locality : ready.localities) {
     for (upstream::EndpointConfig& endpoint : locality.endpoints) {
       endpoint.transport = cluster.config->transport_for(endpoint.transport_labels);
       endpoint.first_check_flags = first_check_flags(*cluster.config, endpoint);
     }
   }
-  cluster.hosts = upstream::make_host_set(assignment, previous.get(), *cluster.config);
+  cluster.hosts = upstream::make_host_set(ready, previous.get(), *cluster.config);
   cluster.assignment = std::move(assignment);
   cluster.shared->on_hosts(*cluster.hosts, previous.get());
   if (cluster.outlier != nullptr) cluster.outlier->set_hosts(*cluster.hosts);
@@ -350,7 +351,9 @@ void ClusterManager::make_active(const std::string& name) {
   if (pending == warming_.end()) return;
   pending->second->discovered = true;
   if (!secrets_.settled(secrets_of(*pending->second->config))) return;
-  if (pending->second->hosts == nullptr) apply_assignment(*pending->second, {});
+  if (pending->second->hosts == nullptr) {
+    apply_assignment(*pending->second, std::make_shared<const upstream::LoadAssignment>());
+  }
   if (!checked(*pending->second)) return;
   std::unique_ptr<ManagedCluster> cluster = std::move(pending->second);
   warming_.erase(pending);

@@ -14,6 +14,7 @@
 #include "api/cluster.pb.h"
 #include "proxy/base/clock.h"
 #include "proxy/event/mailbox.h"
+#include "proxy/server/kept_message.h"
 #include "proxy/server/merge_window.h"
 #include "proxy/server/publisher.h"
 #include "proxy/server/secret_manager.h"
@@ -30,13 +31,16 @@
 
 namespace remora::server {
 
+/// Shared by who brought it and the clusters that use it; never null in what is handed on.
+using LoadAssignmentPtr = std::shared_ptr<const upstream::LoadAssignment>;
+
 /// One cluster with everything the main thread keeps of it.
 struct ManagedCluster {
   std::shared_ptr<const upstream::ClusterConfig> config;
   std::shared_ptr<upstream::ClusterShared> shared;
   std::shared_ptr<const upstream::HostSet> hosts;
-  envoy::config::cluster::v3::Cluster proto;  // for /config_dump
-  upstream::LoadAssignment assignment;        // the last one applied
+  Kept<envoy::config::cluster::v3::Cluster> proto;
+  LoadAssignmentPtr assignment;  // the last one applied
   bool is_static = false;
   std::string version;
   WallNs updated_at = 0;
@@ -99,10 +103,10 @@ class ClusterManager final : public xds::ResourceConsumer,
   absl::Status start_discovery(ManagedCluster& cluster);
   absl::Status start_dns(ManagedCluster& cluster);
   void watch_eds(const ManagedCluster& cluster);
-  void apply_assignment(ManagedCluster& cluster, upstream::LoadAssignment assignment);
-  void on_eds(const std::string& service, const upstream::LoadAssignment* assignment);
-  void on_dns(const std::string& name, upstream::LoadAssignment assignment);
-  void update_hosts(ManagedCluster& cluster, upstream::LoadAssignment assignment);
+  void apply_assignment(ManagedCluster& cluster, LoadAssignmentPtr assignment);
+  void on_eds(const std::string& service, const LoadAssignmentPtr& assignment);
+  void on_dns(const std::string& name, LoadAssignmentPtr assignment);
+  void update_hosts(ManagedCluster& cluster, LoadAssignmentPtr assignment);
   void publish_hosts(const ManagedCluster& cluster);
   bool replaced_soon(const std::string& name) const;
   void on_secrets_settled();

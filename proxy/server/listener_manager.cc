@@ -132,7 +132,7 @@ absl::Status ListenerManager::apply(const envoy::config::listener::v3::Listener&
 
   auto listener = std::make_unique<ManagedListener>();
   listener->config = std::move(config);
-  listener->proto = proto;
+  listener->proto = Kept(proto);
   listener->is_static = is_static;
   listener->version = version;
   listener->updated_at = wall_now_ns();

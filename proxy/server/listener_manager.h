@@ -16,6 +16,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/timer_wheel.h"
 #include "proxy/net/listener_config.h"
+#include "proxy/server/kept_message.h"
 #include "proxy/server/publisher.h"
 #include "proxy/server/route_manager.h"
 #include "proxy/server/secret_manager.h"
@@ -28,7 +29,7 @@ namespace remora::server {
 
 struct ManagedListener {
   std::shared_ptr<const ListenerConfig> config;
-  envoy::config::listener::v3::Listener proto;  // for /config_dump
+  Kept<envoy::config::listener::v3::Listener> proto;
   bool is_static = false;
   std::string version;
   WallNs updated_at = 0;

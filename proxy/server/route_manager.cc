@@ -60,7 +60,7 @@ class RouteManager::Watch final : public xds::ResourceConsumer {
       return absl::OkStatus();
     }
     entry.table = *std::move(table);
-    entry.proto = std::move(proto);
+    entry.proto = Kept(proto);
     entry.updated_at = wall_now_ns();
     if (reloads_ != nullptr) {
       reloads_->inc(stats::ReloadMainStat::config_reload);

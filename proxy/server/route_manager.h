@@ -13,6 +13,7 @@
 #include "proxy/net/config_source.h"
 #include "proxy/router/route_table.h"
 #include "proxy/server/cluster_manager.h"
+#include "proxy/server/kept_message.h"
 #include "proxy/server/publisher.h"
 #include "xds/config_sources.h"
 #include "xds/translate/context.h"
@@ -23,7 +24,7 @@ class RouteManager {
  public:
   struct Entry {
     std::shared_ptr<const router::RouteTable> table;  // null until it came
-    envoy::config::route::v3::RouteConfiguration proto;
+    Kept<envoy::config::route::v3::RouteConfiguration> proto;
     std::string version;
     WallNs updated_at = 0;
     bool settled = false;  // came, or is known not to come in time: nobody waits for it any more

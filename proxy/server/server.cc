@@ -208,6 +208,9 @@ absl::Status Server::add_static_resources() {
         listeners_.add_static(proto.listeners(static_cast<int>(i)), resources->listeners[i]);
     if (!status.ok()) return status;
   }
+  envoy::config::bootstrap::v3::Bootstrap applied;
+  applied.Swap(&bootstrap_.proto);
+  bootstrap_message_ = Kept(applied);
   return absl::OkStatus();
 }
 

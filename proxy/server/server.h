@@ -16,6 +16,7 @@
 #include "proxy/server/admin/admin.h"
 #include "proxy/server/admin/admin_listener.h"
 #include "proxy/server/cluster_manager.h"
+#include "proxy/server/kept_message.h"
 #include "proxy/server/lifecycle.h"
 #include "proxy/server/listener_manager.h"
 #include "proxy/server/options.h"
@@ -85,7 +86,8 @@ class Server final : private Publisher {
 
   const Options options_;
   const FilterRegistries& registries_;
-  xds::translate::BootstrapConfig bootstrap_;
+  xds::translate::BootstrapConfig bootstrap_;  // without its message once that has been applied
+  Kept<envoy::config::bootstrap::v3::Bootstrap> bootstrap_message_;
   const envoy::config::core::v3::Node node_;  // as control planes are told
   Lifecycle lifecycle_;
   std::atomic<bool> health_check_failed_{false};  // as in lifecycle_, for workers

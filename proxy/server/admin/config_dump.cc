@@ -31,14 +31,14 @@ ClustersConfigDump dump_clusters(const ClusterManager& clusters, const NameFilte
   dump.set_version_info(clusters.cds_version());
   auto add_dynamic = [](const ManagedCluster& cluster, ClustersConfigDump::DynamicCluster* out) {
     out->set_version_info(cluster.version);
-    out->mutable_cluster()->PackFrom(cluster.proto);
+    cluster.proto.pack_into(out->mutable_cluster());
     set_time(cluster.updated_at, out->mutable_last_updated());
   };
   for (const auto& [name, cluster] : clusters.active()) {
     if (!wanted(name)) continue;
     if (cluster->is_static) {
       auto* out = dump.add_static_clusters();
-      out->mutable_cluster()->PackFrom(cluster->proto);
+      cluster->proto.pack_into(out->mutable_cluster());
       set_time(cluster->updated_at, out->mutable_last_updated());
     } else {
       add_dynamic(*cluster, dump.add_dynamic_active_clusters());
@@ -65,14 +65,14 @@ ListenersConfigDump dump_listeners(const ListenerManager& listeners, const NameF
   auto fill = [](const ManagedListener& listener,
                  ListenersConfigDump::DynamicListenerState* state) {
     state->set_version_info(listener.version);
-    state->mutable_listener()->PackFrom(listener.proto);
+    listener.proto.pack_into(state->mutable_listener());
     set_time(listener.updated_at, state->mutable_last_updated());
   };
   for (const auto& [name, listener] : listeners.active()) {
     if (!wanted(name)) continue;
     if (listener->is_static) {
       auto* out = dump.add_static_listeners();
-      out->mutable_listener()->PackFrom(listener->proto);
+      listener->proto.pack_into(out->mutable_listener());
       set_time(listener->updated_at, out->mutable_last_updated());
     } else {
       fill(*listener, dynamic(name)->mutable_active_state());
@@ -106,18 +106,19 @@ RoutesConfigDump dump_routes(const RouteManager& routes, const ListenerManager& 
                              const NameFilter& wanted) {
   RoutesConfigDump dump;
   for (const auto& [name, listener] : listeners.active()) {
-    for (const auto& chain : listener->proto.filter_chains()) {
+    const auto proto = listener->proto.get();
+    for (const auto& chain : proto.filter_chains()) {
       add_inline_routes(*listener, chain, wanted, &dump);
     }
-    if (listener->proto.has_default_filter_chain()) {
-      add_inline_routes(*listener, listener->proto.default_filter_chain(), wanted, &dump);
+    if (proto.has_default_filter_chain()) {
+      add_inline_routes(*listener, proto.default_filter_chain(), wanted, &dump);
     }
   }
   for (const auto& [name, entry] : routes.entries()) {
     if (entry->table == nullptr || !wanted(name)) continue;
     auto* out = dump.add_dynamic_route_configs();
     out->set_version_info(entry->version);
-    out->mutable_route_config()->PackFrom(entry->proto);
+    entry->proto.pack_into(out->mutable_route_config());
     set_time(entry->updated_at, out->mutable_last_updated());
   }
   return dump;
@@ -216,7 +217,7 @@ AdminResponse config_dump(const DumpSources& sources, const AdminRequest& reques
     wanted = [regex](const std::string& name) { return re2::RE2::FullMatch(name, *regex); };
   }
   envoy::admin::v3::BootstrapConfigDump bootstrap;
-  *bootstrap.mutable_bootstrap() = sources.bootstrap;
+  *bootstrap.mutable_bootstrap() = sources.bootstrap.get();
   set_time(sources.started_at, bootstrap.mutable_last_updated());
   ClustersConfigDump clusters = dump_clusters(sources.clusters, wanted);
   ListenersConfigDump listeners = dump_listeners(sources.listeners, wanted);

@@ -7,6 +7,7 @@
 #include "api/bootstrap.pb.h"
 #include "proxy/server/admin/admin.h"
 #include "proxy/server/cluster_manager.h"
+#include "proxy/server/kept_message.h"
 #include "proxy/server/listener_manager.h"
 #include "proxy/server/route_manager.h"
 #include "proxy/server/secret_manager.h"
@@ -14,7 +15,7 @@
 namespace remora::server {
 
 struct DumpSources {
-  const envoy::config::bootstrap::v3::Bootstrap& bootstrap;
+  const Kept<envoy::config::bootstrap::v3::Bootstrap>& bootstrap;
   WallNs started_at;
   const ClusterManager& clusters;
   const ListenerManager& listeners;
