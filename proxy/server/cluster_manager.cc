@@ -275,7 +275,8 @@ void ClusterManager::on_eds(const std::string& service, const LoadAssignmentPtr&
   }
   for (auto& [name, cluster] : active_) {
     if (!uses(*cluster) || assignment == nullptr || replaced_soon(name)) continue;
-    if (cluster->hosts != nullptr && cluster->assignment->content_hash == assignment->content_hash) {
+    if (cluster->hosts != nullptr &&
+        cluster->assignment->content_hash == assignment->content_hash) {
       cluster->shared->count_update_no_rebuild();
       continue;
     }

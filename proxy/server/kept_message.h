@@ -1,5 +1,5 @@
-// A message that is kept only to be shown again by /config_dump: as its bytes, which take a tenth of
-// the memory of a message taken apart.
+// A message that is kept only to be shown again by /config_dump: as its bytes, which take a tenth
+// of the memory of a message taken apart.
 #pragma once
 
 #include <google/protobuf/any.pb.h>

@@ -12,6 +12,7 @@
 
 #include "proxy/tls/context_internal.h"
 #include "proxy/tls/handshake.h"
+#include "proxy/tls/handshake_library.h"
 #include "proxy/tls/socket_bio.h"
 
 namespace remora::tls {
@@ -99,7 +100,7 @@ absl::Status set_ciphers(SSL_CTX* ssl, const CommonSettings& settings) {
   bool equal_groups = settings.cipher_suites.empty();
   std::vector<std::string> names = cipher_names(settings.cipher_suites, &equal_groups);
   if (names.empty()) names.assign(std::begin(kDefaultCiphers), std::end(kDefaultCiphers));
-  const SslContextHandle scratch(SSL_CTX_new(TLS_method()));
+  const SslContextHandle scratch(SSL_CTX_new_ex(handshake_library(), nullptr, TLS_method()));
   SSL_CTX_set_security_level(scratch.get(), 0);
   for (const std::string& name : names) {
     if (!is_cipher(scratch.get(), name)) {
@@ -211,7 +212,7 @@ absl::StatusOr<std::shared_ptr<Context>> begin(const Settings& settings,
   absl::StatusOr<Validator> validator = Validator::make(validation);
   if (!validator.ok()) return validator.status();
   auto context = std::make_shared<Context>(*std::move(validator));
-  context->ssl.reset(SSL_CTX_new(method));
+  context->ssl.reset(SSL_CTX_new_ex(handshake_library(), nullptr, method));
   if (context->ssl == nullptr) return refused("tls", take_last_error());
   if (absl::Status status = set_up(*context, settings); !status.ok()) return status;
   return context;
