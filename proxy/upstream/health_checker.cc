@@ -48,18 +48,21 @@ class HealthChecker::Session {
   }
   void on_timeout() {
     probe_->give_up();
-    on_result({Kind::Timeout, false});
+    on_result({Kind::Timeout});
   }
 
   // The last statement may destroy this.
   void on_result(CheckResult result) {
     timeout_.disarm();
     const bool passed = result.kind == Kind::Healthy || result.kind == Kind::Degraded;
+    if (result.asked_service) checker_.stats_.inc(Stat::verify_cluster);
     const bool newly_excluded = result.excludes && !host_->check_flag(kCheckExcluded);
     if (newly_excluded) host_->set_check_flag(kCheckExcluded, true);
     Transition transition = passed ? on_success() : on_failure(result.kind);
     if (newly_excluded) transition = Transition::Done;  // it counts for nothing from now on
-    if (passed) transition = std::max(transition, set_degraded(result.kind == Kind::Degraded));
+    if (passed && set_degraded(result.kind == Kind::Degraded) && transition == Transition::None) {
+      transition = Transition::Done;
+    }
     if (host_->check_flag(kCheckPending)) {
       host_->set_check_flag(kCheckPending, false);
       transition = Transition::Done;
@@ -102,10 +105,11 @@ class HealthChecker::Session {
     return Transition::Done;
   }
 
-  Transition set_degraded(bool degraded) {
-    if (degraded == host_->check_flag(kCheckDegraded)) return Transition::None;
+  /// True: it has changed.
+  bool set_degraded(bool degraded) {
+    if (degraded == host_->check_flag(kCheckDegraded)) return false;
     host_->set_check_flag(kCheckDegraded, degraded);
-    return Transition::Done;
+    return true;
   }
 
   void log(const char* what) {
@@ -204,7 +208,7 @@ uint64_t HealthChecker::next_interval(bool healthy, Transition transition) {
   const uint64_t share = base * config_->interval_jitter_percent / 100;
   if (share > 0) base += hooks_.random() % share;
   if (config_->interval_jitter_ms > 0) base += hooks_.random() % config_->interval_jitter_ms;
-  return std::max<uint64_t>(base, 1);
+  return std::max(std::min(base, config_->max_interval_ms), config_->min_interval_ms);
 }
 
 bool HealthChecker::had_traffic() {

@@ -22,9 +22,9 @@ bool in_ranges(uint16_t status, const std::vector<StatusRange>& ranges) {
 
 const Address& check_address(const Host& host, Address* made) {
   const EndpointConfig& endpoint = host.endpoint();
-  if (!(endpoint.check_address == Address())) return endpoint.check_address;
-  if (endpoint.check_port == 0) return endpoint.address;
-  *made = endpoint.address.with_port(endpoint.check_port);
+  const Address& base = endpoint.check_address ? endpoint.check_address : endpoint.address;
+  if (endpoint.check_port == 0) return base;
+  *made = base.with_port(endpoint.check_port);
   return *made;
 }
 
@@ -186,10 +186,13 @@ void ConnectionProbe::connect() {
   TransportOptions transport;
   transport.worker = context_.index();
   transport.host_name = host_->hostname();
-  if (config().kind != HealthCheckConfig::Kind::Tcp) {
+  if (!config().alpn.empty()) {
+    transport.alpn = config().alpn;
+    transport.alpn_decides = true;
+  } else if (config().kind != HealthCheckConfig::Kind::Tcp) {
     transport.alpn = alpn_of(config().http2 ? HttpProtocol::Http2 : HttpProtocol::Http1);
   }
-  const uint32_t index = host_->transport();
+  const uint32_t index = config().transport.value_or(host_->transport());
   const auto& chosen =
       index == 0 ? cluster_->transport : cluster_->transport_matches[index - 1].transport;
   const auto factory = chosen != nullptr ? chosen : raw_transport_factory();
@@ -206,7 +209,17 @@ void ConnectionProbe::ask() {
     finish(Kind::Healthy);
     return drop_channel();
   }
+  send_bytes();
+}
+
+void ConnectionProbe::send_bytes() {
   Connection& connection = channel_->connection();
+  if (config().proxy_protocol) {
+    Address made;
+    connection.write_buffer().append(proxy_protocol_header(*config().proxy_protocol, nullptr,
+                                                           connection.local_address(),
+                                                           check_address(*host_, &made)));
+  }
   connection.write_buffer().append(config().send);
   connection.write_buffer_changed();
 }
@@ -214,7 +227,7 @@ void ConnectionProbe::ask() {
 void ConnectionProbe::send_request() {
   arena_ = std::make_unique<Arena>(context_.blocks());
   status_ = 0;
-  degraded_ = excludes_ = false;
+  degraded_ = excludes_ = asked_service_ = false;
   grpc_status_.clear();
   const bool grpc = config().kind == HealthCheckConfig::Kind::Grpc;
   const std::string& own_name = host_->endpoint().check_hostname;
@@ -243,9 +256,17 @@ void ConnectionProbe::send_request() {
   sender_->send_data(body, true);
 }
 
-void ConnectionProbe::add_edits(http::HeaderMap& headers) {
-  for (const auto& [name, value] : config().headers_to_add) headers.add(name, value);
+void ConnectionProbe::add_edits(http::HeaderMap& headers) const {
+  using Action = CheckHeader::Action;
   for (const std::string& name : config().headers_to_remove) headers.remove(name);
+  for (const CheckHeader& header : config().headers) {
+    const bool there = headers.find(header.name) != nullptr;
+    if (header.action == (there ? Action::AddIfAbsent : Action::SetIfPresent)) continue;
+    if (header.action == Action::Set || header.action == Action::SetIfPresent) {
+      headers.remove(header.name);
+    }
+    headers.add(std::string_view(header.name), header.value);
+  }
 }
 
 void ConnectionProbe::on_bytes(Buffer& data) {
@@ -268,6 +289,8 @@ void ConnectionProbe::on_headers(http::HeaderMap& headers, bool end_stream) {
   degraded_ = headers.has(HeaderId::XEnvoyDegraded);
   excludes_ = headers.has(HeaderId::XEnvoyImmediateHealthCheckFail);
   if (const auto* status = headers.find("grpc-status")) grpc_status_ = status->value;
+  const auto* service = headers.find("x-envoy-upstream-healthchecked-cluster");
+  service_name_ = service == nullptr ? std::string_view() : service->value;
   if (end_stream) answered();
 }
 
@@ -301,11 +324,13 @@ void ConnectionProbe::answered() {
   finish(config().kind == HealthCheckConfig::Kind::Grpc ? judge_grpc() : judge_http());
 }
 
-CheckResult::Kind ConnectionProbe::judge_http() const {
+CheckResult::Kind ConnectionProbe::judge_http() {
   const bool expected =
       config().expected.empty() ? status_ == 200 : in_ranges(status_, config().expected);
   if (!expected) return in_ranges(status_, config().retriable) ? Kind::Retriable : Kind::Failed;
   if (!has_in_order(body_, config().receive)) return Kind::Failed;
+  asked_service_ = config().service_name.has_value();
+  if (asked_service_ && !config().service_name->matches(service_name_)) return Kind::Failed;
   return degraded_ ? Kind::Degraded : Kind::Healthy;
 }
 
@@ -316,7 +341,8 @@ CheckResult::Kind ConnectionProbe::judge_grpc() const {
 
 void ConnectionProbe::finish(CheckResult::Kind kind) {
   asking_ = false;
-  result_ = {kind, excludes_ && kind != Kind::Healthy && kind != Kind::Degraded};
+  const bool well = kind == Kind::Healthy || kind == Kind::Degraded;
+  result_ = {kind, excludes_ && !well, std::exchange(asked_service_, false)};
   telling_.arm(0);
 }
 

@@ -26,7 +26,8 @@ struct CheckResult {
     Timeout,    // found by who waits
   };
   Kind kind = Kind::Healthy;
-  bool excludes = false;  // it asked to be left out at once
+  bool excludes = false;       // it asked to be left out at once
+  bool asked_service = false;  // it was held against the name that is expected
 };
 
 class HealthProbe {
@@ -57,10 +58,11 @@ class ConnectionProbe final : public HealthProbe, private http::StreamReceiver {
   void connect();
   void ask();
   void send_request();
-  void add_edits(http::HeaderMap& headers);
+  void add_edits(http::HeaderMap& headers) const;
+  void send_bytes();
   void finish(CheckResult::Kind kind);
   void answered();
-  CheckResult::Kind judge_http() const;
+  CheckResult::Kind judge_http();
   CheckResult::Kind judge_grpc() const;
   void tell();
   void drop_channel();
@@ -87,6 +89,8 @@ class ConnectionProbe final : public HealthProbe, private http::StreamReceiver {
   uint16_t status_ = 0;
   bool degraded_ = false;
   bool excludes_ = false;
+  bool asked_service_ = false;
+  std::string service_name_;
   std::string grpc_status_;
   std::string body_;
   CheckResult result_;

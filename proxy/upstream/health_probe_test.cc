@@ -27,6 +27,8 @@ class HealthProbeTest : public testing::ClusterTestBase {
       config.health_check = std::make_shared<HealthCheckConfig>(check);
       EndpointConfig endpoint = testing::endpoint_at(server.address());
       endpoint.check_hostname = hostname;
+      endpoint.check_address = asked;
+      endpoint.check_port = ask_port;
       probe = std::make_unique<ConnectionProbe>(worker, std::make_shared<ClusterConfig>(config),
                                                 std::make_shared<Host>(endpoint, Locality(), 0),
                                                 [this](CheckResult got) { result = got; });
@@ -54,13 +56,15 @@ class HealthProbeTest : public testing::ClusterTestBase {
 
   HealthCheckConfig check;
   std::string hostname;
+  Address asked;
+  uint16_t ask_port = 0;
   std::string head;
   std::unique_ptr<ConnectionProbe> probe;
   std::optional<CheckResult> result;
 };
 
 TEST_F(HealthProbeTest, AsksByHttp) {
-  check.headers_to_add = {{"x-why", "health"}};
+  check.headers = {{"x-why", "health"}};
   EXPECT_EQ(http("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), Kind::Healthy);
   EXPECT_EQ(head,
             "GET /health HTTP/1.1\r\nhost: test\r\nuser-agent: Envoy/HC\r\nx-why: health\r\n\r\n");
@@ -73,6 +77,36 @@ TEST_F(HealthProbeTest, TheHostsOwnNameIsFirst) {
   http("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
   EXPECT_THAT(head, HasSubstr("host: host.example\r\n"));
   EXPECT_THAT(head, Not(HasSubstr("user-agent")));
+}
+
+TEST_F(HealthProbeTest, HeadersAreEditedAsTheyAreSaidToBe) {
+  using Action = CheckHeader::Action;
+  check.headers_to_remove = {"user-agent"};
+  check.headers = {{"user-agent", "mine"},
+                   {"x-a", "1"},
+                   {"x-a", "2", Action::AddIfAbsent},
+                   {"x-b", "1", Action::AddIfAbsent},
+                   {"x-b", "2", Action::Set},
+                   {"x-c", "1", Action::SetIfPresent}};
+  http("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  EXPECT_EQ(head,
+            "GET /health HTTP/1.1\r\nhost: test\r\nuser-agent: mine\r\nx-a: 1\r\nx-b: 2\r\n\r\n");
+}
+
+TEST_F(HealthProbeTest, AHostOfAnotherServiceIsIll) {
+  check.service_name.emplace().text = "payments";
+  const auto says = [this](const std::string& header, int status = 200) {
+    probe.reset();
+    return http("HTTP/1.1 " + std::to_string(status) + " X\r\ncontent-length: 0\r\n" + header +
+                "\r\n");
+  };
+  EXPECT_EQ(says("x-envoy-upstream-healthchecked-cluster: payments\r\n"), Kind::Healthy);
+  EXPECT_TRUE(result->asked_service);
+  EXPECT_EQ(says("x-envoy-upstream-healthchecked-cluster: orders\r\n"), Kind::Failed);
+  EXPECT_TRUE(result->asked_service);
+  EXPECT_EQ(says(""), Kind::Failed);
+  EXPECT_EQ(says("", 500), Kind::Failed);
+  EXPECT_FALSE(result->asked_service) << "its status was enough";
 }
 
 TEST_F(HealthProbeTest, StatusesDecide) {
@@ -167,6 +201,23 @@ TEST_F(HealthProbeTest, TcpPayloadsMatchInOrderAndFuzzily) {
   peer.read_until("PING");
   peer.close();
   EXPECT_EQ(wait(), Kind::Network);
+}
+
+TEST_F(HealthProbeTest, APortOfItsOwnIsAsked) {
+  ask_port = server.address().port();
+  asked = server.address().with_port(1);
+  EXPECT_EQ(http("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), Kind::Healthy);
+}
+
+TEST_F(HealthProbeTest, TcpChecksMayBeginWithAProxyHeader) {
+  check.kind = HealthCheckConfig::Kind::Tcp;
+  check.proxy_protocol.emplace();
+  check.send = "PING";
+  check.receive = {"PONG"};
+  TestPeer peer = connected();
+  EXPECT_THAT(peer.read_until("PING"), StartsWith("PROXY TCP4 127.0.0.1 127.0.0.1 "));
+  peer.write("PONG");
+  EXPECT_EQ(wait(), Kind::Healthy);
 }
 
 TEST(HasInOrder, PartsDoNotOverlap) {

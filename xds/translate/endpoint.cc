@@ -19,18 +19,10 @@ constexpr uint32_t kMaxPriority = 128;
 
 constexpr char kTransportLabels[] = "envoy.transport_socket_match";
 
-upstream::TransportLabels transport_labels(const core::Metadata& metadata) {
-  upstream::TransportLabels out;
+upstream::TransportLabels labels_of(const core::Metadata& metadata) {
   const auto found = metadata.filter_metadata().find(kTransportLabels);
-  if (found == metadata.filter_metadata().end()) return out;
-  for (const auto& [key, value] : found->second.fields()) {
-    std::vector<std::string> texts = {canonical_text(value)};
-    for (const auto& element : value.list_value().values()) {
-      texts.push_back(canonical_text(element));
-    }
-    out.emplace_back(key, std::move(texts));
-  }
-  return out;
+  if (found == metadata.filter_metadata().end()) return {};
+  return transport_labels(found->second);
 }
 
 /// What the endpoint wants to be known by in hash tables.
@@ -103,7 +95,7 @@ absl::StatusOr<upstream::EndpointConfig> endpoint_config(const proto::LbEndpoint
     out.metadata_key = canonical_text(from.metadata());
     out.labels = host_labels(from.metadata());
     out.metadata = host_metadata(from.metadata());
-    out.transport_labels = transport_labels(from.metadata());
+    out.transport_labels = labels_of(from.metadata());
     out.hash_key = hash_key(from.metadata());
   }
   return out;

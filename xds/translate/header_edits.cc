@@ -41,6 +41,8 @@ absl::Status set_value(const std::string& value, router::HeaderEdit* out, const 
   return absl::OkStatus();
 }
 
+}  // namespace
+
 absl::StatusOr<router::HeaderEdit> header_edit(const core::HeaderValueOption& proto,
                                                const Path& path) {
   const core::HeaderValue& header = proto.header();
@@ -63,8 +65,6 @@ absl::StatusOr<router::HeaderEdit> header_edit(const core::HeaderValueOption& pr
   out.keep_empty = proto.keep_empty_value();
   return out;
 }
-
-}  // namespace
 
 absl::StatusOr<router::HeaderEdit::Action> append_action(const core::HeaderValueOption& proto,
                                                          const Path& path) {

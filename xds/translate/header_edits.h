@@ -20,6 +20,10 @@ absl::StatusOr<router::HeaderEdits> header_edits(const HeadersToAdd& add,
                                                  const HeadersToRemove& remove,
                                                  std::string_view direction, const Path& path);
 
+/// One header to add; `path` is the option's.
+absl::StatusOr<router::HeaderEdit> header_edit(
+    const envoy::config::core::v3::HeaderValueOption& proto, const Path& path);
+
 /// What happens when the header is there already, said by either of two fields.
 absl::StatusOr<router::HeaderEdit::Action> append_action(
     const envoy::config::core::v3::HeaderValueOption& proto, const Path& path);

@@ -2,12 +2,18 @@
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/escaping.h>
+#include <absl/strings/str_join.h>
 
 #include <algorithm>
 #include <string>
 
 #include "api/health_check.pb.h"
 #include "proxy/upstream/health_check_config.h"
+#include "xds/translate/header_edits.h"
+#include "xds/translate/host_metadata.h"
+#include "xds/translate/match.h"
+#include "xds/translate/proxy_protocol.h"
+#include "xds/translate/runtime.h"
 #include "xds/translate/values.h"
 
 namespace remora::xds::translate {
@@ -49,35 +55,65 @@ absl::Status statuses(const Ranges& from, std::vector<upstream::StatusRange>* ou
   return absl::OkStatus();
 }
 
-absl::Status set_header_edits(const HealthCheck::HttpHealthCheck& from, HealthCheckConfig* out,
-                              const Path& path) {
-  for (int i = 0; i < from.request_headers_to_add_size(); ++i) {
-    const core::HeaderValue& header = from.request_headers_to_add(i).header();
-    const Path option = path.at("request_headers_to_add", i);
-    const Path at = option.field("header");
-    REMORA_TRY(check_header_name(header.key(), at.field("key")));
-    REMORA_TRY(check_header_value(header.value(), at.field("value")));
-    if (header.value().find('%') != std::string::npos) {
-      return at.field("value").error("substitutions are not supported in health checks");
-    }
-    out->headers_to_add.emplace_back(absl::AsciiStrToLower(header.key()), header.value());
+upstream::CheckHeader::Action action_of(router::HeaderEdit::Action action) {
+  using Action = upstream::CheckHeader::Action;
+  switch (action) {
+    case router::HeaderEdit::Action::AddIfAbsent:
+      return Action::AddIfAbsent;
+    case router::HeaderEdit::Action::OverwriteOrAdd:
+      return Action::Set;
+    case router::HeaderEdit::Action::OverwriteIfExists:
+      return Action::SetIfPresent;
+    default:
+      return Action::Add;
   }
-  for (int i = 0; i < from.request_headers_to_remove_size(); ++i) {
-    const std::string& name = from.request_headers_to_remove(i);
-    REMORA_TRY(check_header_name(name, path.at("request_headers_to_remove", i)));
-    out->headers_to_remove.push_back(absl::AsciiStrToLower(name));
+}
+
+absl::Status set_headers(const HeadersToAdd& from, std::string_view name, Context& context,
+                         HealthCheckConfig* out, const Path& path) {
+  for (int i = 0; i < from.size(); ++i) {
+    const Path at = path.at(name, i);
+    router::HeaderEdit edit;
+    REMORA_TRY_ASSIGN(edit, header_edit(from[i], at));
+    if (edit.format != nullptr) {
+      REMORA_TRY(context.not_honoured(at.field("header.value"),
+                                      "substitutions are not supported in health checks", false));
+      continue;
+    }
+    if (edit.value.empty() && !edit.keep_empty) continue;
+    out->headers.push_back({std::string(edit.name), edit.value, action_of(edit.action)});
   }
   return absl::OkStatus();
 }
 
-absl::Status set_http(const HealthCheck::HttpHealthCheck& from, HealthCheckConfig* out,
-                      const Path& path) {
+absl::Status set_identity(const HealthCheck::HttpHealthCheck& from, Context& context,
+                          HealthCheckConfig* out, const Path& path) {
+  constexpr double kAlways = 100;
+  if (!from.has_service_name_matcher()) return absl::OkStatus();
+  StringMatch match;
+  REMORA_TRY_ASSIGN(match, string_match(from.service_name_matcher(), context,
+                                        path.field("service_name_matcher")));
+  const Runtime* runtime = context.runtime;
+  const auto percent =
+      runtime == nullptr ? std::nullopt : runtime->number("health_check.verify_cluster");
+  if (percent.value_or(kAlways) >= kAlways) out->service_name = std::move(match);
+  return absl::OkStatus();
+}
+
+absl::Status set_http(const HealthCheck::HttpHealthCheck& from, Context& context,
+                      HealthCheckConfig* out, const Path& path) {
   if (from.path().empty()) return path.field("path").error("is required");
   REMORA_TRY(check_header_value(from.path(), path.field("path")));
   REMORA_TRY(check_header_value(from.host(), path.field("host")));
   out->path = from.path();
   out->host = from.host();
+  if (from.codec_client_type() == envoy::type::v3::HTTP3) {
+    return path.field("codec_client_type").error("HTTP/3 is not supported");
+  }
   out->http2 = from.codec_client_type() == envoy::type::v3::HTTP2;
+  if (from.has_send()) {
+    REMORA_TRY(context.not_honoured(path.field("send"), "requests of checks have no body", false));
+  }
   if (from.method() != core::METHOD_UNSPECIFIED) {
     if (!core::RequestMethod_IsValid(from.method())) {
       return path.field("method").error("is not supported");
@@ -90,27 +126,50 @@ absl::Status set_http(const HealthCheck::HttpHealthCheck& from, HealthCheckConfi
   REMORA_TRY(payloads(from.receive(), &out->receive, path));
   REMORA_TRY(statuses(from.expected_statuses(), &out->expected, "expected_statuses", path));
   REMORA_TRY(statuses(from.retriable_statuses(), &out->retriable, "retriable_statuses", path));
-  return set_header_edits(from, out, path);
+  for (int i = 0; i < from.request_headers_to_remove_size(); ++i) {
+    const std::string& name = from.request_headers_to_remove(i);
+    REMORA_TRY(check_header_name(name, path.at("request_headers_to_remove", i)));
+    out->headers_to_remove.push_back(absl::AsciiStrToLower(name));
+  }
+  REMORA_TRY(set_identity(from, context, out, path));
+  return set_headers(from.request_headers_to_add(), "request_headers_to_add", context, out, path);
 }
 
-absl::Status set_kind(const HealthCheck& from, HealthCheckConfig* out, const Path& path) {
+absl::Status set_tcp(const HealthCheck::TcpHealthCheck& from, HealthCheckConfig* out,
+                     const Path& path) {
+  out->kind = HealthCheckConfig::Kind::Tcp;
+  if (from.has_send()) {
+    REMORA_TRY_ASSIGN(out->send, payload(from.send(), path.field("send")));
+  }
+  if (from.has_proxy_protocol_config()) {
+    REMORA_TRY_ASSIGN(
+        out->proxy_protocol,
+        proxy_protocol_settings(from.proxy_protocol_config(), path.field("proxy_protocol_config")));
+  }
+  return payloads(from.receive(), &out->receive, path);
+}
+
+absl::Status set_grpc(const HealthCheck::GrpcHealthCheck& from, Context& context,
+                      HealthCheckConfig* out, const Path& path) {
+  out->kind = HealthCheckConfig::Kind::Grpc;
+  out->http2 = true;
+  out->service = from.service_name();
+  out->host = from.authority();
+  REMORA_TRY(check_header_value(out->host, path.field("authority")));
+  return set_headers(from.initial_metadata(), "initial_metadata", context, out, path);
+}
+
+absl::Status set_kind(const HealthCheck& from, Context& context, HealthCheckConfig* out,
+                      const Path& path) {
   switch (from.health_checker_case()) {
     case HealthCheck::kHttpHealthCheck:
-      return set_http(from.http_health_check(), out, path.field("http_health_check"));
-    case HealthCheck::kTcpHealthCheck: {
-      const Path at = path.field("tcp_health_check");
-      out->kind = HealthCheckConfig::Kind::Tcp;
-      if (from.tcp_health_check().has_send()) {
-        REMORA_TRY_ASSIGN(out->send, payload(from.tcp_health_check().send(), at.field("send")));
-      }
-      return payloads(from.tcp_health_check().receive(), &out->receive, at);
-    }
+      return set_http(from.http_health_check(), context, out, path.field("http_health_check"));
+    case HealthCheck::kTcpHealthCheck:
+      return set_tcp(from.tcp_health_check(), out, path.field("tcp_health_check"));
     case HealthCheck::kGrpcHealthCheck:
-      out->kind = HealthCheckConfig::Kind::Grpc;
-      out->http2 = true;
-      out->service = from.grpc_health_check().service_name();
-      out->host = from.grpc_health_check().authority();
-      return check_header_value(out->host, path.field("grpc_health_check.authority"));
+      return set_grpc(from.grpc_health_check(), context, out, path.field("grpc_health_check"));
+    case HealthCheck::kCustomHealthCheck:
+      return path.field("custom_health_check").error("only HTTP, TCP and gRPC are supported");
     default:
       return path.field("health_checker").error("is required: HTTP, TCP or gRPC");
   }
@@ -156,9 +215,40 @@ absl::Status set_times(const HealthCheck& from, HealthCheckConfig* out, const Pa
   return time(from.healthy_edge_interval(), "healthy_edge_interval", &out->healthy_edge_ms);
 }
 
-absl::StatusOr<HealthCheckConfig> health_check(const HealthCheck& from, const Path& path) {
+/// How the host is reached, where that differs from how requests reach it.
+absl::Status set_transport(const HealthCheck& from, const upstream::ClusterConfig& cluster,
+                           HealthCheckConfig* out, const Path& path) {
+  constexpr size_t kMaxName = 255;
+  const auto& protocols = from.tls_options().alpn_protocols();
+  const Path options = path.field("tls_options");
+  for (int i = 0; i < protocols.size(); ++i) {
+    const Path at = options.at("alpn_protocols", i);
+    if (protocols[i].empty() || protocols[i].size() > kMaxName) {
+      return at.error("must have from 1 to 255 bytes");
+    }
+    if (protocols[i].find(',') != std::string::npos) return at.error("has a comma");
+  }
+  out->alpn = absl::StrJoin(protocols, ",");
+  if (!from.has_transport_socket_match_criteria()) return absl::OkStatus();
+  out->transport = cluster.transport_for(transport_labels(from.transport_socket_match_criteria()));
+  return absl::OkStatus();
+}
+
+void set_bounds(const Runtime& runtime, HealthCheckConfig* out) {
+  const auto read = [&runtime](const char* key, uint64_t otherwise) {
+    const auto value = runtime.number(key);
+    return value && *value >= 1 ? static_cast<uint64_t>(*value) : otherwise;
+  };
+  out->min_interval_ms = read("health_check.min_interval", out->min_interval_ms);
+  out->max_interval_ms = read("health_check.max_interval", out->max_interval_ms);
+}
+
+absl::StatusOr<HealthCheckConfig> health_check(const HealthCheck& from,
+                                               const upstream::ClusterConfig& cluster,
+                                               Context& context, const Path& path) {
   HealthCheckConfig out;
   REMORA_TRY(set_times(from, &out, path));
+  if (context.runtime != nullptr) set_bounds(*context.runtime, &out);
   if (!from.has_unhealthy_threshold()) {
     return path.field("unhealthy_threshold").error("is required");
   }
@@ -168,7 +258,13 @@ absl::StatusOr<HealthCheckConfig> health_check(const HealthCheck& from, const Pa
   if (from.has_reuse_connection()) out.reuse_connection = from.reuse_connection().value();
   out.log_all_failures = from.always_log_health_check_failures();
   out.log_all_successes = from.always_log_health_check_success();
-  REMORA_TRY(set_kind(from, &out, path));
+  REMORA_TRY(set_kind(from, context, &out, path));
+  REMORA_TRY(set_transport(from, cluster, &out, path));
+  if (from.has_alt_port()) {
+    REMORA_TRY(context.not_honoured(path.field("alt_port"),
+                                    "endpoints say in health_check_config where they are asked",
+                                    false));
+  }
   return out;
 }
 
@@ -187,7 +283,7 @@ absl::Status set_health_checks(const envoy::config::cluster::v3::Cluster& cluste
     return context.not_honoured(at, "is not supported for type ORIGINAL_DST", false);
   }
   HealthCheckConfig config;
-  REMORA_TRY_ASSIGN(config, health_check(cluster.health_checks(0), at));
+  REMORA_TRY_ASSIGN(config, health_check(cluster.health_checks(0), *out, context, at));
   if (config.kind == HealthCheckConfig::Kind::Grpc && !out->may_speak_http2()) {
     return at.field("grpc_health_check").error("needs a cluster that speaks HTTP/2");
   }
@@ -202,8 +298,13 @@ absl::Status set_check_address(const envoy::config::endpoint::v3::Endpoint::Heal
   out->check_hostname = from.hostname();
   REMORA_TRY(check_header_value(from.hostname(), path.field("hostname")));
   out->check_disabled = from.disable_active_health_check();
-  if (!from.has_address()) return absl::OkStatus();
-  REMORA_TRY_ASSIGN(out->check_address, address(from.address(), path.field("address")));
+  if (from.has_address()) {
+    REMORA_TRY_ASSIGN(out->check_address, address(from.address(), path.field("address")));
+  }
+  const Address& to = out->check_address ? out->check_address : out->address;
+  if (out->check_port != 0 && to.family() == Address::Family::Unix) {
+    return path.field("port_value").error("is for an IP address");
+  }
   return absl::OkStatus();
 }
 

@@ -49,6 +49,34 @@ TEST_F(HealthCheckTest, TimesThresholdsAndKinds) {
   EXPECT_EQ(grpc.host, "x");
 }
 
+TEST_F(HealthCheckTest, HowItIsAskedMayDiffer) {
+  const auto config = compile(
+      "{name: a, transport_socket_matches: [{name: first, match: {kind: plain}, transport_socket: "
+      "{name: raw, typed_config: {'@type': "
+      "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}}], "
+      "health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, "
+      "tls_options: {alpn_protocols: [hc, h2]}, transport_socket_match_criteria: {kind: plain}, "
+      "http_health_check: {path: /, service_name_matcher: {prefix: pay}, "
+      "request_headers_to_remove: [X-Out], request_headers_to_add: ["
+      "{header: {key: X-A, value: '100%%'}}, {header: {key: x-b, value: b}, append: false}, "
+      "{header: {key: x-c}}, {header: {key: x-d}, keep_empty_value: true}]}}]}");
+  ASSERT_NE(config, nullptr);
+  const upstream::HealthCheckConfig& check = *config->health_check;
+  EXPECT_EQ(check.alpn, "hc,h2");
+  EXPECT_EQ(check.transport, 1u);
+  ASSERT_TRUE(check.service_name);
+  EXPECT_TRUE(check.service_name->matches("payments"));
+  EXPECT_THAT(check.headers_to_remove, ElementsAre("x-out"));
+  ASSERT_EQ(check.headers.size(), 3u) << "an empty one is not sent";
+  EXPECT_EQ(check.headers[0].name, "x-a");
+  EXPECT_EQ(check.headers[0].value, "100%");
+  EXPECT_EQ(check.headers[1].action, upstream::CheckHeader::Action::Set);
+  EXPECT_EQ(check.headers[2].name, "x-d");
+  EXPECT_FALSE(compile("{name: a, health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: "
+                       "1, healthy_threshold: 1, tcp_health_check: {}}]}")
+                   ->health_check->transport);
+}
+
 TEST_F(HealthCheckTest, WhatMakesNoSenseIsRefused) {
   const auto check = [](const std::string& fields) {
     return "{name: a, health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, "
@@ -68,6 +96,19 @@ TEST_F(HealthCheckTest, WhatMakesNoSenseIsRefused) {
       {check("http_health_check: {path: /, request_headers_to_add: [{header: {key: a, value: "
              "'%X%'}}]}"),
        "request_headers_to_add[0].header.value: substitutions are not supported"},
+      {check("http_health_check: {path: /, send: {text: '00'}}"),
+       "http_health_check.send: requests of checks have no body"},
+      {check("http_health_check: {path: /, codec_client_type: HTTP3}"),
+       "http_health_check.codec_client_type: HTTP/3 is not supported"},
+      {check("custom_health_check: {name: envoy.health_checkers.redis}"),
+       "custom_health_check: only HTTP, TCP and gRPC are supported"},
+      {check("tcp_health_check: {}, alt_port: 80"),
+       "alt_port: endpoints say in health_check_config where they are asked"},
+      {check("tcp_health_check: {}, tls_options: {alpn_protocols: ['']}"),
+       "tls_options.alpn_protocols[0]: must have from 1 to 255 bytes"},
+      {check("http_health_check: {path: /, request_headers_to_add: [{header: {key: ':path', value: "
+             "a}}]}"),
+       "request_headers_to_add[0].header.key"},
   };
   for (const auto& [yaml, reason] : refused) EXPECT_THAT(refusal(yaml), HasSubstr(reason));
 }

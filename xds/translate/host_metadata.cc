@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "xds/translate/context.h"
+
 namespace remora::xds::translate {
 namespace {
 
@@ -50,6 +52,18 @@ std::shared_ptr<const Metadata> host_metadata(const envoy::config::core::v3::Met
   auto out = std::make_shared<Metadata>();
   for (const auto& [name, fields] : from.filter_metadata()) {
     out->at(name) = metadata_struct(fields);
+  }
+  return out;
+}
+
+upstream::TransportLabels transport_labels(const google::protobuf::Struct& from) {
+  upstream::TransportLabels out;
+  for (const auto& [key, value] : from.fields()) {
+    std::vector<std::string> texts = {canonical_text(value)};
+    for (const auto& element : value.list_value().values()) {
+      texts.push_back(canonical_text(element));
+    }
+    out.emplace_back(key, std::move(texts));
   }
   return out;
 }

@@ -6,6 +6,7 @@
 
 #include "api/core.pb.h"
 #include "proxy/base/metadata.h"
+#include "proxy/upstream/cluster_config.h"
 #include "proxy/upstream/metadata_criteria.h"
 
 namespace remora::xds::translate {
@@ -14,6 +15,9 @@ namespace remora::xds::translate {
 std::shared_ptr<const Metadata> host_metadata(const envoy::config::core::v3::Metadata& from);
 
 MetadataStruct metadata_struct(const google::protobuf::Struct& from);
+
+/// What is said of how to reach a host.
+upstream::TransportLabels transport_labels(const google::protobuf::Struct& from);
 
 /// Null: `from` has nothing in that name space.
 std::shared_ptr<const upstream::HostLabels> host_labels(
