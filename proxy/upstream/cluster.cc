@@ -1,9 +1,8 @@
 // Host choice, pools and the life of a worker's cluster; counting is in cluster_accounting.cc.
 #include "proxy/upstream/cluster.h"
 
-#include <absl/container/flat_hash_set.h>
-
 #include <algorithm>
+#include <utility>
 
 #include "proxy/upstream/aggregate.h"
 #include "proxy/upstream/balancing_config.h"
@@ -291,7 +290,7 @@ void Cluster::update_hosts(std::shared_ptr<const HostSet> hosts) {
   balancer_.reset();
   by_address_.reset();
   drain_vanished();
-  if (config_->close_connections_on_host_health_failure) close_unhealthy();
+  leave_failed();
 }
 
 void Cluster::drain_vanished() {
@@ -335,15 +334,24 @@ void Cluster::drain_all_pools() {
   while (!pools_.empty()) drain_pools_of(pools_.begin()->first);
 }
 
-void Cluster::close_unhealthy() {
-  for_each_pool([](HttpPool& pool) {
-    if (pool.host().overall_health() == Health::Unhealthy) pool.close_connections();
+/// What is open to hosts that checks or outlier detection took out since the last update carries
+/// no more requests: should one be asked all the same, a new connection may fare better.
+void Cluster::leave_failed() {
+  absl::flat_hash_set<const Host*> failed, before = std::exchange(failed_, {});
+  for (const PriorityHosts& priority : hosts_->priorities) {
+    for (const HostPtr& host : priority.hosts) {
+      if (!host->ejected() && !host->check_flag(kCheckFailed)) continue;
+      failed_.insert(host.get());
+      if (!before.contains(host.get())) failed.insert(host.get());
+    }
+  }
+  for (const Host* host : failed) drain_pools_of(host->pool_key());
+  if (!config_->close_connections_on_host_health_failure || failed.empty()) return;
+  std::vector<TcpUpstream*> to_close;
+  tcp_.for_each([&](TcpUpstream& upstream) {
+    if (failed.contains(upstream.host().get())) to_close.push_back(&upstream);
   });
-  std::vector<TcpUpstream*> unhealthy;
-  tcp_.for_each([&unhealthy](TcpUpstream& upstream) {
-    if (upstream.host()->overall_health() == Health::Unhealthy) unhealthy.push_back(&upstream);
-  });
-  for (TcpUpstream* upstream : unhealthy) upstream->close();
+  for (TcpUpstream* upstream : to_close) upstream->close();
 }
 
 void Cluster::end_connections(TransportCondition condition, Ending how) {

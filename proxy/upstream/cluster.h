@@ -4,6 +4,7 @@
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 
 #include <array>
 #include <memory>
@@ -142,7 +143,7 @@ class Cluster final : public Deferrable {
   void drain_vanished();
   void drain_pools_of(const Host* key);
   void drain_all_pools();
-  void close_unhealthy();
+  void leave_failed();
 
   ClusterMap& map_;
   WorkerContext& worker_;
@@ -164,6 +165,7 @@ class Cluster final : public Deferrable {
   absl::flat_hash_map<const Host*, HostPools> pools_;  // by Host::pool_key()
   std::vector<std::unique_ptr<HttpPool>> draining_pools_;
   IntrusiveList<TcpUpstream> tcp_;
+  absl::flat_hash_set<const Host*> failed_;  // of its hosts, found out by checks or as outliers
 };
 
 /// Keeps a cluster from being destroyed, removed or not: held by a stream or session for as long as

@@ -81,6 +81,7 @@ class HealthChecker::Session {
     if (!first_ && ++healthy_in_a_row_ != config_.healthy_threshold) return Transition::Pending;
     host_->set_check_flags(static_cast<uint8_t>(host_->check_flags() &
                                                 ~(kCheckFailed | kCheckTimeout | kCheckExcluded)));
+    host_->set_serving_since(checker_.timers_.now());
     log("is healthy");
     return Transition::Done;
   }

@@ -175,6 +175,20 @@ TEST_F(HealthCheckerTest, AnOrdinaryAnswerMaySaySo) {
   EXPECT_EQ(host(0)->health_sink(), nullptr);
 }
 
+TEST_F(HealthCheckerTest, AHostServesSinceItWasLetIn) {
+  start(1);
+  EXPECT_EQ(host(0)->serving_since(), 0u);
+  round(0, Kind::Healthy);
+  const MonotonicMs first = host(0)->serving_since();
+  EXPECT_NE(first, 0u);
+  round(0, Kind::Healthy);
+  EXPECT_EQ(host(0)->serving_since(), first);
+  round(0, Kind::Failed);
+  round(0, Kind::Healthy);
+  round(0, Kind::Healthy);
+  EXPECT_EQ(host(0)->serving_since(), time_.now_ms - 1000) << "it begins anew";
+}
+
 TEST_F(HealthCheckerTest, SilenceIsAFailureOfTheNetwork) {
   start(1);
   pass(100);

@@ -252,15 +252,33 @@ TEST_F(HttpPoolLifeTest, ALogicalHostKeepsItsConnectionsWhenItsAddressChanges) {
   EXPECT_TRUE(other.has_waiting());
 }
 
-TEST_F(HttpPoolLifeTest, UnhealthyHostsConnectionsCloseWhenSoConfigured) {
+TEST_F(HttpPoolLifeTest, ConnectionsToAHostThatFailsItsChecksAreUsedNoMore) {
   config.close_connections_on_host_health_failure = true;
+  one_host();
+  TestPeer idle;
+  exchange(&idle);
+  host()->set_check_flag(kCheckFailed, true);
+  update_hosts({endpoint_at(server.address())});
+  settle();
+  EXPECT_TRUE(idle.ended());
+  TestRequest request(loop);
+  TestPeer busy = deliver(request);
+  update_hosts({endpoint_at(server.address())});
+  settle();
+  busy.answer("done");
+  run_until([&] { return request.done(); });
+  settle();
+  EXPECT_FALSE(busy.ended()) << "it has failed before, and panic uses it";
+}
+
+TEST_F(HttpPoolLifeTest, ARequestUnderWayToAHostThatFailsGoesOn) {
   one_host();
   TestRequest request(loop);
   TestPeer peer = deliver(request);
-  EndpointConfig sick = endpoint_at(server.address());
-  sick.health = Health::Unhealthy;
-  update_hosts({sick});
-  EXPECT_EQ(request.reset_reason, http::ResetReason::ConnectionClosed);
+  host()->set_ejected(true);
+  update_hosts({endpoint_at(server.address())});
+  peer.answer("done");
+  run_until([&] { return request.done(); });
   settle();
   EXPECT_TRUE(peer.ended());
 }

@@ -213,10 +213,33 @@ TEST_F(TcpPoolTest, UnhealthyHostsConnectionsCloseWhenSoConfigured) {
   one_host();
   Session session;
   TestPeer peer = connect(session);
+  host()->set_check_flag(kCheckFailed, true);
+  update_hosts({endpoint_at(server.address())});
+  EXPECT_EQ(session.closed, CloseCause::LocalClose);
+  session.connection.reset();
+}
+
+TEST_F(TcpPoolTest, OtherwiseTheyStay) {
+  one_host();
+  Session session;
+  TestPeer peer = connect(session);
+  host()->set_check_flag(kCheckFailed, true);
+  update_hosts({endpoint_at(server.address())});
+  peer.write("still here");
+  run_until([&] { return session.received == "still here"; });
+  session.connection.reset();
+}
+
+TEST_F(TcpPoolTest, WhatDiscoverySaysOfHealthClosesNone) {
+  config.close_connections_on_host_health_failure = true;
+  one_host();
+  Session session;
+  TestPeer peer = connect(session);
   EndpointConfig sick = endpoint_at(server.address());
   sick.health = Health::Unhealthy;
   update_hosts({sick});
-  EXPECT_EQ(session.closed, CloseCause::LocalClose);
+  peer.write("still here");
+  run_until([&] { return session.received == "still here"; });
   session.connection.reset();
 }
 
