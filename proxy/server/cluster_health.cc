@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/server/cluster_manager.h"
+#include "proxy/server/health_events.h"
 
 namespace remora::server {
 
@@ -33,6 +34,13 @@ void ClusterManager::start_checks(ManagedCluster& cluster) {
   hooks.on_passed = [&cluster](const upstream::Host& host) {
     return cluster.outlier != nullptr && cluster.outlier->on_check_passed(host);
   };
+  hooks.on_event = [this, config = cluster.config](const upstream::Host& host,
+                                                   upstream::CheckEvent event) {
+    for (const std::string& path : config->health_check->event_logs) {
+      const auto log = context_.access_logs->file(path);
+      if (log.ok()) write(**log, check_event_line(*config, host, event, wall_now_ns()));
+    }
+  };
   hooks.random = [this] { return main_.random(); };
   hooks.make_probe = [this, config = cluster.config](upstream::HostPtr host,
                                                      upstream::CheckDone done) {
@@ -57,12 +65,22 @@ void ClusterManager::judge_hosts(ManagedCluster& cluster, bool were_judged) {
   }
   upstream::OutlierDetector::Hooks hooks;
   hooks.on_changed = [this, &cluster] { on_health_changed(cluster); };
+  hooks.on_event = [this, &cluster](const upstream::Host& host,
+                                    const upstream::OutlierEvent& event) {
+    if (outlier_log_ == nullptr) return;
+    write(*outlier_log_, outlier_event_line(cluster.config->name, host, event, wall_now_ns()));
+  };
   hooks.random = [this] { return main_.random(); };
   auto stats = stats_.group<stats::OutlierSchema>(prefix_of(config) + ".outlier_detection");
   cluster.outlier = std::make_unique<upstream::OutlierDetector>(
       config.name, *config.outlier, main_.loop().timers(), std::move(stats), stats_.main_index(),
       static_cast<upstream::OutlierSink&>(*this), std::move(hooks));
   cluster.outlier->set_hosts(*cluster.hosts);
+}
+
+void ClusterManager::write(telemetry::LogSink& log, const std::string& line) {
+  log.buffer_of(main_) += line;
+  log.entry_added(main_);
 }
 
 void ClusterManager::on_health_changed(ManagedCluster& cluster) {

@@ -18,6 +18,7 @@
 #include "proxy/server/merge_window.h"
 #include "proxy/server/publisher.h"
 #include "proxy/server/secret_manager.h"
+#include "proxy/telemetry/log_sink.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/cluster_shared.h"
 #include "proxy/upstream/dns/dns_cluster.h"
@@ -67,6 +68,9 @@ class ClusterManager final : public xds::ResourceConsumer,
   absl::Status add_static(const envoy::config::cluster::v3::Cluster& proto,
                           std::shared_ptr<const upstream::ClusterConfig> config);
 
+  /// Where it is told who is left out as an outlier; null: nowhere.
+  void set_outlier_log(telemetry::LogSink* log) { outlier_log_ = log; }
+
   /// Calls `done` once: when every cluster known by then is warm and, if `wait_for_cds`, CDS has
   /// answered (or timed out).
   void when_initialized(bool wait_for_cds, std::function<void()> done);
@@ -115,6 +119,7 @@ class ClusterManager final : public xds::ResourceConsumer,
   static void on_outlier_message(void* self, OutlierMessage&& message);
   void on_immediate_failure(const std::string& cluster, upstream::HostPtr host) override;
   static void on_health_message(void* self, HealthMessage&& message);
+  void write(telemetry::LogSink& log, const std::string& line);
   void judge_hosts(ManagedCluster& cluster, bool were_judged);
   void on_health_changed(ManagedCluster& cluster);
   bool checked(ManagedCluster& cluster);
@@ -135,6 +140,7 @@ class ClusterManager final : public xds::ResourceConsumer,
   xds::translate::Context& context_;
   xds::ConfigSources& sources_;
   SecretManager& secrets_;
+  telemetry::LogSink* outlier_log_ = nullptr;
   Mailbox<OutlierMessage> outliers_;
   Mailbox<HealthMessage> failing_;
   std::map<std::string, std::unique_ptr<ManagedCluster>> active_;

@@ -197,6 +197,7 @@ absl::Status Server::add_static_resources() {
   auto resources = xds::translate::static_resources(bootstrap_, static_context_);
   if (!resources.ok()) return resources.status();
   admin_access_logs_ = std::move(resources->admin_access_logs);
+  clusters_.set_outlier_log(resources->outlier_log);
   const auto& proto = bootstrap_.proto.static_resources();
   for (size_t i = 0; i < resources->clusters.size(); ++i) {
     auto status = clusters_.add_static(proto.clusters(static_cast<int>(i)), resources->clusters[i]);

@@ -45,6 +45,7 @@ struct HealthCheckConfig {
   uint64_t unhealthy_edge_ms = 0;           // ... that begins to fail
   uint64_t healthy_edge_ms = 0;             // ... that begins to pass
   bool reuse_connection = true;
+  std::vector<std::string> event_logs;  // paths
   bool log_all_failures = false;
   bool log_all_successes = false;
   std::string alpn;  // offered in place of the transport's; with commas; empty: not

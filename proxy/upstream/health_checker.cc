@@ -34,7 +34,7 @@ class HealthChecker::Session {
   void fail_at_once() {
     host_->set_check_flag(kCheckExcluded, true);
     checker_.stats_.inc(Stat::passive_failure);
-    on_failure(Kind::Failed);
+    on_failure(Kind::Failed, {CheckEvent::What::Failed, CheckEvent::Failure::Passive, first_});
     host_->set_check_flag(kCheckPending, false);
     const bool was_first = std::exchange(first_, false);
     checker_.checked(was_first, Transition::Done, *host_, false);
@@ -58,7 +58,7 @@ class HealthChecker::Session {
     if (result.asked_service) checker_.stats_.inc(Stat::verify_cluster);
     const bool newly_excluded = result.excludes && !host_->check_flag(kCheckExcluded);
     if (newly_excluded) host_->set_check_flag(kCheckExcluded, true);
-    Transition transition = passed ? on_success() : on_failure(result.kind);
+    Transition transition = passed ? on_success() : on_failure(result.kind, failed(result));
     if (newly_excluded) transition = Transition::Done;  // it counts for nothing from now on
     if (passed && set_degraded(result.kind == Kind::Degraded) && transition == Transition::None) {
       transition = Transition::Done;
@@ -75,23 +75,44 @@ class HealthChecker::Session {
   Transition on_success() {
     checker_.stats_.inc(Stat::success);
     unhealthy_in_a_row_ = 0;
-    if (config_.log_all_successes) log("passed a health check");
-    if (!host_->check_flag(kCheckFailed)) return Transition::None;
+    if (!host_->check_flag(kCheckFailed)) return still(Transition::None);
     // The first answer ever is believed at once.
-    if (!first_ && ++healthy_in_a_row_ != config_.healthy_threshold) return Transition::Pending;
+    if (!first_ && ++healthy_in_a_row_ != config_.healthy_threshold) {
+      return still(Transition::Pending);
+    }
     host_->set_check_flags(static_cast<uint8_t>(host_->check_flags() &
                                                 ~(kCheckFailed | kCheckTimeout | kCheckExcluded)));
     host_->set_serving_since(checker_.timers_.now());
     log("is healthy");
+    tell({CheckEvent::What::Added, {}, first_});
     return Transition::Done;
   }
 
-  Transition on_failure(Kind kind) {
+  /// A check that lets nobody in.
+  Transition still(Transition transition) {
+    if (config_.log_all_successes) tell({CheckEvent::What::Passed});
+    return transition;
+  }
+
+  CheckEvent failed(const CheckResult& result) const {
+    using Failure = CheckEvent::Failure;
+    const Failure failure = result.kind == Kind::Timeout   ? Failure::Timeout
+                            : result.kind == Kind::Network ? Failure::Network
+                                                           : Failure::Active;
+    return {CheckEvent::What::Failed, failure, first_, result.status};
+  }
+
+  Transition on_failure(Kind kind, const CheckEvent& failed) {
+    const Transition transition = leave_out(kind, failed);
+    if (first_ || config_.log_all_failures) tell(failed);
+    return transition;
+  }
+
+  Transition leave_out(Kind kind, CheckEvent event) {
     checker_.stats_.inc(Stat::failure);
     const bool network = kind == Kind::Network || kind == Kind::Timeout;
     if (network) checker_.stats_.inc(Stat::network_failure);
     healthy_in_a_row_ = 0;
-    if (config_.log_all_failures) log("failed a health check");
     if (host_->check_flag(kCheckFailed)) {
       host_->set_check_flag(kCheckTimeout, kind == Kind::Timeout);
       return Transition::None;
@@ -103,15 +124,20 @@ class HealthChecker::Session {
     host_->set_check_flag(kCheckFailed, true);
     host_->set_check_flag(kCheckTimeout, kind == Kind::Timeout);
     log("is unhealthy");
+    event.what = CheckEvent::What::Ejected;
+    tell(event);
     return Transition::Done;
   }
 
   /// True: it has changed.
   bool set_degraded(bool degraded) {
     if (degraded == host_->check_flag(kCheckDegraded)) return false;
+    tell({degraded ? CheckEvent::What::Degraded : CheckEvent::What::NoLongerDegraded});
     host_->set_check_flag(kCheckDegraded, degraded);
     return true;
   }
+
+  void tell(CheckEvent event) { checker_.hooks_.on_event(*host_, event); }
 
   void log(const char* what) {
     LOG_INFO(upstream, "cluster '{}': host {} {}", checker_.cluster_, host_->address().to_string(),

@@ -19,9 +19,21 @@
 
 namespace remora::upstream {
 
+/// What is told of a host to the log of health checks. Document:
+/// envoy.data.core.v3.HealthCheckEvent.
+struct CheckEvent {
+  enum class What : uint8_t { Ejected, Added, Passed, Failed, Degraded, NoLongerDegraded };
+  enum class Failure : uint8_t { Active, Passive, Network, Timeout };
+  What what = What::Passed;
+  Failure failure = Failure::Active;  // Ejected, Failed
+  bool first_check = false;           // Added, Failed
+  uint16_t status = 0;                // Ejected, Failed: of the answer by HTTP
+};
+
 class HealthChecker {
  public:
   struct Hooks {
+    std::function<void(const Host& host, CheckEvent event)> on_event;
     std::function<void()> on_changed;      // what is known of a host: a new host set is due
     std::function<void()> on_first_round;  // every host has been asked; called once
     /// A host passed a check and is in. True: a new host set is due for it.

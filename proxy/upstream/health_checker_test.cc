@@ -67,6 +67,7 @@ class HealthCheckerTest : public ::testing::Test, private HealthSink {
       ++passes_;
       return false;
     };
+    hooks.on_event = [this](const Host&, CheckEvent event) { events_.push_back(event); };
     hooks.random = [this] { return random_; };
     hooks.make_probe = [this](const HostPtr& host, CheckDone done) {
       return std::make_unique<HandProbe>(probes_, host.get(), std::move(done));
@@ -108,6 +109,7 @@ class HealthCheckerTest : public ::testing::Test, private HealthSink {
   std::shared_ptr<const HostSet> hosts_;
   std::map<const Host*, HandProbe*> probes_;
   std::unique_ptr<HealthChecker> checker_;
+  std::vector<CheckEvent> events_;
   uint64_t random_ = 0;
   int changes_ = 0, first_rounds_ = 0, passes_ = 0;
 
@@ -187,6 +189,50 @@ TEST_F(HealthCheckerTest, AHostServesSinceItWasLetIn) {
   round(0, Kind::Healthy);
   round(0, Kind::Healthy);
   EXPECT_EQ(host(0)->serving_since(), time_.now_ms - 1000) << "it begins anew";
+}
+
+TEST_F(HealthCheckerTest, EventsTellWhatChanged) {
+  using What = CheckEvent::What;
+  using Failure = CheckEvent::Failure;
+  const auto told = [this] {
+    std::vector<std::tuple<What, Failure, bool>> out;
+    for (const CheckEvent& event : std::exchange(events_, {})) {
+      out.emplace_back(event.what, event.failure, event.first_check);
+    }
+    return out;
+  };
+  using ::testing::ElementsAre;
+  using ::testing::FieldsAre;
+  start(1);
+  round(0, Kind::Network);
+  EXPECT_THAT(told(), ElementsAre(FieldsAre(What::Failed, Failure::Network, true)));
+  round(0, Kind::Healthy);
+  round(0, Kind::Degraded);
+  EXPECT_THAT(told(), ElementsAre(FieldsAre(What::Added, Failure::Active, false),
+                                  FieldsAre(What::Degraded, Failure::Active, false)));
+  round(0, Kind::Healthy);
+  EXPECT_THAT(told(), ElementsAre(FieldsAre(What::NoLongerDegraded, Failure::Active, false)));
+  round(0, Kind::Network);
+  EXPECT_TRUE(told().empty()) << "one failure changes nothing";
+  pass(100);
+  EXPECT_THAT(told(), ElementsAre(FieldsAre(What::Ejected, Failure::Timeout, false)));
+}
+
+TEST_F(HealthCheckerTest, EveryCheckIsToldWhereThatIsWanted) {
+  config_.log_all_failures = config_.log_all_successes = true;
+  start(1);
+  round(0, Kind::Healthy);
+  EXPECT_EQ(events_.size(), 1u) << "that it was let in says that it passed";
+  round(0, Kind::Healthy);
+  round(0, Kind::Failed);
+  ASSERT_EQ(events_.size(), 4u);
+  EXPECT_EQ(events_[1].what, CheckEvent::What::Passed);
+  EXPECT_EQ(events_[2].what, CheckEvent::What::Ejected);
+  EXPECT_EQ(events_[3].what, CheckEvent::What::Failed);
+  round(0, Kind::Healthy);
+  EXPECT_EQ(events_.back().what, CheckEvent::What::Passed);
+  host(0)->health_sink()->on_immediate_failure("c", host(0));
+  EXPECT_EQ(events_.back().failure, CheckEvent::Failure::Passive);
 }
 
 TEST_F(HealthCheckerTest, SilenceIsAFailureOfTheNetwork) {

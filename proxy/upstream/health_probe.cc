@@ -343,6 +343,8 @@ void ConnectionProbe::finish(CheckResult::Kind kind) {
   asking_ = false;
   const bool well = kind == Kind::Healthy || kind == Kind::Degraded;
   result_ = {kind, excludes_ && !well, std::exchange(asked_service_, false)};
+  const bool answered = kind != Kind::Network && config().kind == HealthCheckConfig::Kind::Http;
+  if (answered) result_.status = status_;
   telling_.arm(0);
 }
 

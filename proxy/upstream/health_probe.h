@@ -28,6 +28,7 @@ struct CheckResult {
   Kind kind = Kind::Healthy;
   bool excludes = false;       // it asked to be left out at once
   bool asked_service = false;  // it was held against the name that is expected
+  uint16_t status = 0;         // of an answer by HTTP
 };
 
 class HealthProbe {

@@ -106,7 +106,9 @@ bool OutlierDetector::found_out(const Judged& judged, Ejection why) {
   const Counters& counters = kCounters[static_cast<size_t>(why)];
   stats_.inc(counters.detected);
   if (why == Ejection::Consecutive5xx) stats_.inc(Stat::ejections_consecutive_5xx);
-  if (why == Ejection::SuccessRate) stats_.inc(Stat::ejections_success_rate);
+  if (why == Ejection::SuccessRate || why == Ejection::LocalOriginSuccessRate) {
+    stats_.inc(Stat::ejections_success_rate);
+  }
   const double percent = 100.0 * (active_ + 1) / static_cast<double>(hosts_.size());
   const bool allowed =
       percent <= config_.max_ejection_percent || (config_.always_eject_one && active_ == 0);
@@ -117,18 +119,36 @@ bool OutlierDetector::found_out(const Judged& judged, Ejection why) {
   if (why == Ejection::Consecutive5xx || why == Ejection::SuccessRate) {
     stats_.inc(Stat::ejections_total);
   }
-  if (hooks_.random() % 100 >= config_.enforcing_percent[static_cast<size_t>(why)]) return false;
+  const bool enforced = hooks_.random() % 100 < config_.enforcing_percent[static_cast<size_t>(why)];
+  if (enforced) eject(judged, why);
+  tell_ejection(judged, why, enforced);
+  if (!enforced) return false;
   stats_.inc(counters.enforced);
   stats_.inc(Stat::ejections_enforced_total);
-  eject(judged);
   LOG_INFO(upstream, "cluster '{}': host {} is left out for {}", cluster_,
            judged.host->address().to_string(), counters.text);
   return true;
 }
 
-void OutlierDetector::eject(const Judged& judged) {
+void OutlierDetector::tell_ejection(const Judged& judged, Ejection why, bool enforced) {
+  const OutlierMonitor::Record& record = judged.monitor->record;
+  const bool local =
+      why == Ejection::LocalOriginSuccessRate || why == Ejection::LocalOriginFailurePercentage;
+  OutlierEvent event;
+  event.why = why;
+  event.enforced = enforced;
+  event.ejections = record.ejections;
+  if (record.released_at != 0) event.since_other_ms = timers_.now() - record.released_at;
+  event.rate = local ? record.local_success_rate : record.success_rate;
+  event.average = average_;
+  event.threshold = rate_threshold_;
+  hooks_.on_event(*judged.host, event);
+}
+
+void OutlierDetector::eject(const Judged& judged, Ejection why) {
   OutlierMonitor::Record& record = judged.monitor->record;
   record.ejected = true;
+  record.why = why;
   record.ejected_at = timers_.now();
   record.jitter_ms = config_.max_jitter_ms == 0 ? 0 : hooks_.random() % (config_.max_jitter_ms + 1);
   ++record.ejections;
@@ -148,17 +168,23 @@ void OutlierDetector::on_interval() {
   for (const Judged& judged : hosts_) changed |= maybe_release(judged);
   changed |= judge_rates(false);
   if (config_.split_local_origin) changed |= judge_rates(true);
+  forgive();
   interval_.arm(config_.interval_ms);
   if (changed) hooks_.on_changed();
 }
 
-/// A host that stayed in for an interval is forgiven one of its earlier ejections.
+/// A host that has been back for an interval is forgiven one of its earlier ejections.
+void OutlierDetector::forgive() {
+  for (const Judged& judged : hosts_) {
+    OutlierMonitor::Record& record = judged.monitor->record;
+    if (record.ejected || record.back_off == 0) continue;
+    if (timers_.now() - record.released_at >= config_.interval_ms) --record.back_off;
+  }
+}
+
 bool OutlierDetector::maybe_release(const Judged& judged) {
   OutlierMonitor::Record& record = judged.monitor->record;
-  if (!record.ejected) {
-    if (record.back_off > 0) --record.back_off;
-    return false;
-  }
+  if (!record.ejected) return false;
   const uint64_t lasts =
       std::min(record.back_off * config_.base_ejection_ms, config_.max_ejection_ms) +
       record.jitter_ms;
@@ -175,23 +201,32 @@ bool OutlierDetector::on_check_passed(const Host& host) {
 }
 
 void OutlierDetector::release(const Judged& judged) {
-  judged.monitor->record.ejected = false;
+  OutlierMonitor::Record& record = judged.monitor->record;
+  record.ejected = false;
+  record.released_at = timers_.now();
   judged.monitor->forget_failures();
   judged.host->set_ejected(false);
   --active_;
   stats_.dec(Stat::ejections_active);
+  OutlierEvent event;
+  event.ejects = false;
+  event.ejections = record.ejections;
+  event.since_other_ms = timers_.now() - record.ejected_at;
+  hooks_.on_event(*judged.host, event);
   LOG_INFO(upstream, "cluster '{}': host {} may be chosen again", cluster_,
            judged.host->address().to_string());
 }
 
 bool OutlierDetector::judge_rates(bool local_origin) {
   std::vector<Candidate> by_success, by_failure;
+  const bool enough = hosts_.size() >= std::min(config_.success_rate_minimum_hosts,
+                                                config_.failure_percentage_minimum_hosts);
   for (const Judged& judged : hosts_) {
     OutlierMonitor::Record& record = judged.monitor->record;
     double& shown = local_origin ? record.local_success_rate : record.success_rate;
     shown = -1;
     const OutlierMonitor::Rate rate = judged.monitor->take_rate(local_origin);
-    if (record.ejected || rate.requests == 0) continue;
+    if (record.ejected || rate.requests == 0 || !enough) continue;
     const double percent = std::min(
         100.0, 100.0 * static_cast<double>(rate.successes) / static_cast<double>(rate.requests));
     if (rate.requests >=
@@ -223,6 +258,8 @@ bool OutlierDetector::judge_success_rates(const std::vector<Candidate>& candidat
   }
   const double deviation = std::sqrt(squares / count);
   const double threshold = mean - config_.success_rate_stdev_factor / kThousandths * deviation;
+  average_ = mean;
+  rate_threshold_ = threshold;
   bool changed = false;
   for (const Candidate& candidate : candidates) {
     if (candidate.rate >= threshold) continue;

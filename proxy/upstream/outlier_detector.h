@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,10 +19,23 @@
 
 namespace remora::upstream {
 
+/// What is told of a host to the log of outliers. Document:
+/// envoy.data.cluster.v3.OutlierDetectionEvent.
+struct OutlierEvent {
+  bool ejects = true;  // otherwise it may be chosen again
+  Ejection why = Ejection::Consecutive5xx;
+  bool enforced = false;                   // otherwise it was only noticed
+  uint32_t ejections = 0;                  // of this host, ever
+  std::optional<uint64_t> since_other_ms;  // when it was last released, or ejected
+  // Percent; of rates only.
+  double rate = 0, average = 0, threshold = 0;
+};
+
 class OutlierDetector {
  public:
   struct Hooks {
     std::function<void()> on_changed;  // who is ejected: a new host set is due
+    std::function<void(const Host& host, const OutlierEvent& event)> on_event;
     std::function<uint64_t()> random;  // 64 bits
   };
 
@@ -55,11 +69,13 @@ class OutlierDetector {
   void on_interval();
   bool maybe_release(const Judged& judged);
   void release(const Judged& judged);
+  void forgive();
   bool judge_rates(bool local_origin);
   bool judge_success_rates(const std::vector<Candidate>& candidates, bool local_origin);
   bool judge_failure_percentages(const std::vector<Candidate>& candidates, bool local_origin);
   bool found_out(const Judged& judged, Ejection why);
-  void eject(const Judged& judged);
+  void eject(const Judged& judged, Ejection why);
+  void tell_ejection(const Judged& judged, Ejection why, bool enforced);
   const Judged* find(const Host& host) const;
   void show_active();
 
@@ -72,7 +88,8 @@ class OutlierDetector {
   TimerWheel& timers_;
   Timer interval_;
   std::vector<Judged> hosts_;
-  uint32_t active_ = 0;  // of hosts_, ejected
+  uint32_t active_ = 0;                      // of hosts_, ejected
+  double average_ = 0, rate_threshold_ = 0;  // of the success rates that are being judged
 };
 
 }  // namespace remora::upstream

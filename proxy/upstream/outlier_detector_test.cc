@@ -33,6 +33,9 @@ class OutlierDetectorTest : public ::testing::Test, private OutlierSink {
       remake();
       detector_->set_hosts(*hosts_);
     };
+    hooks.on_event = [this](const Host& host, const OutlierEvent& event) {
+      events_.emplace_back(host.address().ip_string(), event);
+    };
     hooks.random = [this] { return random_; };
     detector_ = std::make_unique<OutlierDetector>("c", config_, wheel_, group_, 1,
                                                   static_cast<OutlierSink&>(*this), hooks);
@@ -69,6 +72,7 @@ class OutlierDetectorTest : public ::testing::Test, private OutlierSink {
   std::shared_ptr<const HostSet> hosts_;
   std::unique_ptr<OutlierDetector> detector_;
   std::vector<Ejection> heard_;
+  std::vector<std::pair<std::string, OutlierEvent>> events_;
   uint64_t random_ = 0;
   int changes_ = 0;
 
@@ -220,6 +224,45 @@ TEST_F(OutlierDetectorTest, JitterIsAddedToAnEjection) {
   EXPECT_FALSE(host(0)->ejected());
 }
 
+TEST_F(OutlierDetectorTest, OneThatCameBackEarlyIsForgivenAfterAnInterval) {
+  config_.base_ejection_ms = 20'000;
+  start(2);
+  answers(0, 500, 5);
+  pass(5'000);
+  EXPECT_TRUE(detector_->on_check_passed(*host(0)));
+  pass(5'000);
+  EXPECT_EQ(host(0)->monitor()->record.back_off, 1u);
+  pass(10'000);
+  EXPECT_EQ(host(0)->monitor()->record.back_off, 0u);
+}
+
+TEST_F(OutlierDetectorTest, EventsTellWhatWasNoticedAndDone) {
+  config_.base_ejection_ms = 10'000;
+  config_.enforcing_percent[static_cast<size_t>(Ejection::Consecutive5xx)] = 50;
+  start(2);
+  random_ = 50;
+  answers(0, 500, 5);
+  ASSERT_EQ(events_.size(), 1u);
+  EXPECT_EQ(events_[0].first, "10.0.0.0");
+  EXPECT_TRUE(events_[0].second.ejects);
+  EXPECT_FALSE(events_[0].second.enforced);
+  EXPECT_EQ(events_[0].second.ejections, 0u);
+  random_ = 49;
+  answers(0, 500, 5);
+  ASSERT_EQ(events_.size(), 2u);
+  EXPECT_TRUE(events_[1].second.enforced);
+  EXPECT_EQ(events_[1].second.ejections, 1u);
+  EXPECT_FALSE(events_[1].second.since_other_ms);
+  pass(10'000);
+  ASSERT_EQ(events_.size(), 3u);
+  EXPECT_FALSE(events_[2].second.ejects);
+  EXPECT_EQ(events_[2].second.since_other_ms, 10'000u);
+  pass(3'000);
+  answers(0, 500, 5);
+  ASSERT_EQ(events_.size(), 4u);
+  EXPECT_EQ(events_[3].second.since_other_ms, 3'000u);
+}
+
 // --- by rates ---
 
 TEST_F(OutlierDetectorTest, ASuccessRateFarBelowTheOthers) {
@@ -233,6 +276,11 @@ TEST_F(OutlierDetectorTest, ASuccessRateFarBelowTheOthers) {
   EXPECT_THAT(ejected(), ElementsAre(4));
   EXPECT_EQ(stat(Stat::ejections_detected_success_rate), 1u);
   EXPECT_EQ(stat(Stat::ejections_enforced_success_rate), 1u);
+  ASSERT_EQ(events_.size(), 1u);
+  EXPECT_EQ(events_[0].second.why, Ejection::SuccessRate);
+  EXPECT_EQ(events_[0].second.rate, 50);
+  EXPECT_EQ(events_[0].second.average, 90);
+  EXPECT_EQ(events_[0].second.threshold, 52);
   EXPECT_EQ(host(4)->monitor()->record.success_rate, 50);
   EXPECT_EQ(host(0)->monitor()->record.success_rate, 100);
   pass(10'000);

@@ -304,6 +304,16 @@ absl::StatusOr<StaticResources> static_resources(const BootstrapConfig& config, 
   const Path root;
   const Path statics = root.field("static_resources");
   const auto& from = config.proto.static_resources();
+  const std::string& outlier_log =
+      config.proto.cluster_manager().outlier_detection().event_log_path();
+  if (!outlier_log.empty() && context.access_logs != nullptr) {
+    auto sink = context.access_logs->file(outlier_log);
+    if (!sink.ok()) {
+      return root.field("cluster_manager.outlier_detection.event_log_path")
+          .error(std::string(sink.status().message()));
+    }
+    out.outlier_log = *sink;
+  }
   std::set<std::string> clusters;
   for (int i = 0; i < from.clusters_size(); ++i) {
     const Path here = statics.at("clusters", i);

@@ -17,6 +17,7 @@
 #include "proxy/net/config_source.h"
 #include "proxy/net/listener_config.h"
 #include "proxy/stats/config.h"
+#include "proxy/telemetry/log_sink.h"
 #include "proxy/upstream/cluster_config.h"
 #include "xds/translate/access_log.h"
 #include "xds/translate/context.h"
@@ -59,6 +60,7 @@ struct StaticResources {
   std::vector<std::shared_ptr<const upstream::ClusterConfig>> clusters;
   std::vector<std::shared_ptr<const ListenerConfig>> listeners;
   AccessLogs admin_access_logs;
+  telemetry::LogSink* outlier_log = nullptr;  // null: none
 };
 
 /// Compiles static clusters, then listeners. Errors say "cluster 'NAME':

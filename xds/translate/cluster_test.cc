@@ -273,6 +273,19 @@ max_ejection_time_jitter: 1s, always_eject_one_host: true}})yaml")
   EXPECT_THAT(said->enforcing_percent, ElementsAre(3, 9, 11, 4, 12, 14, 15));
 }
 
+TEST_F(ClusterTest, TheRuntimeOverridesOutlierDetection) {
+  Runtime runtime;
+  const auto layer = from_yaml<google::protobuf::Struct>(
+      "{outlier_detection: {consecutive_5xx: 2, interval_ms: 7, enforcing_success_rate: 0}}");
+  runtime.add_layer("static", &layer);
+  context.runtime = &runtime;
+  const auto config = compile("{name: a, outlier_detection: {consecutive_5xx: 9}}")->outlier;
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->consecutive_5xx, 2u);
+  EXPECT_EQ(config->interval_ms, 7u);
+  EXPECT_THAT(config->enforcing_percent, ElementsAre(100, 0, 100, 0, 100, 0, 0));
+}
+
 TEST_F(ClusterTest, PlainTransportSocketsMayBeMatched) {
   const std::string raw =
       "{name: r, typed_config: {'@type': "
@@ -323,6 +336,8 @@ TEST_F(ClusterTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
        "outlier_detection.enforcing_failure_percentage: must be from 0 to 100"},
       {"{name: a, outlier_detection: {base_ejection_time: 0s}}",
        "outlier_detection.base_ejection_time: must be greater than 0s"},
+      {"{name: a, outlier_detection: {base_ejection_time: 5s, max_ejection_time: 4s}}",
+       "outlier_detection.max_ejection_time: is below base_ejection_time"},
       {"{name: a, load_assignment: {endpoints: []}}", "load_assignment.cluster_name: is required"},
       {"{name: a, transport_socket: {name: t, typed_config: {'@type': "
        "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext}}}",

@@ -2,18 +2,22 @@
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/escaping.h>
+#include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 
 #include <algorithm>
 #include <string>
 
 #include "api/health_check.pb.h"
+#include "api/health_check_file_sink.pb.h"
+#include "proxy/telemetry/log_sink.h"
 #include "proxy/upstream/health_check_config.h"
 #include "xds/translate/header_edits.h"
 #include "xds/translate/host_metadata.h"
 #include "xds/translate/match.h"
 #include "xds/translate/proxy_protocol.h"
 #include "xds/translate/runtime.h"
+#include "xds/translate/typed_config.h"
 #include "xds/translate/values.h"
 
 namespace remora::xds::translate {
@@ -234,6 +238,36 @@ absl::Status set_transport(const HealthCheck& from, const upstream::ClusterConfi
   return absl::OkStatus();
 }
 
+absl::Status add_event_log(const std::string& file, const Context& context, HealthCheckConfig* out,
+                           const Path& path) {
+  if (context.access_logs == nullptr) return path.error("logs are not supported here");
+  if (file.empty()) return path.error("is required");
+  auto sink = context.access_logs->file(file);
+  if (!sink.ok()) return path.error(std::string(sink.status().message()));
+  out->event_logs.push_back(file);
+  return absl::OkStatus();
+}
+
+absl::Status set_event_logs(const HealthCheck& from, Context& context, HealthCheckConfig* out,
+                            const Path& path) {
+  using Sink = envoy::extensions::health_check::event_sinks::file::v3::HealthCheckEventFileSink;
+  for (int i = 0; i < from.event_logger_size(); ++i) {
+    const Path logger = path.at("event_logger", i);
+    const Path at = logger.field("typed_config");
+    TypedBytes config;
+    REMORA_TRY_ASSIGN(config, unwrap(from.event_logger(i).typed_config(), at));
+    if (config.type != Sink::descriptor()->full_name()) {
+      REMORA_TRY(context.not_honoured(at, absl::StrCat("unknown type ", config.type), false));
+      continue;
+    }
+    Sink sink;
+    if (!sink.ParseFromString(config.bytes)) return at.error("is not a valid message");
+    REMORA_TRY(add_event_log(sink.event_log_path(), context, out, at.field("event_log_path")));
+  }
+  if (from.event_log_path().empty()) return absl::OkStatus();
+  return add_event_log(from.event_log_path(), context, out, path.field("event_log_path"));
+}
+
 void set_bounds(const Runtime& runtime, HealthCheckConfig* out) {
   const auto read = [&runtime](const char* key, uint64_t otherwise) {
     const auto value = runtime.number(key);
@@ -260,6 +294,7 @@ absl::StatusOr<HealthCheckConfig> health_check(const HealthCheck& from,
   out.log_all_successes = from.always_log_health_check_success();
   REMORA_TRY(set_kind(from, context, &out, path));
   REMORA_TRY(set_transport(from, cluster, &out, path));
+  REMORA_TRY(set_event_logs(from, context, &out, path));
   if (from.has_alt_port()) {
     REMORA_TRY(context.not_honoured(path.field("alt_port"),
                                     "endpoints say in health_check_config where they are asked",

@@ -1,6 +1,8 @@
 #include "xds/translate/outlier.h"
 
 #include <algorithm>
+#include <string>
+#include <type_traits>
 
 #include "xds/translate/values.h"
 
@@ -36,6 +38,9 @@ absl::Status read_times(const Proto& from, OutlierConfig* out, const Path& path)
   out->max_ejection_ms = std::max(out->max_ejection_ms, out->base_ejection_ms);
   REMORA_TRY(read_time(from.has_max_ejection_time(), from.max_ejection_time(),
                        &out->max_ejection_ms, path.field("max_ejection_time")));
+  if (out->max_ejection_ms < out->base_ejection_ms) {
+    return path.field("max_ejection_time").error("is below base_ejection_time");
+  }
   if (!from.has_max_ejection_time_jitter()) return absl::OkStatus();
   REMORA_TRY_ASSIGN(out->max_jitter_ms, milliseconds(from.max_ejection_time_jitter(),
                                                      path.field("max_ejection_time_jitter")));
@@ -69,9 +74,45 @@ absl::Status read_enforcing(const Proto& from, OutlierConfig* out, const Path& p
                  "enforcing_failure_percentage_local_origin");
 }
 
+/// What the runtime says is so in every cluster, whatever its configuration.
+void apply(const Runtime& runtime, OutlierConfig* out) {
+  const auto read = [&runtime](const std::string& key, auto* to) {
+    const auto value = runtime.number("outlier_detection." + key);
+    if (value && *value >= 0) *to = static_cast<std::remove_pointer_t<decltype(to)>>(*value);
+  };
+  read("interval_ms", &out->interval_ms);
+  read("base_ejection_time_ms", &out->base_ejection_ms);
+  read("max_ejection_time_ms", &out->max_ejection_ms);
+  read("max_ejection_time_jitter_ms", &out->max_jitter_ms);
+  read("max_ejection_percent", &out->max_ejection_percent);
+  read("consecutive_5xx", &out->consecutive_5xx);
+  read("consecutive_gateway_failure", &out->consecutive_gateway_failure);
+  read("consecutive_local_origin_failure", &out->consecutive_local_origin_failure);
+  read("success_rate_minimum_hosts", &out->success_rate_minimum_hosts);
+  read("success_rate_request_volume", &out->success_rate_request_volume);
+  read("success_rate_stdev_factor", &out->success_rate_stdev_factor);
+  read("failure_percentage_threshold", &out->failure_percentage_threshold);
+  read("failure_percentage_minimum_hosts", &out->failure_percentage_minimum_hosts);
+  read("failure_percentage_request_volume", &out->failure_percentage_request_volume);
+  constexpr const char* kEnforcing[upstream::kEjections] = {
+      "enforcing_consecutive_5xx",
+      "enforcing_consecutive_gateway_failure",
+      "enforcing_consecutive_local_origin_failure",
+      "enforcing_success_rate",
+      "enforcing_local_origin_success_rate",
+      "enforcing_failure_percentage",
+      "enforcing_failure_percentage_local_origin"};
+  for (size_t i = 0; i < upstream::kEjections; ++i) {
+    read(kEnforcing[i], &out->enforcing_percent[i]);
+  }
+  out->max_ejection_percent = std::min<uint32_t>(out->max_ejection_percent, 100);
+  out->interval_ms = std::max<uint64_t>(out->interval_ms, 1);
+}
+
 }  // namespace
 
-absl::StatusOr<OutlierConfig> outlier_detection(const Proto& from, const Path& path) {
+absl::StatusOr<OutlierConfig> outlier_detection(const Proto& from, const Runtime* runtime,
+                                                const Path& path) {
   OutlierConfig out;
   REMORA_TRY(read_times(from, &out, path));
   REMORA_TRY(read_enforcing(from, &out, path));
@@ -100,6 +141,7 @@ absl::StatusOr<OutlierConfig> outlier_detection(const Proto& from, const Path& p
        &out.failure_percentage_minimum_hosts);
   read(from.has_failure_percentage_request_volume(), from.failure_percentage_request_volume(),
        &out.failure_percentage_request_volume);
+  if (runtime != nullptr) apply(*runtime, &out);
   return out;
 }
 
