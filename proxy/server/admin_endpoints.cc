@@ -93,6 +93,11 @@ void AdminEndpoints::add_changes(Server& s, Admin& admin) {
               s.fail_health_check(false);
               return AdminResponse::text("OK\n");
             });
+  admin.add("/reopen_logs", "reopen access logs and logs of events", kChange, kLocal,
+            [&s](const AdminRequest&) {
+              s.access_log_sinks_.reopen();
+              return AdminResponse::text("OK\n");
+            });
   admin.add("/reset_counters", "reset all counters to zero", kChange, kLocal,
             [&s](const AdminRequest&) {
               s.stats_->reset_counters();

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 
-#include "api/core.pb.h"
 #include "proxy/base/metadata.h"
 #include "proxy/telemetry/log_time.h"
-#include "xds/translate/host_metadata.h"
 
 namespace remora::server {
 namespace {
@@ -60,14 +58,9 @@ std::string address_json(const Address& address) {
   return Object().raw("socket_address", socket.end()).end();
 }
 
-std::string metadata_json(const upstream::Host& host) {
-  envoy::config::core::v3::Metadata metadata;
+std::string metadata_json(const Metadata& metadata) {
   MetadataStruct filters;
-  if (metadata.ParseFromString(host.metadata_key())) {
-    for (const auto& [name, fields] : metadata.filter_metadata()) {
-      filters.emplace(name, xds::translate::metadata_struct(fields));
-    }
-  }
+  for (const auto& [name, fields] : *metadata.all()) filters.emplace(name, fields);
   std::string json;
   append_json(filters, json);
   return Object().raw("filter_metadata", json).raw("typed_filter_metadata", "{}").end();
@@ -158,7 +151,8 @@ std::string check_event_line(const upstream::ClusterConfig& cluster, const upstr
   add_change(event, out);
   out.text("timestamp", time_text(now));
   add_finding(event, out);
-  if (!host.metadata_key().empty()) out.raw("metadata", metadata_json(host));
+  const Metadata* metadata = host.endpoint().metadata.get();
+  if (metadata != nullptr && !metadata->empty()) out.raw("metadata", metadata_json(*metadata));
   out.raw("locality", locality_json(host.locality()));
   if (event.what == CheckEvent::What::Passed) out.raw("successful_health_check_event", "{}");
   return out.end() + "\n";

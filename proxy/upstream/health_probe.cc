@@ -173,7 +173,7 @@ void ConnectionProbe::start() {
 }
 
 void ConnectionProbe::give_up() {
-  asking_ = false;
+  asking_ = broke_off_ = false;
   telling_.disarm();
   drop_channel();
 }
@@ -186,12 +186,8 @@ void ConnectionProbe::connect() {
   TransportOptions transport;
   transport.worker = context_.index();
   transport.host_name = host_->hostname();
-  if (!config().alpn.empty()) {
-    transport.alpn = config().alpn;
-    transport.alpn_decides = true;
-  } else if (config().kind != HealthCheckConfig::Kind::Tcp) {
-    transport.alpn = alpn_of(config().http2 ? HttpProtocol::Http2 : HttpProtocol::Http1);
-  }
+  transport.alpn = config().alpn;
+  transport.alpn_decides = true;
   const uint32_t index = config().transport.value_or(host_->transport());
   const auto& chosen =
       index == 0 ? cluster_->transport : cluster_->transport_matches[index - 1].transport;
@@ -279,7 +275,14 @@ void ConnectionProbe::on_bytes(Buffer& data) {
 
 void ConnectionProbe::on_channel_closed() {
   drop_channel();
-  if (asking_) finish(Kind::Network);
+  const bool failed = asking_ || config().kind == HealthCheckConfig::Kind::Tcp;
+  if (!failed) return;
+  // A host that answered and closes the connection that is to be used again fails, by TCP.
+  if (telling_.armed()) {
+    broke_off_ = true;
+  } else {
+    finish(Kind::Network);
+  }
 }
 
 // --- answers ---
@@ -351,7 +354,9 @@ void ConnectionProbe::finish(CheckResult::Kind kind) {
 void ConnectionProbe::tell() {
   const bool done_with_it = !config().reuse_connection || (channel_ && !channel_->usable());
   if (done_with_it) drop_channel();
-  done_(result_);  // may destroy this
+  const CheckResult result = result_;
+  if (std::exchange(broke_off_, false)) finish(Kind::Network);
+  done_(result);  // may destroy this
 }
 
 void ConnectionProbe::drop_channel() {

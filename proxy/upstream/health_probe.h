@@ -87,6 +87,7 @@ class ConnectionProbe final : public HealthProbe, private http::StreamReceiver {
   Channel* channel_ = nullptr;    // destroys itself
   http::StreamSender* sender_ = nullptr;
   bool asking_ = false;
+  bool broke_off_ = false;  // after an answer that is still to be told
   uint16_t status_ = 0;
   bool degraded_ = false;
   bool excludes_ = false;

@@ -203,6 +203,20 @@ TEST_F(HealthProbeTest, TcpPayloadsMatchInOrderAndFuzzily) {
   EXPECT_EQ(wait(), Kind::Network);
 }
 
+TEST_F(HealthProbeTest, AHostThatClosesAfterItsAnswerByTcpFails) {
+  check.kind = HealthCheckConfig::Kind::Tcp;
+  check.receive = {"PONG"};
+  TestPeer peer = connected();
+  peer.write("PONG");
+  peer.close();
+  EXPECT_EQ(wait(), Kind::Healthy);
+  result.reset();
+  EXPECT_EQ(wait(), Kind::Network);
+  TestPeer next = connected();
+  next.write("PONG");
+  EXPECT_EQ(wait(), Kind::Healthy);
+}
+
 TEST_F(HealthProbeTest, APortOfItsOwnIsAsked) {
   ask_port = server.address().port();
   asked = server.address().with_port(1);

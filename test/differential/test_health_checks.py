@@ -1,5 +1,7 @@
 """Active health checks: hosts that are well and ill in many ways, given to Envoy and to Remora: both ask alike and find the same."""
 
+import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -74,6 +76,20 @@ def grpc(serving, status="0", *fields):
     return Http2(200, message(bytes([8, serving]) if serving else b""), [("content-type", "application/grpc"), *fields], [("grpc-status", status)])
 
 
+def pongs(peer):
+    """Answers every PING, whatever is before it."""
+    while True:
+        while b"PING" not in peer.buffer:
+            peer._more()
+        peer.buffer = peer.buffer.split(b"PING", 1)[1]
+        peer.send(b"PONG")
+
+
+def pongs_once(peer):
+    peer.read_exactly(4)
+    peer.send(b"PONG")
+
+
 SOON = {"timeout": "5s", "interval": "0.05s", "no_traffic_interval": "0.05s", "unhealthy_threshold": 2, "healthy_threshold": 2}
 GOOD = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 BAD = b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n"
@@ -83,11 +99,19 @@ def http(**more):
     return {**SOON, "http_health_check": {"path": "/health?a=b", **more}}
 
 
-def tcp(send=None, receive=()):
-    check = {"receive": [{"text": r.hex()} for r in receive]}
+def tcp(send=None, receive=(), **more):
+    check = {"receive": [{"text": r.hex()} for r in receive], **more}
     if send:
         check["send"] = {"text": send.hex()}
     return {**SOON, "tcp_health_check": check}
+
+
+def header(key, value="", **more):
+    return {"header": {"key": key, "value": value}, **more}
+
+
+SERVICE = "x-envoy-upstream-healthchecked-cluster"
+PLAIN = {"name": "plain", "match": {"kind": "plain"}, "transport_socket": px.typed("raw", "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer")}
 
 
 def ranges(*pairs):
@@ -114,33 +138,66 @@ CASES = {
     "method": (http(method="HEAD"), [answer_with(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")], {}),
     "headers": (http(request_headers_to_add=[{"header": {"key": "X-Why", "value": "health"}}], request_headers_to_remove=["user-agent"]),
                 [OK], {}),
+    "removed_and_added": (http(request_headers_to_remove=["user-agent", "x-new"], request_headers_to_add=[
+        header("user-agent", "mine"), header("x-new", "100%%")]), [OK], {}),
+    "header_actions": (http(request_headers_to_add=[
+        header("x-a", "1"), header("x-a", "2"), header("x-b", "1", append_action="ADD_IF_ABSENT"),
+        header("user-agent", "2", append_action="ADD_IF_ABSENT"), header("user-agent", "3", append_action="OVERWRITE_IF_EXISTS"),
+        header("x-c", "1", append_action="OVERWRITE_IF_EXISTS"), header("x-d", "1", append_action="OVERWRITE_IF_EXISTS_OR_ADD"),
+        header("x-empty"), header("x-kept", keep_empty_value=True)]), [OK], {}),
+    "service": (http(service_name_matcher={"prefix": "pay"}),
+                [answer(200, f"{SERVICE}: payments".encode()), answer(200, f"{SERVICE}: orders".encode()), OK, answer(500)], {}),
+    "service_exactly": (http(service_name_matcher={"exact": "PAY", "ignore_case": True}), [answer(200, f"{SERVICE}: pay".encode())], {}),
     "body": (http(receive=[{"text": b"ali".hex()}, {"text": b"ve".hex()}]), [answer(200, body=b"I am alive"), answer(200, body=b"dead")], {}),
     "new_connections": ({**http(), "reuse_connection": False}, [OK, answer(200, b"connection: close")], {}),
     "closes": (http(), [answer_with(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", then_close=True)], {}),
     "tcp": (tcp(), [OK, None], {}),
+    "tcp_closes": ({**tcp(b"PING", [b"PONG"]), "timeout": "0.1s"}, [pongs_once], {}),
+    "tcp_new_connections": ({**tcp(b"PING", [b"PONG"]), "reuse_connection": False}, [pongs], {}),
+    "tcp_proxy_v1": (tcp(b"PING", [b"PONG"], proxy_protocol_config={"version": "V1"}), [pongs], {}),
+    "tcp_proxy_v2": (tcp(b"PING", [b"PONG"], proxy_protocol_config={"version": "V2"}), [pongs], {}),
     "tcp_payload": ({**tcp(b"PING", [b"PO", b"NG"]), "timeout": "0.1s"}, [says(b"+ PO, NG"), says(b"NGPO")], {}),
     "http2": (http(codec_client_type="HTTP2"), [Http2(), Http2(503), OK], {}),
     "grpc": ({**SOON, "grpc_health_check": {}}, [grpc(1), grpc(2), grpc(0), grpc(3)], {}),
     "grpc_service": ({**SOON, "grpc_health_check": {"service_name": "a.B", "authority": "checks.example"}}, [grpc(1)], {}),
     "grpc_errors": ({**SOON, "grpc_health_check": {}}, [grpc(1, "13"), Http2(200, fields=[("content-type", "application/grpc"), ("grpc-status", "12")]),
                                                         Http2(503), grpc(1, "0", ("x-envoy-degraded", "1")), OK], {}),
+    "grpc_metadata": ({**SOON, "grpc_health_check": {"initial_metadata": [header("x-a", "1"), header("user-agent", "mine", append=False)]}},
+                      [grpc(1)], {}),
     "tls": (http(), [OK, answer(500)], {"tls": True}),
+    "tls_alpn": ({**http(), "tls_options": {"alpn_protocols": ["checks", "http/1.1"]}}, [OK], {"tls": True}),
+    "tls_alpn_empty": ({**http(), "tls_options": {}}, [OK], {"tls": True}),
+    "tls_not_for_checks": ({**http(), "transport_socket_match_criteria": {"kind": "plain"}}, [OK],
+                           {"transport_socket_matches": [PLAIN], "transport_socket": tls.upstream_tls({})}),
+    "tls_for_none_that_match": ({**http(), "transport_socket_match_criteria": {"kind": "other"}}, [OK], {"transport_socket_matches": [PLAIN]}),
     "eds_says_ill": (http(), [OK, OK], {"ill": 1}),
     "disabled": (http(), [OK, None], {"endpoint": {"disable_active_health_check": True}}),
     "named": (http(), [OK], {"endpoint": {"hostname": "one.example"}}),
+    "elsewhere": (http(), [OK, None], {"endpoint": {"port_value": 0}}),
+    "at_an_address": (http(), [OK, None], {"endpoint": {"port_value": 0, "address": {"socket_address": {"address": "127.0.0.1", "port_value": 1}}}}),
 }
 
 
 class Side:
     def __init__(self, binary, directory):
-        self.upstreams, self.closed = {}, []
+        self.directory, self.upstreams, self.closed = directory, {}, []
         self.root = Authority(directory)
         self.pair = self.root.issue("server", "DNS:server.example")
         clusters = [self.cluster(name, *case) for name, case in CASES.items()]
-        self.proxy = px.Proxy(binary, px.static_bootstrap([], clusters), args=["--concurrency", "1"], directory=directory)
+        self.proxy = px.Proxy(binary, px.static_bootstrap([], clusters), directory=directory,
+                              args=["--concurrency", "1", "--file-flush-interval-msec", "50"])
+
+    def log_of(self, name):
+        return self.directory / f"{name}.log"
 
     def cluster(self, name, check, hosts, more):
-        cluster = px.static_cluster(name, *[self.port_of(name, script, "tls" in more) for script in hosts], health_checks=[check])
+        log = str(self.log_of(name))
+        sink = {"event_log_path": log} if name == "well" else {"event_logger": [px.typed(
+            "file", "envoy.extensions.health_check.event_sinks.file.v3.HealthCheckEventFileSink", event_log_path=log)]}
+        check = {**check, **sink, "always_log_health_check_failures": True, "always_log_health_check_success": True}
+        ports = [self.port_of(name, script, "tls" in more) for script in hosts]
+        transports = {key: value for key, value in more.items() if key.startswith("transport")}
+        cluster = px.static_cluster(name, *ports, health_checks=[check], **transports)
         if "grpc_health_check" in check:
             cluster["http2_protocol_options"] = {}
         if "tls" in more:
@@ -148,8 +205,13 @@ class Side:
         endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
         if "ill" in more:
             endpoints[more["ill"]]["health_status"] = "UNHEALTHY"
+            endpoints[0]["metadata"] = {"filter_metadata": {"some.filter": {"key": ["a", 1.5, True, {"quote": '"'}]}}}
+            cluster["load_assignment"]["endpoints"][0]["locality"] = {"region": "r", "zone": "z", "sub_zone": "s"}
         if "endpoint" in more:
-            endpoints[-1]["endpoint"]["health_check_config"] = more["endpoint"]
+            config = dict(more["endpoint"])
+            if "port_value" in config:
+                config["port_value"] = ports[0]
+            endpoints[-1]["endpoint"]["health_check_config"] = config
         return cluster
 
     def port_of(self, name, script, secure):
@@ -161,7 +223,7 @@ class Side:
         if isinstance(script, Http2):
             upstream = H2Upstream(script)
         else:
-            upstream = tls.TlsUpstream(self.pair, script=script) if secure else Upstream(script)
+            upstream = tls.TlsUpstream(self.pair, script=script, alpn=["checks", "h2", "http/1.1"]) if secure else Upstream(script)
         self.upstreams.setdefault(name, []).append(upstream)
         return upstream.port
 
@@ -169,6 +231,22 @@ class Side:
         prefix = f"cluster.{name}."
         found = self.proxy.stats(f"^cluster.{name}.(health_check|membership_)")
         return {key[len(prefix):]: value for key, value in found.items()}
+
+    def events(self, name):
+        """Of each host the kinds of lines that the log has, in the order in which they were first seen; times and ports apart."""
+        hosts = {}
+        for line in self.log_of(name).read_text().splitlines():
+            port = json.loads(line)["host"]["socket_address"]["port_value"]
+            line, times = re.subn(r'"timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z"', '"timestamp":"NOW"', line)
+            assert times == 1, line
+            hosts.setdefault(port, []).append(line.replace(f'"port_value":{port}', '"port_value":PORT'))
+        return hosts
+
+    def logged(self, name):
+        """The events, once every host has many."""
+        asked = [] if name == "disabled" else CASES[name][1]
+        px.wait_for(lambda: sum(len(lines) >= 8 for lines in self.events(name).values()) >= len(asked), timeout=60, what=f"{name}: events")
+        return sorted(list(dict.fromkeys(lines)) for lines in self.events(name).values())
 
     def run(self, name):
         hosts = len(CASES[name][1])
@@ -186,10 +264,14 @@ class Side:
                 reused.append(len(upstream.connections) == 1)
             else:
                 connections = upstream.received()
-                first = connections[0].split(b"\r\n\r\n")[0] if connections else b""
-                heads.append(first[:4] if name.startswith("tcp") else first)  # further checks may follow on one connection
+                first = connections[0] if connections else b""  # further checks may follow on one connection
+                if name.startswith("tcp"):
+                    heads.append(re.findall(rb"(?s).*?PING", re.sub(rb"\d{4,}", b"PORT", first))[:2])
+                else:
+                    heads.append(first.split(b"\r\n\r\n")[0])
                 reused.append(len(connections) == 1)
-        return {"stats": seen, "flags": sorted(flags), "heads": heads, "reused": reused}
+        protocols = [u.protocols[0] for u in self.upstreams.get(name, []) if isinstance(u, tls.TlsUpstream)]
+        return {"stats": seen, "flags": sorted(flags), "heads": heads, "reused": reused, "protocols": protocols, "log": self.logged(name)}
 
     def close(self):
         self.proxy.stop()

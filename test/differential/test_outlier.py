@@ -1,5 +1,7 @@
 """Outlier detection: hosts that fail, given to Envoy and to Remora: the same are left out, for the same reason, and counted alike."""
 
+import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -94,7 +96,10 @@ class Side:
             routes = [{"match": {"prefix": "/"}, "route": {"cluster": name, **case.route}}]
             chain = px.tcp_filter_chain(name) if case.tcp else px.http_filter_chain(routes, name)
             listeners.append(px.static_listener(name, chain))
-        self.proxy = px.Proxy(binary, px.static_bootstrap(listeners, clusters), args=["--concurrency", "1"], directory=directory)
+        self.log = directory / "outliers.log"
+        logs = {"outlier_detection": {"event_log_path": str(self.log)}}
+        self.proxy = px.Proxy(binary, px.static_bootstrap(listeners, clusters, cluster_manager=logs),
+                              args=["--concurrency", "1", "--file-flush-interval-msec", "50"], directory=directory)
 
     def port_of(self, name, script):
         if script is None:
@@ -119,6 +124,27 @@ class Side:
         return sorted(line.rsplit("::", 1)[1] for line in text.splitlines()
                       if line.startswith(f"{name}::") and "::health_flags::" in line)
 
+    def events(self, name):
+        """What the log says of the cluster's hosts; times and ports apart."""
+        out = []
+        for line in self.log.read_text().splitlines():
+            if json.loads(line)["cluster_name"] != name:
+                continue
+            line, times = re.subn(r'"timestamp":"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z"', '"timestamp":"NOW"', line)
+            assert times == 1, line
+            out.append(re.sub(r'127.0.0.1:\d+', "HOST", re.sub(r'(since_last_action":)"\d+"', r"\1SOME", line)))
+        return out
+
+    def logged(self, name):
+        """The events, once there is one for everything that was noticed and allowed."""
+        def all_there():
+            stats = self.stats(name)
+            noticed = sum(value for key, value in stats.items() if "detected" in key) - stats["outlier_detection.ejections_overflow"]
+            return sum('"EJECT"' in event for event in self.events(name)) >= noticed
+
+        px.wait_for(all_there, what=f"{name}: events")
+        return sorted(set(self.events(name)))
+
     def run(self, name):
         """Asks until what the case ends with has been counted; then the good hosts alone must answer."""
         case = CASES[name]
@@ -134,9 +160,9 @@ class Side:
             asked += 1
             assert time.monotonic() < give_up, self.stats(name)
         if name == "comes_back":
-            return {"enforced": case.ends["ejections_enforced_total"]}
+            return {"enforced": case.ends["ejections_enforced_total"], "log": self.logged(name)[:3]}
         stats = self.stats(name)
-        out = {"stats": stats, "flags": self.flags(name)}
+        out = {"stats": stats, "flags": self.flags(name), "log": self.logged(name)}
         if stats["outlier_detection.ejections_active"] == len(case.bad):
             # Workers hear of it a moment later.
             px.wait_for(lambda: {self.ask(name, case) for _ in range(8)} == {200}, what="good answers only")
@@ -166,4 +192,6 @@ def test_the_same_hosts_are_left_out(sides, name):
         for side in (theirs, ours):
             side["stats"] = {key: value > 0 if "detected" in key or "overflow" in key or "rate" in key or key.endswith(("5xx", "total"))
                              else value for key, value in side["stats"].items()}
+            # How good the others were in the first interval is chance, too.
+            side["log"] = sorted({re.sub(r'"num_ejections.*', "", event) for event in side["log"]})
     assert ours == theirs

@@ -123,7 +123,7 @@ def test_help_names_every_endpoint(served):
     text = served[0].admin("/help")[1]
     for path in ("/ready", "/server_info", "/stats", "/stats/prometheus", "/clusters", "/listeners", "/config_dump",
                  "/certs", "/memory", "/logging", "/runtime", "/healthcheck/fail", "/healthcheck/ok", "/drain_listeners",
-                 "/quitquitquit", "/reset_counters", "/unsupported", "/help"):
+                 "/quitquitquit", "/reset_counters", "/reopen_logs", "/unsupported", "/help"):
         assert f"  {path}" in text
 
 

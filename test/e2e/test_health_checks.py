@@ -7,7 +7,7 @@ import pytest
 from test.support import mesh
 from test.support.client import get
 from test.support.mesh import assignment, eds_cluster
-from test.support.proxy import wait_for
+from test.support.proxy import typed, wait_for
 from test.support.upstream import Upstream
 
 CHECK = {"timeout": "5s", "interval": "0.05s", "no_traffic_interval": "0.05s", "unhealthy_threshold": 1, "healthy_threshold": 1,
@@ -37,7 +37,7 @@ class Host(Upstream):
 
 @pytest.fixture
 def served(tmp_path):
-    with mesh.running(tmp_path, False, ["--concurrency", "2"]) as (ads, proxy, _), Host(b"a") as a, Host(b"b") as b:
+    with mesh.running(tmp_path, False, ["--concurrency", "2", "--file-flush-interval-msec", "50"]) as (ads, proxy, _), Host(b"a") as a, Host(b"b") as b:
         yield ads, proxy, a, b
 
 
@@ -160,9 +160,41 @@ def test_an_ordinary_answer_may_ask_to_be_left_out(served):
     assert proxy.stat("cluster.checked.health_check.attempt") == 2
 
 
+def test_a_host_of_another_service_is_left_out(served):
+    ads, proxy, a, b = served
+    a.header = b"x-envoy-upstream-healthchecked-cluster: payments\r\n"
+    b.header = b"x-envoy-upstream-healthchecked-cluster: orders\r\n"
+    start(ads, proxy, a, b, check={**CHECK, "http_health_check": {"path": "/health", "service_name_matcher": {"prefix": "pay"}}})
+    wait_for(lambda: bodies(proxy) == {b"a"}, what="the one of the service serves")
+    assert flags(proxy, b.port) == "/failed_active_hc"
+    assert proxy.stat("cluster.checked.health_check.verify_cluster") >= 2
+
+
+def test_events_go_to_a_log_that_may_be_rotated(served, tmp_path):
+    ads, proxy, a, b = served
+    log, old = tmp_path / "checks.log", tmp_path / "checks.log.1"
+    sink = typed("file", "envoy.extensions.health_check.event_sinks.file.v3.HealthCheckEventFileSink", event_log_path=str(log))
+    start(ads, proxy, a, b, check={**CHECK, "event_logger": [sink]})
+    wait_for(lambda: log.exists() and log.read_text().count('"add_healthy_event":{"first_check":true}') == 2, what="both are in")
+    log.rename(old)
+    assert proxy.admin("/reopen_logs", "POST")[0] == 200
+    wait_for(log.exists, what="a new file")
+    b.status = 503
+    wait_for(lambda: '"eject_unhealthy_event":{"failure_type":"ACTIVE","http_status_code":503}' in log.read_text(), what="one is out")
+    assert "eject" not in old.read_text()
+
+
+def test_a_log_that_cannot_be_opened_is_refused(served, tmp_path):
+    ads, _, _, _ = served
+    sink = typed("file", "envoy.extensions.health_check.event_sinks.file.v3.HealthCheckEventFileSink", event_log_path=str(tmp_path / "no" / "log"))
+    ads.set("cluster", eds_cluster("app", health_checks=[{**CHECK, "event_logger": [sink]}]))
+    ads.wait_nack("cluster", "health_checks[0].event_logger[0].typed_config.event_log_path: unable to open file")
+
+
 def test_what_makes_no_sense_is_refused(served):
     ads, proxy, _, _ = served
-    for check, reason in [({"unhealthy_threshold": None}, "unhealthy_threshold: is required"), ({"timeout": "0s"}, "timeout: must be greater than 0s"),
+    for check, reason in [({"custom_health_check": {"name": "envoy.health_checkers.redis"}, "http_health_check": None},
+                           "custom_health_check: only HTTP, TCP and gRPC are supported"), ({"unhealthy_threshold": None}, "unhealthy_threshold: is required"), ({"timeout": "0s"}, "timeout: must be greater than 0s"),
                           ({"http_health_check": {"path": ""}}, "http_health_check.path: is required"),
                           ({"http_health_check": None}, "health_checker: is required: HTTP, TCP or gRPC")]:
         merged = {key: value for key, value in {**CHECK, **check}.items() if value is not None}
