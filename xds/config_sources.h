@@ -27,6 +27,7 @@ class ConfigSources {
   void start_ads();
   /// Null without ads_config.
   AdsClient* ads() { return ads_.get(); }
+  bool ads_connected() const { return ads_ != nullptr && ads_->connected(); }
 
   /// The source that `source` names, made at first use. As in Envoy, each subscription to a gRPC
   /// source that is not ADS has a stream of its own; and so each to a file its own watch. A source

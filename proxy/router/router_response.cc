@@ -349,6 +349,10 @@ void Router::count_retried_code(uint16_t status) {
 void Router::judge_host(Attempt& attempt, const HeaderMap& headers, bool end_stream) {
   constexpr uint16_t kFirstError = 500;
   upstream::HostCounters& counters = attempt.host()->counters;
+  if (headers.status() < kFirstError) {
+    const uint64_t took = now_us() - stream_.info().upstream_last_tx_us;
+    counters.answer_us.fetch_add(took, std::memory_order_relaxed);
+  }
   if (headers.status() >= kFirstError) {
     count(counters.rq_error);
   } else if (!grpc_) {

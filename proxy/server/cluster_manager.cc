@@ -58,7 +58,8 @@ class ClusterManager::EdsWatch final : public xds::ResourceConsumer {
         service_(std::move(service)),
         stats_(manager.stats_.group<stats::ClusterSchema>(prefix_of(cluster)),
                manager.stats_.group<stats::EdsSchema>(prefix_of(cluster)),
-               manager.stats_.main_index()) {}
+               manager.stats_.main_index()),
+        stale_(manager.main_.timers(), Timer::bind<&EdsWatch::on_stale, EdsWatch>(), this) {}
 
   void start(const ConfigSource& source) {
     xds::SubscribeOptions options;
@@ -66,6 +67,7 @@ class ClusterManager::EdsWatch final : public xds::ResourceConsumer {
     options.names = {service_};
     options.observer = &stats_;
     options.initial_fetch_timeout_ms = source.initial_fetch_timeout_ms;
+    source_ads_ = source.kind == ConfigSource::Kind::Ads;
     subscription_ = manager_.sources_.of(source).subscribe(options, *this);
   }
 
@@ -84,9 +86,12 @@ class ClusterManager::EdsWatch final : public xds::ResourceConsumer {
         continue;
       }
       version_ = std::string(update.version);
-      last_ = std::make_shared<const upstream::LoadAssignment>(*std::move(assignment));
+      received_ = std::make_shared<const upstream::LoadAssignment>(*std::move(assignment));
+      last_ = received_;
+      is_stale_ = false;
       manager_.on_eds(service_, last_);
     }
+    if (rejected.empty() && update.removed.empty()) on_refreshed();
     // Asked for and not there: Envoy starts such a cluster with no endpoints, and so do we.
     if (last_ == nullptr) manager_.on_eds(service_, nullptr);
     return rejected;
@@ -94,14 +99,46 @@ class ClusterManager::EdsWatch final : public xds::ResourceConsumer {
 
   void on_initial_fetch_timeout() override { manager_.on_eds(service_, nullptr); }
 
+  EdsAge age() const {
+    return {refreshed_at_, is_stale_, source_ads_ && !manager_.sources_.ads_connected()};
+  }
   const LoadAssignmentPtr& last() const { return last_; }
   const std::string& version() const { return version_; }
 
  private:
+  /// What was received has been received again, changed or not.
+  void on_refreshed() {
+    if (received_ == nullptr) return;
+    refreshed_at_ = manager_.main_.timers().now();
+    if (std::exchange(is_stale_, false)) {
+      last_ = received_;
+      manager_.on_eds(service_, last_);
+    }
+    stale_.disarm();
+    if (received_->stale_after_ms == 0) return;
+    manager_.count_of(service_, stats::ClusterMainStat::assignment_timeout_received);
+    stale_.arm(received_->stale_after_ms);
+  }
+
+  /// As in Envoy, a cluster whose endpoints are too old has none.
+  void on_stale() {
+    is_stale_ = true;
+    auto none = std::make_shared<upstream::LoadAssignment>();
+    none->cluster_name = service_;
+    last_ = std::move(none);
+    manager_.on_eds(service_, last_);
+    manager_.count_of(service_, stats::ClusterMainStat::assignment_stale);
+  }
+
   ClusterManager& manager_;
   std::string service_;
   xds::EdsStats stats_;
-  LoadAssignmentPtr last_;
+  bool source_ads_ = false;
+  LoadAssignmentPtr received_;
+  LoadAssignmentPtr last_;  // without endpoints while received_ is too old
+  MonotonicMs refreshed_at_ = 0;
+  bool is_stale_ = false;
+  Timer stale_;
   std::string version_;
   std::unique_ptr<xds::Subscription> subscription_;
 };
@@ -119,7 +156,10 @@ ClusterManager::ClusterManager(Publisher& publisher, upstream::ClusterMap& main_
       sources_(sources),
       secrets_(secrets),
       outliers_(main.loop(), &ClusterManager::on_outlier_message, this),
-      failing_(main.loop(), &ClusterManager::on_health_message, this) {
+      failing_(main.loop(), &ClusterManager::on_health_message, this),
+      look_timer_(main.timers(), Timer::bind<&ClusterManager::look_at_hosts, ClusterManager>(),
+                  this) {
+  look_timer_.arm(HostWatch::kLookEveryMs);
   secrets_.add_on_settled([this] { on_secrets_settled(); });
 }
 
@@ -284,6 +324,28 @@ void ClusterManager::on_eds(const std::string& service, const LoadAssignmentPtr&
   }
   for (const std::string& name : now_warm) make_active(name);
   check_initialized();
+}
+
+void ClusterManager::count_of(const std::string& service, stats::ClusterMainStat stat) {
+  for (const auto* clusters : {&active_, &warming_}) {
+    for (const auto& [name, cluster] : *clusters) {
+      const bool uses = cluster->config->discovery == upstream::Discovery::Eds &&
+                        eds_service_of(*cluster->config) == service;
+      if (uses) cluster->shared->stats().inc(stat);
+    }
+  }
+}
+
+EdsAge ClusterManager::eds_age(const ManagedCluster& cluster) const {
+  if (cluster.config->discovery != upstream::Discovery::Eds) return {};
+  const auto found = eds_.find(eds_service_of(*cluster.config));
+  return found == eds_.end() ? EdsAge() : found->second->age();
+}
+
+void ClusterManager::look_at_hosts() {
+  watch_.begin_look();
+  for (const auto& [name, cluster] : active_) watch_.look(*cluster->hosts);
+  look_timer_.arm(HostWatch::kLookEveryMs);
 }
 
 /// Its successor warms, and not for lack of secrets: those may take long.

@@ -14,6 +14,7 @@
 #include "api/cluster.pb.h"
 #include "proxy/base/clock.h"
 #include "proxy/event/mailbox.h"
+#include "proxy/server/host_watch.h"
 #include "proxy/server/kept_message.h"
 #include "proxy/server/merge_window.h"
 #include "proxy/server/publisher.h"
@@ -52,6 +53,13 @@ struct ManagedCluster {
   bool discovered = false;                             // the endpoints to begin with are known
 };
 
+/// How old what EDS brought is.
+struct EdsAge {
+  MonotonicMs refreshed_at = 0;  // 0: it never came
+  bool stale = false;            // too old, so that it counts for nothing
+  bool cut_off = false;          // nothing newer can come: the control plane is not there
+};
+
 /// What the names of a cluster's statistics begin with.
 std::string prefix_of(const upstream::ClusterConfig& config);
 
@@ -83,6 +91,9 @@ class ClusterManager final : public xds::ResourceConsumer,
   const std::string& cds_version() const { return cds_version_; }
   const std::vector<xds::Reject>& last_rejected() const { return rejected_; }
   std::string eds_version(const std::string& service) const;
+  EdsAge eds_age(const ManagedCluster& cluster) const;
+  const HostWatch& host_watch() const { return watch_; }
+  MonotonicMs now() const { return main_.timers().now(); }
 
   // xds::ResourceConsumer, for CDS.
   std::vector<xds::Reject> on_resources(const xds::Update& update) override;
@@ -119,6 +130,8 @@ class ClusterManager final : public xds::ResourceConsumer,
   static void on_outlier_message(void* self, OutlierMessage&& message);
   void on_immediate_failure(const std::string& cluster, upstream::HostPtr host) override;
   static void on_health_message(void* self, HealthMessage&& message);
+  void count_of(const std::string& service, stats::ClusterMainStat stat);
+  void look_at_hosts();
   void write(telemetry::LogSink& log, const std::string& line);
   void judge_hosts(ManagedCluster& cluster, bool were_judged);
   void on_health_changed(ManagedCluster& cluster);
@@ -143,6 +156,8 @@ class ClusterManager final : public xds::ResourceConsumer,
   telemetry::LogSink* outlier_log_ = nullptr;
   Mailbox<OutlierMessage> outliers_;
   Mailbox<HealthMessage> failing_;
+  HostWatch watch_;
+  Timer look_timer_;
   std::map<std::string, std::unique_ptr<ManagedCluster>> active_;
   std::map<std::string, std::unique_ptr<ManagedCluster>> warming_;
   std::map<std::string, std::unique_ptr<EdsWatch>> eds_;  // by EDS service name

@@ -1,5 +1,6 @@
 """Active health checks while endpoints and configurations change: a cluster warms by them, and hosts come and go by what they say."""
 
+import json
 import threading
 
 import pytest
@@ -168,6 +169,41 @@ def test_a_host_of_another_service_is_left_out(served):
     wait_for(lambda: bodies(proxy) == {b"a"}, what="the one of the service serves")
     assert flags(proxy, b.port) == "/failed_active_hc"
     assert proxy.stat("cluster.checked.health_check.verify_cluster") >= 2
+
+
+def reasons(proxy, port):
+    prefix = f"checked::127.0.0.1:{port}::reason::"
+    return [line[len(prefix):] for line in proxy.admin("/clusters")[1].splitlines() if line.startswith(prefix)]
+
+
+def test_what_is_wrong_with_a_host_is_said_in_words(served):
+    ads, proxy, a, b = served
+    start(ads, proxy, a, b)
+    wait_for(lambda: bodies(proxy) == {b"a", b"b"}, what="both serve")
+    assert reasons(proxy, a.port) == reasons(proxy, b.port) == []
+    b.status = 503
+    wait_for(lambda: "fails its health checks" in reasons(proxy, b.port), what="one is out")
+    ads.set("endpoint", assignment("app", a.port), assignment("checked", b.port))
+    wait_for(lambda: reasons(proxy, a.port) == ["no more listed by discovery, stays while it passes its health checks"], what="it is dropped")
+    a.status = 503
+    panic = "0 of 1 hosts healthy, below 50%, all are used"
+    wait_for(lambda: f"panic, {panic}" in reasons(proxy, b.port), what="nobody is well")
+    assert f"checked::priority_0::panic::{panic}" in proxy.admin("/clusters")[1].splitlines()
+    status = next(c for c in json.loads(proxy.admin("/clusters?format=json")[1])["cluster_statuses"] if c["name"] == "checked")
+    stats = [s for s in status["host_statuses"][0]["stats"] if s["name"].startswith("reason: ")]
+    assert {"name": "reason: fails its health checks", "type": "GAUGE", "value": "1"} in stats
+
+
+def test_endpoints_that_are_not_refreshed_go(served):
+    ads, proxy, a, b = served
+    total = "cluster.app.membership_total"
+    ads.set("endpoint", {**assignment("app", a.port, b.port), "policy": {"endpoint_stale_after": "0.3s"}})
+    wait_for(lambda: proxy.stat("cluster.app.assignment_stale") == 1 and proxy.stat(total) == 0, what="they are too old")
+    assert get(proxy.port("in")).status == 503
+    assert proxy.stat("cluster.app.assignment_timeout_received") == 1
+    ads.set("endpoint", assignment("app", a.port, b.port))
+    wait_for(lambda: proxy.stat(total) == 2, what="new ones")
+    assert proxy.stat("cluster.app.assignment_stale") == 1
 
 
 def test_events_go_to_a_log_that_may_be_rotated(served, tmp_path):

@@ -1,5 +1,7 @@
 """Hosts that fail are left out and come back, while endpoints and configurations change around them."""
 
+import re
+
 import pytest
 
 from test.support import mesh
@@ -77,6 +79,14 @@ def test_it_comes_back_after_its_time_and_is_left_out_again(served):
         # Requests go on: those before may have met it once only.
         wait_for(lambda: answers(proxy) and proxy.stat("cluster.app.outlier_detection.ejections_enforced_total") >= times,
                  what="it is left out again")
+
+
+def test_why_it_is_left_out_is_said_in_words(served):
+    start(served)
+    _, proxy, _, bad = served
+    lines = [line.split("::reason::")[1] for line in proxy.admin("/clusters")[1].splitlines() if f":{bad.port}::reason::" in line]
+    assert len(lines) == 1
+    assert re.fullmatch(r"outlier, left out \d+ s ago for 300 s after 5xx in a row, time 1", lines[0]), lines
 
 
 def test_when_all_are_out_there_is_panic(served):

@@ -135,6 +135,11 @@ absl::Status set_policy(const proto::ClusterLoadAssignment::Policy& policy,
       return path.field("overprovisioning_factor").error("must be greater than 0");
     }
   }
+  if (policy.has_endpoint_stale_after()) {
+    REMORA_TRY_ASSIGN(
+        out->stale_after_ms,
+        positive_milliseconds(policy.endpoint_stale_after(), path.field("endpoint_stale_after")));
+  }
   return absl::OkStatus();
 }
 

@@ -6,6 +6,7 @@
 
 #include "api/admin.pb.h"
 #include "proxy/server/admin/endpoints_message.h"
+#include "proxy/server/admin/host_words.h"
 #include "proxy/server/admin/json.h"
 
 namespace remora::server {
@@ -105,6 +106,10 @@ std::string as_text(const ClusterManager& clusters) {
     out += name + "::added_via_api::" + (cluster->is_static ? "false" : "true") + "\n";
     if (!config.eds_service_name.empty())
       out += name + "::eds_service_name::" + config.eds_service_name + "\n";
+    const HostWords words(clusters, *cluster);
+    for (const auto& [priority, text] : words.panics()) {
+      out += name + "::priority_" + std::to_string(priority) + "::panic::" + text + "\n";
+    }
     for_each_host(*cluster, [&](const upstream::Host& host, uint32_t priority) {
       std::string prefix = name + "::" + host.address().to_string() + "::";
       for (const HostMetric& metric : metrics_of(host)) {
@@ -122,6 +127,9 @@ std::string as_text(const ClusterManager& clusters) {
       out += prefix + "success_rate::" + percent_text(record.success_rate) + "\n";
       out +=
           prefix + "local_origin_success_rate::" + percent_text(record.local_success_rate) + "\n";
+      for (const std::string& reason : words.reasons(host, priority)) {
+        out += prefix + "reason::" + reason + "\n";
+      }
     });
   }
   return out;
@@ -144,6 +152,7 @@ std::string as_json(const ClusterManager& clusters) {
       out->mutable_max_requests()->set_value(thresholds->max_requests);
       out->mutable_max_retries()->set_value(thresholds->max_retries);
     }
+    const HostWords words(clusters, *cluster);
     for_each_host(*cluster, [&](const upstream::Host& host, uint32_t priority) {
       auto* out = status->add_host_statuses();
       to_message(host.address(), out->mutable_address());
@@ -164,6 +173,12 @@ std::string as_json(const ClusterManager& clusters) {
       }
       if (record.local_success_rate >= 0) {
         out->mutable_local_origin_success_rate()->set_value(record.local_success_rate);
+      }
+      for (const std::string& reason : words.reasons(host, priority)) {
+        auto* stat = out->add_stats();
+        stat->set_name("reason: " + reason);
+        stat->set_type(SimpleMetric::GAUGE);
+        stat->set_value(1);
       }
       out->set_weight(host.weight());
       out->set_hostname(host.hostname());
