@@ -31,9 +31,10 @@ std::string_view reset_detail(ResetReason reason, bool response_started) {
 static_assert(sizeof(ClientCodec) >= 256 && sizeof(ClientCodec) <= 640);
 
 ClientCodec::ClientCodec(Connection& connection, http::ClientCodecHandler& handler,
-                         const ClientOptions& options)
+                         const ClientOptions& options, KeepAliveListener* keep_alive)
     : connection_(connection),
       handler_(handler),
+      keep_alive_(keep_alive),
       options_(options),
       parser_(HeadParser::Kind::Response, options.limits),
       scratch_(connection.loop().blocks()),
@@ -169,6 +170,9 @@ ClientCodec::Step ClientCodec::accept_final() {
   if (writing_ != Writing::Ended) drain();
   held_.clear();
   if (held_end_) writing_ = Writing::Ended;
+  if (keep_alive_ != nullptr && headers_->has(HeaderId::KeepAlive)) {
+    keep_alive_->on_keep_alive(headers_->get(HeaderId::KeepAlive));
+  }
   remove_hop_by_hop(*headers_);
   if (facts.status == 204) headers_->remove(HeaderId::ContentLength);
 

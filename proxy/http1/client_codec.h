@@ -17,6 +17,15 @@
 
 namespace remora::http1 {
 
+/// Hears the Keep-Alive fields of responses.
+class KeepAliveListener {
+ public:
+  virtual void on_keep_alive(std::string_view value) = 0;
+
+ protected:
+  ~KeepAliveListener() = default;
+};
+
 class ClientCodec final : public http::ClientCodec, private http::StreamSender {
  public:
   /// All three outlive the codec. Uses the connection's write buffer and its pause reason
@@ -24,7 +33,7 @@ class ClientCodec final : public http::ClientCodec, private http::StreamSender {
   /// on_stream_ended() may also be called from within a stream's sending calls and reset(); the
   /// receiver never is.
   ClientCodec(Connection& connection, http::ClientCodecHandler& handler,
-              const ClientOptions& options);
+              const ClientOptions& options, KeepAliveListener* keep_alive = nullptr);
 
   http::StreamSender& new_stream(http::StreamReceiver& response) override;
   bool can_take_stream() const override { return receiver_ == nullptr && !draining_; }
@@ -91,6 +100,7 @@ class ClientCodec final : public http::ClientCodec, private http::StreamSender {
 
   Connection& connection_;
   http::ClientCodecHandler& handler_;
+  KeepAliveListener* const keep_alive_;
   const ClientOptions options_;
   HeadParser parser_;
   BodyReader body_;

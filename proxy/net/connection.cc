@@ -120,7 +120,9 @@ void Connection::on_ready(uint8_t ready) {
     case State::Open:
       break;
   }
-  if (ready & FdEvent::kWrite) do_write();
+  // What is to leave at the end of the turn leaves after reading: a request does not go out on a
+  // connection whose end has come.
+  if ((ready & FdEvent::kWrite) && !queued()) do_write();
   if (state_ != State::Open) return;
   const bool deliver_buffered = (ready & kDeliverBuffered) != 0;
   if (ready & (FdEvent::kRead | FdEvent::kHangup)) {

@@ -58,7 +58,10 @@ void Attempt::on_pool_ready(upstream::HttpConnection& connection) {
   connection_ = &connection.connection();
   host_ = connection.host();
   opened_ = true;
+  pooled_ = &connection;
+  const bool reused = connection.streams_before() > 0;
   sender_ = &connection.new_stream(*this);
+  may_go_unprocessed_ = reused || sender_->protocol() == http::Protocol::Http2;
   owner_.on_attempt_open(*this);
 }
 
@@ -107,6 +110,9 @@ void Attempt::on_reset(http::ResetReason reason, std::string_view detail) {
   sender_ = nullptr;
   if (over_) return;
   over_ = true;
+  unprocessed_ = reason == http::ResetReason::RemoteRefused ||
+                 (reason == http::ResetReason::ConnectionClosed && pooled_ != nullptr &&
+                  !headers_seen_ && pooled_->unprocessed());
   leave_high_water();
   // A codec says what became of the stream, which the reason tells already; only transports say
   // why.

@@ -59,6 +59,10 @@ class Attempt final : public http::StreamReceiver,
   /// The response is complete; nothing is left to reset.
   void complete() { sender_ = nullptr; }
   bool opened() const { return opened_; }
+  /// Failed, and the upstream has certainly processed nothing of the request.
+  bool unprocessed() const { return unprocessed_; }
+  /// Whether such a failure can happen to it, as far as is known when it opens.
+  bool may_go_unprocessed() const { return may_go_unprocessed_; }
   const upstream::HostPtr& host() const { return host_; }
   /// The connection of an open attempt; for facts that logs want.
   Connection& connection() { return *connection_; }
@@ -98,11 +102,14 @@ class Attempt final : public http::StreamReceiver,
   std::unique_ptr<upstream::PendingRequest> pending_;
   std::unique_ptr<TcpStream> raw_;
   Connection* connection_ = nullptr;
+  const upstream::HttpConnection* pooled_ = nullptr;
   http::StreamSender* sender_ = nullptr;
   upstream::Cluster* cluster_ = nullptr;
   bool opened_ = false;
   bool over_ = false;
   bool headers_seen_ = false;
+  bool unprocessed_ = false;
+  bool may_go_unprocessed_ = false;
   bool over_high_water_ = false;
 };
 

@@ -1,6 +1,7 @@
 // The request's half of the router, in the order in which a request goes through it.
 #include "proxy/router/router.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -330,16 +331,24 @@ FilterStatus Router::on_request_trailers(HeaderMap& trailers) {
   return FilterStatus::Continue();
 }
 
+/// For whom no policy retries less is kept: of a long body much will have gone before it fails.
+size_t Router::replay_limit() const {
+  constexpr size_t kMaxResendBytes = size_t{64} * 1024;
+  const size_t limit = stream_.buffer_limit();
+  return plan_.armed() ? limit : std::min(limit, kMaxResendBytes);
+}
+
 /// A body that does not fit cannot be sent twice.
 void Router::keep_for_replay(Buffer& data) {
-  if (!plan_.armed() || response_started_) return;
-  const bool fits = replay_.size() + data.size() <= stream_.buffer_limit();
+  if ((!plan_.armed() && !resendable_) || response_started_) return;
+  const bool fits = replay_.size() + data.size() <= replay_limit();
   const bool waiting_to_retry = attempt_ == nullptr;
   if (fits || waiting_to_retry) share(data, replay_);
   if (!fits && waiting_to_retry && !std::exchange(body_paused_, true)) stream_.pause_request_body();
   if (fits || waiting_to_retry) return;
-  cluster_->stats().inc(ClusterStat::retry_or_shadow_abandoned);
+  if (plan_.armed()) cluster_->stats().inc(ClusterStat::retry_or_shadow_abandoned);
   plan_.give_up();
+  resendable_ = false;
   replay_.clear();
 }
 
@@ -369,6 +378,8 @@ void Router::on_attempt_open(Attempt& attempt) {
   info.upstream_first_tx_us = info.upstream_last_tx_us = now_us();
   // Whoever took the headers may have changed the protocol already.
   if (!info.tunnel.empty()) plan_.give_up();
+  resendable_ = resendable_ && info.tunnel.empty() && attempt.may_go_unprocessed();
+  if (!resendable_ && !plan_.armed()) replay_.clear();
   if (attempt.raw() != nullptr && action_->connect->proxy_protocol) {
     attempt.raw()->send_first(proxy_protocol_header(*action_->connect->proxy_protocol,
                                                     info.connection, connection.local_address(),
@@ -406,7 +417,8 @@ void Router::send_request() {
 // trying again
 
 Router::Again Router::decide_retry(bool wanted) {
-  if (retry_taken_ && !wanted) cluster_->stats().inc(ClusterStat::upstream_rq_retry_success);
+  if (retry_taken_ && retried_ && !wanted)
+    cluster_->stats().inc(ClusterStat::upstream_rq_retry_success);
   release_retry();
   if (!wanted) return Again::No;
   upstream::Cluster::Stats& counts = cluster_->stats();
@@ -431,6 +443,28 @@ Router::Again Router::decide_retry(bool wanted) {
   per_try_timer_.disarm();
   stream_timer_.disarm();
   back_off_timer_.arm(plan_.next_back_off_ms(stream_.worker().random()));
+  return Again::Yes;
+}
+
+/// Nothing of the request was processed, which the attempt knows for certain: it goes out once more
+/// without any policy, on a connection that nobody has used. Streams that a loaded host refuses are
+/// sent again within the bounds of retries only.
+Router::Again Router::send_unprocessed_again(http::ResetReason reason) {
+  if (!std::exchange(resendable_, false)) return Again::No;
+  if (reason == http::ResetReason::RemoteRefused) {
+    const auto priority =
+        action_->high_priority ? upstream::Priority::High : upstream::Priority::Default;
+    if (retry_taken_ || !cluster_->try_retry(priority)) return Again::No;
+    retry_taken_ = true;
+  }
+  resent_ = true;
+  cluster_->remora_stats().inc(upstream::ClusterRemoraStat::upstream_rq_resent);
+  attempt_ = nullptr;
+  unsent_.clear();
+  share(replay_, unsent_);
+  needs_.fresh = true;
+  try_upstream();
+  needs_.fresh = false;
   return Again::Yes;
 }
 

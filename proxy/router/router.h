@@ -92,6 +92,8 @@ class Router final : public http::Filter, private Attempt::Owner {
 
   // --- trying again ---
   enum class Again : uint8_t { Yes, No };
+  Again send_unprocessed_again(http::ResetReason reason);
+  size_t replay_limit() const;
   Again decide_retry(bool wanted);
   void release_retry();
   void on_back_off_over();
@@ -135,6 +137,8 @@ class Router final : public http::Filter, private Attempt::Owner {
   bool tunnel_ = false;       // open: each direction ends for itself
   bool retry_taken_ = false;  // a place of the retry breaker is held
   bool retried_ = false;
+  bool resendable_ = true;  // once, should the upstream process nothing of it
+  bool resent_ = false;
   bool over_ = false;
   bool grpc_ = false;           // the request
   bool host_unjudged_ = false;  // until grpc-status comes

@@ -112,9 +112,10 @@ void Router::on_attempt_headers(Attempt& attempt, HeaderMap& headers, bool end_s
     return;
   }
   plan_.give_up();
+  resendable_ = false;
   replay_.clear();
   response_started_ = true;
-  info.response_code_details = "via_upstream";
+  info.response_code_details = resent_ ? "via_upstream{resent}" : "via_upstream";
   complete_response_headers(headers);
   count_upstream_code(status, &headers);
   judge_host(attempt, headers, end_stream);
@@ -201,7 +202,12 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
   stream_timer_.disarm();
   info.upstream_host = &attempt.host()->address();
   if (!detail.empty()) info.upstream_transport_failure = stream_.arena().copy(detail);
-  // Limits of the cluster are no fault of the host.
+  // That a connection was too old is no fault of the host.
+  if (reason == ResetReason::ConnectionClosed && attempt.unprocessed() &&
+      send_unprocessed_again(reason) == Again::Yes) {
+    return;
+  }
+  // Nor are limits of the cluster.
   if (reason != ResetReason::Overflow) report_failure(attempt, kServiceUnavailable);
   if (!response_started_ || std::exchange(host_unjudged_, false)) {
     count(attempt.host()->counters.rq_error);
@@ -214,7 +220,9 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     stream_.reset(ResetReason::LocalReset);
     return;
   }
-  if (decide_retry(plan_.wants_retry(reason, attempt.opened())) == Again::Yes) return;
+  const bool wanted = plan_.wants_retry(reason, attempt.opened());
+  if (decide_retry(wanted) == Again::Yes) return;
+  if (!wanted && attempt.unprocessed() && send_unprocessed_again(reason) == Again::Yes) return;
   answer_reset(reason, detail);
 }
 

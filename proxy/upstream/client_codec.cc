@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "proxy/http1/client_codec.h"
 #include "proxy/http2/client_codec.h"
 
 namespace remora::upstream {
@@ -17,7 +16,8 @@ std::unique_ptr<http::ClientCodec> make_client_codec(const ClusterConfig& config
                                                      HttpProtocol protocol, uint32_t known_streams,
                                                      Connection& connection,
                                                      http::ClientCodecHandler& handler,
-                                                     http2::SessionStats* stats) {
+                                                     http2::SessionStats* stats,
+                                                     http1::KeepAliveListener* keep_alive) {
   if (protocol == HttpProtocol::Http2) {
     http2::SessionOptions options = http2_options(config);
     options.first_max_streams = std::min(known_streams, options.first_max_streams);
@@ -32,7 +32,7 @@ std::unique_ptr<http::ClientCodec> make_client_codec(const ClusterConfig& config
   }
   options.full_url = config.http1_full_url;
   options.names = config.http1_names;
-  return std::make_unique<http1::ClientCodec>(connection, handler, options);
+  return std::make_unique<http1::ClientCodec>(connection, handler, options, keep_alive);
 }
 
 std::string_view alpn_of(HttpProtocol protocol) {

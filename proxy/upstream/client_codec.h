@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "proxy/http/codec.h"
+#include "proxy/http1/client_codec.h"
 #include "proxy/http2/session.h"
 #include "proxy/net/connection.h"
 #include "proxy/upstream/cluster_config.h"
@@ -13,11 +14,10 @@ namespace remora::upstream {
 
 /// The codec for a connection that has just been established; `protocol` is not Auto any more.
 /// `known_streams`: how many at once earlier connections to the same host could have.
-std::unique_ptr<http::ClientCodec> make_client_codec(const ClusterConfig& config,
-                                                     HttpProtocol protocol, uint32_t known_streams,
-                                                     Connection& connection,
-                                                     http::ClientCodecHandler& handler,
-                                                     http2::SessionStats* stats);
+std::unique_ptr<http::ClientCodec> make_client_codec(
+    const ClusterConfig& config, HttpProtocol protocol, uint32_t known_streams,
+    Connection& connection, http::ClientCodecHandler& handler, http2::SessionStats* stats,
+    http1::KeepAliveListener* keep_alive = nullptr);
 
 /// The names in ALPN of what the codec may speak, with commas.
 std::string_view alpn_of(HttpProtocol protocol);

@@ -143,7 +143,9 @@ Acquired Cluster::acquire_http(const HostPtr& host, Priority priority, HttpPoolW
   Acquired acquired;
   acquired.failure = PoolFailure::ClusterGone;
   if (retired_) return acquired;
-  if (HttpPool* pool = http_pool(host, priority, needs)) return pool->acquire(host, waiter);
+  if (HttpPool* pool = http_pool(host, priority, needs)) {
+    return pool->acquire(host, waiter, needs.fresh);
+  }
   acquired.failure = PoolFailure::Overflow;
   return acquired;
 }

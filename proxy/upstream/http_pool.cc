@@ -37,7 +37,8 @@ std::unique_ptr<const ConnectionFacts> copy_of(const ConnectionFacts& facts) {
 /// more.
 class HttpPool::Waiting final : public PendingRequest, public ListLink {
  public:
-  Waiting(HttpPool& pool, HttpPoolWaiter& waiter) : pool_(&pool), waiter_(waiter) {}
+  Waiting(HttpPool& pool, HttpPoolWaiter& waiter, bool fresh)
+      : pool_(&pool), waiter_(waiter), fresh_(fresh) {}
   ~Waiting() override {
     if (pool_ == nullptr) return;
     HttpPool& pool = *pool_;
@@ -50,6 +51,7 @@ class HttpPool::Waiting final : public PendingRequest, public ListLink {
   friend class HttpPool;
   HttpPool* pool_;
   HttpPoolWaiter& waiter_;
+  bool fresh_;
 };
 
 HttpPool::HttpPool(Cluster& cluster, HostPtr host, Priority priority, HttpProtocol protocol,
@@ -70,12 +72,13 @@ HttpPool::~HttpPool() {
   cluster_.shared().counts(priority_).release(Resource::Pools);
 }
 
-Acquired HttpPool::acquire(const HostPtr& host, HttpPoolWaiter& waiter, bool /*fresh*/) {
+Acquired HttpPool::acquire(const HostPtr& host, HttpPoolWaiter& waiter, bool fresh) {
   if (host_ != host) host_ = host;
   const CircuitBreakerThresholds& limits = cluster_.config().thresholds(priority_);
   ResourceCounts& counts = cluster_.shared().counts(priority_);
   Acquired acquired;
-  if (!ready_.empty() && waiting_.empty()) {
+  const bool overdue = !ready_.empty() && ready_.front().overdue();
+  if (!ready_.empty() && waiting_.empty() && !fresh && !overdue) {
     if (counts.at_limit(Resource::Requests, limits.max_requests)) {
       cluster_.stats().inc(ClusterStat::upstream_rq_active_overflow);
       return acquired;
@@ -89,29 +92,49 @@ Acquired HttpPool::acquire(const HostPtr& host, HttpPoolWaiter& waiter, bool /*f
   }
   cluster_.stats().inc(ClusterStat::upstream_rq_pending_total);
   cluster_.stats().inc(ClusterStat::upstream_rq_pending_active);
-  auto waiting = std::make_unique<Waiting>(*this, waiter);
+  auto waiting = std::make_unique<Waiting>(*this, waiter, fresh);
   waiting_.push_back(*waiting);
   ++waiting_count_;
+  if (fresh) ++fresh_waiting_count_;
   acquired.pending = std::move(waiting);
+  if (overdue) retire_overdue();
   connect_for_waiting();
   return acquired;
+}
+
+/// The connection that was used last is the first to look at: what is behind it waits longer.
+void HttpPool::retire_overdue() {
+  while (!ready_.empty() && ready_.front().overdue()) ready_.front().retire();
+  if (!ready_.empty()) cluster_.loop().at_end_of_turn(*this);
 }
 
 void HttpPool::leave_queue(Waiting& waiting) {
   waiting.unlink();
   waiting.pool_ = nullptr;
   --waiting_count_;
+  if (waiting.fresh_) --fresh_waiting_count_;
   cluster_.stats().dec(ClusterStat::upstream_rq_pending_active);
   cluster_.shared().counts(priority_).release(Resource::Pending);
 }
 
 // --- connections ---
 
+size_t HttpPool::connections_wanted() const {
+  const size_t any = waiting_count_ - fresh_waiting_count_;
+  const size_t ready = any == 0 || ready_.empty() ? 0 : ready_.count();
+  return fresh_waiting_count_ + (any > ready ? any - ready : 0);
+}
+
 void HttpPool::connect_for_waiting() {
-  const size_t ready = ready_.empty() ? 0 : ready_.count();
-  while (waiting_count_ > connecting_capacity_ + ready) {
-    if (!may_connect()) return;
-    connect();
+  while (connections_wanted() > connecting_capacity_) {
+    if (may_connect()) {
+      connect();
+      continue;
+    }
+    // Better any connection than none.
+    waiting_.for_each([](Waiting& waiting) { waiting.fresh_ = false; });
+    if (std::exchange(fresh_waiting_count_, 0) == 0) return;
+    if (!ready_.empty()) cluster_.loop().at_end_of_turn(*this);
   }
 }
 
@@ -119,6 +142,10 @@ bool HttpPool::may_connect() {
   const CircuitBreakerThresholds& limits = cluster_.config().thresholds(priority_);
   ResourceCounts& counts = cluster_.shared().counts(priority_);
   if (counts.try_take(Resource::Connections, limits.max_connections)) return true;
+  if (watched_ != nullptr) {
+    watched_->close();
+    if (counts.try_take(Resource::Connections, limits.max_connections)) return true;
+  }
   cluster_.stats().inc(ClusterStat::upstream_cx_overflow);
   // With no connection at all those who wait would wait for ever: always allow one.
   if (!connecting_.empty() || !ready_.empty() || !busy_.empty()) return false;
@@ -151,7 +178,20 @@ void HttpPool::place(PooledHttp& connection) {
     return;
   }
   busy_.push_back(connection);
-  if (connection.idle()) connection.close();
+  if (connection.idle() && &connection != watched_) connection.close();
+}
+
+bool HttpPool::watch(PooledHttp& connection) {
+  if (watched_ != nullptr || draining_) return false;
+  watched_ = &connection;
+  busy_.push_back(connection);
+  return true;
+}
+
+bool HttpPool::unwatch(const PooledHttp& connection) {
+  if (watched_ != &connection) return false;
+  watched_ = nullptr;
+  return true;
 }
 
 void HttpPool::connection_gone() {
@@ -168,18 +208,44 @@ void HttpPool::end_of_turn() {
 }
 
 void HttpPool::serve_waiting() {
-  const CircuitBreakerThresholds& limits = cluster_.config().thresholds(priority_);
-  const ResourceCounts& counts = cluster_.shared().counts(priority_);
-  while (!waiting_.empty() && !ready_.empty()) {
-    Waiting& next = waiting_.front();
-    HttpPoolWaiter& waiter = next.waiter_;
-    leave_queue(next);
-    if (counts.at_limit(Resource::Requests, limits.max_requests)) {
-      cluster_.stats().inc(ClusterStat::upstream_rq_active_overflow);
-      waiter.on_pool_failure(PoolFailure::Overflow, {}, host_);
-    } else {
-      waiter.on_pool_ready(ready_.front());
+  if (fresh_waiting_count_ > 0) serve_fresh();
+  while (waiting_count_ > fresh_waiting_count_ && !ready_.empty()) {
+    Waiting* next = &waiting_.front();
+    if (next->fresh_) {
+      next = nullptr;
+      waiting_.for_each([&](Waiting& one) {
+        if (!one.fresh_ && next == nullptr) next = &one;
+      });
     }
+    serve(*next, ready_.front());
+  }
+}
+
+/// Those who may have none but a fresh connection come first when there is one.
+void HttpPool::serve_fresh() {
+  while (fresh_waiting_count_ > 0) {
+    PooledHttp* fresh = nullptr;
+    ready_.for_each([&](PooledHttp& connection) {
+      if (connection.streams_before() == 0) fresh = &connection;
+    });
+    if (fresh == nullptr) return;
+    Waiting* first = nullptr;
+    waiting_.for_each([&](Waiting& waiting) {
+      if (waiting.fresh_ && first == nullptr) first = &waiting;
+    });
+    serve(*first, *fresh);
+  }
+}
+
+void HttpPool::serve(Waiting& waiting, PooledHttp& connection) {
+  const CircuitBreakerThresholds& limits = cluster_.config().thresholds(priority_);
+  HttpPoolWaiter& waiter = waiting.waiter_;
+  leave_queue(waiting);
+  if (cluster_.shared().counts(priority_).at_limit(Resource::Requests, limits.max_requests)) {
+    cluster_.stats().inc(ClusterStat::upstream_rq_active_overflow);
+    waiter.on_pool_failure(PoolFailure::Overflow, {}, host_);
+  } else {
+    waiter.on_pool_ready(connection);
   }
 }
 
@@ -201,6 +267,7 @@ void HttpPool::connect_failed(PoolFailure failure, std::string_view detail, cons
 void HttpPool::drain() {
   if (std::exchange(draining_, true)) return;
   while (!ready_.empty()) ready_.front().drain();
+  if (watched_ != nullptr) watched_->close();
   busy_.for_each([](PooledHttp& connection) { connection.take_no_more(); });
   if (!waiting_.empty())
     cluster_.loop().at_end_of_turn(*this);  // served by ready ones a moment ago

@@ -16,6 +16,29 @@ using testing::TestRequest;
 using testing::TestServer;
 using HttpPoolLifeTest = testing::HttpPoolTestBase;
 
+TEST_F(HttpPoolLifeTest, WhoWantsAFreshConnectionGetsOne) {
+  one_host();
+  TestPeer peer;
+  exchange(&peer);
+  TestRequest request(loop);
+  request.start(cluster(), host(), Priority::Default, {.fresh = true});
+  EXPECT_FALSE(request.immediate);
+  run_until([&] { return request.sender != nullptr; });
+  EXPECT_EQ(request.streams_before, 0u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_total), 2u);
+}
+
+TEST_F(HttpPoolLifeTest, WithNoRoomForAFreshConnectionAnyWillDo) {
+  config.default_thresholds.max_connections = 1;
+  one_host();
+  TestPeer peer;
+  exchange(&peer);
+  TestRequest request(loop);
+  request.start(cluster(), host(), Priority::Default, {.fresh = true});
+  run_until([&] { return request.sender != nullptr; });
+  EXPECT_EQ(request.streams_before, 1u);
+}
+
 // --- what connections do ---
 
 TEST_F(HttpPoolLifeTest, AnIdleConnectionThatTheServerClosesIsNeverHandedOut) {

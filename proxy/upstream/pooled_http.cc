@@ -68,7 +68,10 @@ http::StreamSender& PooledHttp::new_stream(http::StreamReceiver& response) {
   Cluster& cluster = pool_.cluster();
   cluster.count_request_started(*host_, pool_.priority());
   idle_timer_.disarm();
-  ++active_streams_;
+  if (++active_streams_ == 1) {
+    reused_ = streams_opened_ > 0;
+    bytes_before_ = connection_.bytes_written();
+  }
   ++streams_opened_;
   if (--streams_left_ == 0) {
     cluster.stats().inc(ClusterStat::upstream_cx_max_requests);
@@ -88,7 +91,7 @@ void PooledHttp::on_stream_ended() {
 }
 
 void PooledHttp::stream_released() {
-  --active_streams_;
+  if (--active_streams_ == 0) idle_since_ms_ = connection_.loop().now_ms();
   pool_.cluster().count_request_ended(*host_, pool_.priority());
 }
 
@@ -106,12 +109,15 @@ void PooledHttp::settle() {
 }
 
 void PooledHttp::start_idling() {
-  const uint64_t timeout_ms = pool_.cluster().config().idle_timeout_ms;
-  if (timeout_ms > 0) idle_timer_.arm(timeout_ms);
+  const uint64_t configured_ms = pool_.cluster().config().idle_timeout_ms;
+  const uint64_t timeout_ms = std::min(configured_ms > 0 ? configured_ms : UINT64_MAX,
+                                       pool_.idle_close().retire_after_ms());
+  if (timeout_ms != UINT64_MAX) idle_timer_.arm(timeout_ms);
 }
 
 void PooledHttp::drain() {
   draining_ = true;
+  pool_.unwatch(*this);
   pool_.place(*this);
 }
 
@@ -120,10 +126,104 @@ void PooledHttp::close() {
   connection_.close(CloseHow::NoFlush);
 }
 
+// --- what is known of the host's own timeout ---
+
+uint64_t PooledHttp::idle_ms() const { return pool_.cluster().loop().now_ms() - idle_since_ms_; }
+
+bool PooledHttp::overdue() const {
+  return codec_ != nullptr && idle() && idle_ms() >= pool_.idle_close().retire_after_ms();
+}
+
+void PooledHttp::retire() {
+  // How much longer than the host was seen to wait one waits for it to close.
+  constexpr uint64_t kPatienceFactor = 2;
+  const IdleClose& known = pool_.idle_close();
+  pool_.cluster().remora_stats().inc(ClusterRemoraStat::upstream_cx_retired);
+  if (!known.seen() || streams_opened_ == 0 || !pool_.watch(*this)) {
+    close();
+    return;
+  }
+  draining_ = true;
+  idle_timer_.arm(known.retire_after_ms() * kPatienceFactor);
+}
+
+void PooledHttp::learn_idle_close() {
+  if (streams_opened_ == 0) return;
+  pool_.idle_close().closed_after(idle_ms());
+  show_idle_close();
+}
+
+void PooledHttp::on_keep_alive(std::string_view value) {
+  const auto ms = keep_alive_timeout_ms(value);
+  if (!ms) return;
+  pool_.idle_close().announced(*ms);
+  show_idle_close();
+}
+
+void PooledHttp::show_idle_close() {
+  host_->idle_close_ms.store(pool_.idle_close().idle_ms(), std::memory_order_relaxed);
+}
+
 void PooledHttp::on_idle_timeout() {
-  if (!idle()) return;
+  if (!idle()) {
+    if (fate_wait_ms_ > 0) judge_end();
+    return;
+  }
+  if (pool_.unwatch(*this)) {
+    pool_.idle_close().forget_seen();
+    show_idle_close();
+    close();
+    return;
+  }
+  if (overdue()) {
+    retire();
+    return;
+  }
   pool_.cluster().stats().inc(ClusterStat::upstream_cx_idle_timeout);
   close();
+}
+
+// --- what became of a request that the peer's end has crossed ---
+
+Fate PooledHttp::fate() const {
+  const uint64_t sent = bytes_sent();
+  if (sent == 0) return Fate::Refused;
+  // What TLS has made of the request is of another length.
+  if (secure_ || !host_->address().is_ip()) return Fate::Unclear;
+  return fate_after_end(connection_.fd(), sent);
+}
+
+/// Within a round trip the peer's kernel has acknowledged the request or refused it.
+void PooledHttp::judge_end() {
+  constexpr uint32_t kLongestWaitMs = 256;
+  Fate known = fate();
+  if (known == Fate::Open && fate_wait_ms_ >= kLongestWaitMs) known = Fate::Unclear;
+  switch (known) {
+    case Fate::Open:
+      fate_wait_ms_ = std::max(1u, fate_wait_ms_ * 2);
+      idle_timer_.arm(fate_wait_ms_);
+      return;
+    case Fate::Refused:
+      refuse_answer(true);
+      return;
+    case Fate::Unclear:
+      dispatch(connection_.read_buffer(), true);
+      return;
+  }
+}
+
+/// Whatever has come was sent before any of the request can have arrived, and answers nothing.
+void PooledHttp::refuse_answer(bool end_stream) {
+  Buffer& data = connection_.read_buffer();
+  refused_ = true;
+  if (!data.empty() && !is_request_timeout(data)) on_codec_error("http1.unsolicited_response");
+  data.clear();
+  if (!end_stream) {
+    close();
+    return;
+  }
+  learn_idle_close();
+  dispatch(data, true);
 }
 
 void PooledHttp::on_duration_reached() {
@@ -139,13 +239,15 @@ void PooledHttp::on_connected() {
   const uint64_t now_us = connection_.loop().time().now_us;
   cluster.stats().record(ClusterHistogram::upstream_cx_connect_ms, (now_us - created_us_) / 1000);
   pool_.connecting_over(*this);
+  secure_ = connection_.transport().secure();
+  idle_since_ms_ = connection_.loop().now_ms();
   HttpProtocol protocol = pool_.protocol();
   if (protocol == HttpProtocol::Auto) {
     protocol = negotiated(connection_.transport().negotiated_protocol());
     count_protocol(protocol);
   }
   codec_ = make_client_codec(config, protocol, pool_.known_streams(), connection_, *this,
-                             cluster.http2_stats());
+                             cluster.http2_stats(), this);
   if (config.max_connection_duration_ms > 0) {
     duration_timer_ =
         std::make_unique<Timer>(connection_.loop().timers(),
@@ -158,6 +260,18 @@ void PooledHttp::on_connected() {
 
 void PooledHttp::on_data(Buffer& data, bool end_stream) {
   count_received();
+  if (end_stream && idle()) learn_idle_close();
+  const bool answer_due = reused_ && !idle() && codec_->protocol() != http::Protocol::Http2;
+  if (answer_due && bytes_sent() == 0) {
+    refuse_answer(end_stream);
+  } else if (answer_due && end_stream) {
+    judge_end();
+  } else {
+    dispatch(data, end_stream);
+  }
+}
+
+void PooledHttp::dispatch(Buffer& data, bool end_stream) {
   const bool took_streams = !draining_;
   dispatching_ = true;
   const bool go_on = codec_->dispatch(data, end_stream);
@@ -188,6 +302,8 @@ void PooledHttp::on_closed(CloseCause cause) {
       codec_failed_ && codec_ != nullptr && codec_->protocol() == http::Protocol::Http2;
   const bool had_streams = (active_streams_ > 0 || stream_failed_ || reset) && !failed_http2;
   idle_timer_.disarm();
+  pool_.unwatch(*this);
+  if (cause == CloseCause::RemoteReset && idle() && codec_ != nullptr) learn_idle_close();
   unlink();
   connection_.loop().defer_delete(std::unique_ptr<Deferrable>(this));
   if (codec_ == nullptr) {

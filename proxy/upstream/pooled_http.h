@@ -7,8 +7,10 @@
 
 #include "proxy/base/intrusive_list.h"
 #include "proxy/http/codec.h"
+#include "proxy/http1/client_codec.h"
 #include "proxy/net/connection.h"
 #include "proxy/upstream/http_pool.h"
+#include "proxy/upstream/unprocessed.h"
 
 namespace remora::upstream {
 
@@ -17,6 +19,7 @@ class PooledHttp final : public HttpConnection,
                          public ListLink,
                          private ConnectionHandler,
                          private http::ClientCodecHandler,
+                         private http1::KeepAliveListener,
                          private EndOfTurn {
  public:
   /// `socket` is connecting (`connect_error`: 0, EINPROGRESS or a failure that is told from the
@@ -29,11 +32,15 @@ class PooledHttp final : public HttpConnection,
   const HostPtr& host() const override { return host_; }
   Connection& connection() override { return connection_; }
   uint64_t streams_before() const override { return streams_opened_; }
-  bool unprocessed() const override { return false; }
+  bool unprocessed() const override { return reused_ && (refused_ || bytes_sent() == 0); }
 
   /// Room for a stream now.
   bool ready() const;
   bool idle() const { return active_streams_ == 0; }
+  /// Idle for so long that the host is about to close it.
+  bool overdue() const;
+  /// Carries no more requests: closes, or stays to see when the host closes it.
+  void retire();
   /// Streams that it has room for once connected.
   uint32_t expected_capacity() const { return expected_capacity_; }
   /// Takes no more streams.
@@ -60,9 +67,20 @@ class PooledHttp final : public HttpConnection,
   void on_codec_error(std::string_view detail) override;
   void on_max_streams(uint32_t max) override;
 
+  // --- KeepAliveListener ---
+  void on_keep_alive(std::string_view value) override;
+
   void end_of_turn() override;
   void settle();
   void on_idle_timeout();
+  uint64_t idle_ms() const;
+  uint64_t bytes_sent() const { return connection_.bytes_written() - bytes_before_; }
+  void learn_idle_close();
+  void show_idle_close();
+  Fate fate() const;
+  void judge_end();
+  void refuse_answer(bool end_stream);
+  void dispatch(Buffer& data, bool end_stream);
   void on_duration_reached();
   void connect_failed(CloseCause cause);
   void stream_released();
@@ -80,9 +98,15 @@ class PooledHttp final : public HttpConnection,
   uint64_t streams_opened_ = 0;
   uint64_t streams_left_;  // max_requests_per_connection
   uint64_t bytes_counted_ = 0;
+  uint64_t bytes_before_ = 0;   // written when it was idle last
+  uint64_t idle_since_ms_ = 0;  // when it was that
+  uint32_t fate_wait_ms_ = 0;   // the last pause on the way to know what the peer has read
   uint32_t expected_capacity_;
   uint32_t active_streams_ = 0;
   const bool failed_at_once_;
+  bool reused_ = false;   // it has been idle between streams
+  bool refused_ = false;  // proven: nothing of the present request was processed
+  bool secure_ = false;
   bool draining_ = false;
   bool dispatching_ = false;
   bool codec_failed_ = false;

@@ -54,6 +54,7 @@ class TestRequest final : public HttpPoolWaiter, public http::StreamReceiver {
   std::optional<PoolFailure> failure;
   std::string failure_detail;
   std::optional<http::ResetReason> reset_reason;
+  bool unprocessed = false;
   uint16_t status = 0;
   std::string body;
   bool ended = false;
@@ -97,7 +98,10 @@ class TestRequest final : public HttpPoolWaiter, public http::StreamReceiver {
     ended = end_stream;
   }
   void on_trailers(http::HeaderMap&) override { ended = true; }
-  void on_reset(http::ResetReason reason, std::string_view) override { reset_reason = reason; }
+  void on_reset(http::ResetReason reason, std::string_view) override {
+    reset_reason = reason;
+    unprocessed = connection->unprocessed();
+  }
 
   Arena arena_;
 };

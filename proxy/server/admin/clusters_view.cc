@@ -123,6 +123,10 @@ std::string as_text(const ClusterManager& clusters) {
       out += prefix + "sub_zone::" + host.locality().sub_zone + "\n";
       out += prefix + "canary::false\n";
       out += prefix + "priority::" + std::to_string(priority) + "\n";
+      const uint64_t idle_close_ms = host.idle_close_ms.load(std::memory_order_relaxed);
+      if (idle_close_ms != 0) {
+        out += prefix + "idle_close_ms::" + std::to_string(idle_close_ms) + "\n";
+      }
       const auto record = record_of(host);
       out += prefix + "success_rate::" + percent_text(record.success_rate) + "\n";
       out +=
