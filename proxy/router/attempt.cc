@@ -1,5 +1,9 @@
 #include "proxy/router/attempt.h"
 
+#include "proxy/upstream/balancing_config.h"
+#include "proxy/upstream/peak_ewma.h"
+#include "proxy/upstream/reported_weights.h"
+
 namespace remora::router {
 namespace {
 
@@ -58,6 +62,7 @@ void Attempt::on_pool_ready(upstream::HttpConnection& connection) {
   connection_ = &connection.connection();
   host_ = connection.host();
   opened_ = true;
+  opened_us_ = connection_->loop().time().now_us;
   pooled_ = &connection;
   const bool reused = connection.streams_before() > 0;
   sender_ = &connection.new_stream(*this);
@@ -90,7 +95,29 @@ void Attempt::on_informational(http::HeaderMap& headers) {
 void Attempt::on_headers(http::HeaderMap& headers, bool end_stream) {
   if (over_) return;
   headers_seen_ = true;
+  measure(headers);
   owner_.on_attempt_headers(*this, headers, end_stream);
+}
+
+/// For balancers that go by it.
+void Attempt::measure(const http::HeaderMap& headers) {
+  if (cluster_ == nullptr) return;
+  const auto& config = upstream::balancing_of(cluster_->config()).peak_ewma;
+  if (config != nullptr) {
+    const TurnTime& time = connection_->loop().time();
+    const double took_ms = static_cast<double>(time.now_us - opened_us_) / 1000;
+    upstream::note_answer(*host_, took_ms, time.now_ms, *config);
+  }
+  read_load(headers);
+}
+
+/// What the host says of its load counts once for an answer.
+void Attempt::read_load(const http::HeaderMap& headers) {
+  if (cluster_ == nullptr || load_reported_) return;
+  const auto& config = upstream::balancing_of(cluster_->config()).reported_weights;
+  if (config == nullptr) return;
+  load_reported_ =
+      upstream::note_load_report(*host_, headers, *config, connection_->loop().time().now_ms);
 }
 
 void Attempt::on_data(Buffer& data, bool end_stream) {
@@ -102,7 +129,9 @@ void Attempt::on_data(Buffer& data, bool end_stream) {
 }
 
 void Attempt::on_trailers(http::HeaderMap& trailers) {
-  if (!over_) owner_.on_attempt_trailers(trailers);
+  if (over_) return;
+  read_load(trailers);
+  owner_.on_attempt_trailers(trailers);
 }
 
 void Attempt::on_reset(http::ResetReason reason, std::string_view detail) {

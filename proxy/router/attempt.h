@@ -96,6 +96,8 @@ class Attempt final : public http::StreamReceiver,
 
   void leave_high_water();
   void count_reset(http::ResetReason reason);
+  void measure(const http::HeaderMap& headers);
+  void read_load(const http::HeaderMap& headers);
 
   Owner& owner_;
   upstream::HostPtr host_;
@@ -105,7 +107,9 @@ class Attempt final : public http::StreamReceiver,
   const upstream::HttpConnection* pooled_ = nullptr;
   http::StreamSender* sender_ = nullptr;
   upstream::Cluster* cluster_ = nullptr;
+  uint64_t opened_us_ = 0;
   bool opened_ = false;
+  bool load_reported_ = false;
   bool over_ = false;
   bool headers_seen_ = false;
   bool unprocessed_ = false;

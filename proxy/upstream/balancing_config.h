@@ -18,11 +18,17 @@ struct ZoneAware {
   uint64_t min_cluster_size = 6;   // healthy hosts
 };
 
+struct PeakEwmaConfig;         // peak_ewma.h
+struct ReportedWeightsConfig;  // reported_weights.h
+
 struct BalancingConfig {
   std::shared_ptr<const SubsetConfig> subsets;  // null: the cluster is one set
   std::vector<std::string> members;             // of an aggregate cluster; otherwise empty
   SlowStart slow_start;                         // round robin and least request
-  bool full_scan = false;                       // least request looks at all hosts
+  // Round robin by these weights, rather than by those that discovery says; null: not.
+  std::shared_ptr<const ReportedWeightsConfig> reported_weights;
+  std::shared_ptr<const PeakEwmaConfig> peak_ewma;  // null: another policy
+  bool full_scan = false;                           // least request looks at all hosts
   ZoneAware zone_aware;
   bool fail_traffic_on_panic = false;  // rather than use hosts whatever their health
   /// Changes of health and weight within so much time reach the workers together; 0: at once.

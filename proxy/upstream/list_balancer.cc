@@ -5,6 +5,8 @@
 
 #include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/least_request.h"
+#include "proxy/upstream/peak_ewma.h"
+#include "proxy/upstream/reported_weights.h"
 #include "proxy/upstream/round_robin.h"
 
 namespace remora::upstream {
@@ -52,6 +54,7 @@ bool equal_weights(const HostList& hosts) {
 std::unique_ptr<ListPicker> make_list_picker(const ClusterConfig& config, const HostList& hosts,
                                              WorkerContext& worker) {
   const BalancingConfig& more = balancing_of(config);
+  if (more.peak_ewma != nullptr) return std::make_unique<PeakEwma>(hosts, more.peak_ewma, worker);
   switch (config.lb) {
     case LbPolicy::Random:
       return std::make_unique<RandomPicker>(hosts, worker);
@@ -85,6 +88,25 @@ ListBalancer::ListBalancer(const BalancerParts& parts, std::shared_ptr<const Hos
     sources.healthy = make_group(priority, &PriorityHosts::healthy, &LocalityHosts::healthy);
     sources.degraded = make_group(priority, &PriorityHosts::degraded, &LocalityHosts::degraded);
     sources_.push_back(std::move(sources));
+  }
+  const auto& by_report = balancing_of(*config_).reported_weights;
+  if (by_report == nullptr) return;
+  reported_ =
+      std::make_unique<ReportedWeights>(by_report, *hosts_, worker_, [this] { reset_pickers(); });
+}
+
+ListBalancer::~ListBalancer() = default;
+
+/// They are made for weights that were.
+void ListBalancer::reset_pickers() {
+  const auto reset = [](Group& group) {
+    group.whole.picker.reset();
+    for (Source& locality : group.localities) locality.picker.reset();
+  };
+  for (PrioritySources& sources : sources_) {
+    sources.all.picker.reset();
+    reset(sources.healthy);
+    reset(sources.degraded);
   }
 }
 

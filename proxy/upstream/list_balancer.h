@@ -13,12 +13,15 @@
 
 namespace remora::upstream {
 
+class ReportedWeights;
+
 /// The shares of the priorities of `hosts`.
 PriorityLoad load_of(const HostSet& hosts, uint32_t panic_threshold_percent);
 
 class ListBalancer final : public Balancer {
  public:
   ListBalancer(const BalancerParts& parts, std::shared_ptr<const HostSet> hosts);
+  ~ListBalancer() override;
 
   HostPtr pick(const PickContext& context) override;
   const PriorityLoad& load() const { return load_; }
@@ -46,6 +49,7 @@ class ListBalancer final : public Balancer {
 
   Group make_group(const PriorityHosts& priority, HostList PriorityHosts::*whole,
                    HostList LocalityHosts::*part) const;
+  void reset_pickers();
   void set_zone_routing(const BalancerParts& parts);
   bool zones_count();
   Source& choose_zone(Group& group);
@@ -60,6 +64,7 @@ class ListBalancer final : public Balancer {
   ZoneRouting zones_;  // of the first priority
   bool own_in_panic_ = false;
   std::vector<PrioritySources> sources_;
+  std::unique_ptr<ReportedWeights> reported_;  // null: weights are those of discovery
 };
 
 }  // namespace remora::upstream

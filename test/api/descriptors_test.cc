@@ -76,6 +76,11 @@ const std::set<std::string> kNewerThanReference = {
     "forward_client_cert_matcher",
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager."
     "record_route_resolution_stats",
+    "envoy.extensions.load_balancing_policies.client_side_weighted_round_robin.v3."
+    "ClientSideWeightedRoundRobin.metric_names_for_computing_utilization",
+    "envoy.extensions.load_balancing_policies.client_side_weighted_round_robin.v3."
+    "ClientSideWeightedRoundRobin.slow_start_config",
+    "envoy.extensions.load_balancing_policies.peak_ewma.v3alpha.PeakEwma",
     "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig.skip_xff_append",
     "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig.xff_trusted_cidrs",
     "envoy.extensions.http.original_ip_detection.xff.v3.XffTrustedCidrs",

@@ -1,6 +1,7 @@
 """Choices of hosts that change while they serve: subsets over EDS, merged updates, aggregate clusters, sessions."""
 
 import contextlib
+import time
 
 import pytest
 
@@ -8,7 +9,7 @@ from test.support import mesh
 from test.support.client import get
 from test.support.mesh import assignment, eds_cluster, ok
 from test.support.proxy import REMORA, Proxy, http_filter_chain, static_bootstrap, static_cluster, static_listener, typed, wait_for
-from test.support.upstream import Upstream
+from test.support.upstream import Upstream, answer_with
 
 
 @pytest.fixture
@@ -91,6 +92,49 @@ def test_an_aggregate_cluster_follows_its_members(served):
     assert proxy.stat("cluster.app.upstream_rq_200") > 0 and proxy.stat("cluster.far.upstream_rq_total") > 0
     ads.set("endpoint", assignment("near", hosts[0].port))
     wait_for(lambda: bodies(proxy) == {b"one"}, what="the first member again")
+
+
+def policy_config(name, message, **fields):
+    return {"load_balancing_policy": {"policies": [{"typed_extension_config": typed(
+        name, f"envoy.extensions.load_balancing_policies.{message}", **fields)}]}}
+
+
+def test_hosts_get_what_their_load_reports_say(served):
+    ads, proxy, _ = served
+    policy = policy_config("w", "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin",
+                           blackout_period="0.2s", weight_update_period="0.1s", weight_expiration_period="300s")
+    answer = b"HTTP/1.1 200 OK\r\nendpoint-load-metrics: TEXT cpu_utilization:0.1,rps_fractional:%d\r\ncontent-length: 3\r\n\r\n%d"
+    with contextlib.ExitStack() as stack:
+        hosts = [stack.enter_context(Upstream(answer_with(answer % (rate, rate)))) for rate in (100, 300)]
+        ads.set("cluster", eds_cluster("app", **policy))
+        ads.set("endpoint", assignment("app", *[host.port for host in hosts]))
+
+        def shares():
+            bodies = [get(proxy.port("in")).body for _ in range(40)]
+            return bodies.count(b"300"), bodies.count(b"100")
+        # Two workers, each in its own turn: three to one, and a few more or less.
+        wait_for(lambda: sum(shares()) == 40 and abs(shares()[0] - 30) <= 3, what="three to one")
+        weights = proxy.admin("/clusters")[1]
+        assert all(f"app::127.0.0.1:{host.port}::weight::{weight}\n" in weights for host, weight in zip(hosts, (1000, 3000)))
+        refused = policy_config("w", "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin", enable_oob_load_report=True)
+        ads.set("cluster", eds_cluster("app", **refused))
+        wait_for(lambda: proxy.stat("cluster_manager.cds.update_rejected") == 1, what="no reports but those of answers")
+
+
+def test_the_slow_host_is_left_alone(served):
+    ads, proxy, hosts = served
+
+    def slow(peer):
+        while True:
+            peer.read_request()
+            time.sleep(0.3)
+            peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow")
+
+    with Upstream(slow) as one:
+        ads.set("cluster", eds_cluster("app", **policy_config("e", "peak_ewma.v3alpha.PeakEwma", decay_time="300s")))
+        ads.set("endpoint", assignment("app", hosts[1].port, one.port))
+        wait_for(lambda: {get(proxy.port("in")).body for _ in range(4)} >= {b"slow"}, what="it has been tried")
+        assert [get(proxy.port("in")).body for _ in range(40)].count(b"slow") <= 2
 
 
 def test_a_session_stays_where_it_began(tmp_path):

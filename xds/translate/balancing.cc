@@ -5,13 +5,17 @@
 #include <cmath>
 
 #include "api/cluster_aggregate.pb.h"
+#include "api/lb_client_weighted.pb.h"
 #include "api/lb_least_request.pb.h"
 #include "api/lb_maglev.pb.h"
+#include "api/lb_peak_ewma.pb.h"
 #include "api/lb_random.pb.h"
 #include "api/lb_ring_hash.pb.h"
 #include "api/lb_round_robin.pb.h"
 #include "api/lb_subset.pb.h"
 #include "proxy/upstream/balancing_config.h"
+#include "proxy/upstream/peak_ewma.h"
+#include "proxy/upstream/reported_weights.h"
 #include "xds/translate/runtime.h"
 #include "xds/translate/subset.h"
 #include "xds/translate/typed_config.h"
@@ -170,6 +174,61 @@ absl::Status set_subsets(const lb::subset::v3::Subset& policy, const Context& co
                          path.field("subset_lb_policy"));
 }
 
+absl::Status set_reported_weights(
+    const lb::client_side_weighted_round_robin::v3::ClientSideWeightedRoundRobin& policy,
+    const Context& context, upstream::BalancingConfig* more, const Path& path) {
+  constexpr uint64_t kShortestUpdateMs = 100;
+  if (policy.enable_oob_load_report().value()) {
+    return path.field("enable_oob_load_report")
+        .error("is not supported: reports come with answers");
+  }
+  auto out = std::make_shared<upstream::ReportedWeightsConfig>();
+  if (policy.has_blackout_period()) {
+    REMORA_TRY_ASSIGN(out->blackout_ms,
+                      milliseconds(policy.blackout_period(), path.field("blackout_period")));
+  }
+  if (policy.has_weight_expiration_period()) {
+    REMORA_TRY_ASSIGN(out->expiration_ms, milliseconds(policy.weight_expiration_period(),
+                                                       path.field("weight_expiration_period")));
+  }
+  if (policy.has_weight_update_period()) {
+    REMORA_TRY_ASSIGN(out->update_ms, milliseconds(policy.weight_update_period(),
+                                                   path.field("weight_update_period")));
+    out->update_ms = std::max(out->update_ms, kShortestUpdateMs);
+  }
+  if (policy.has_error_utilization_penalty()) {
+    out->error_penalty = policy.error_utilization_penalty().value();
+    const bool fits = out->error_penalty >= 0 && std::isfinite(out->error_penalty);
+    if (!fits) return path.field("error_utilization_penalty").error("must not be negative");
+  }
+  out->metrics.assign(policy.metric_names_for_computing_utilization().begin(),
+                      policy.metric_names_for_computing_utilization().end());
+  more->reported_weights = std::move(out);
+  return read_slow_start(policy.slow_start_config(), context, &more->slow_start,
+                         path.field("slow_start_config"));
+}
+
+absl::Status set_peak_ewma(const lb::peak_ewma::v3alpha::PeakEwma& policy,
+                           upstream::BalancingConfig* more, const Path& path) {
+  auto out = std::make_shared<upstream::PeakEwmaConfig>();
+  uint64_t ms = 0;
+  if (policy.has_decay_time()) {
+    REMORA_TRY_ASSIGN(ms, milliseconds(policy.decay_time(), path.field("decay_time")));
+    out->decay_ms = static_cast<double>(ms);
+  }
+  if (policy.has_default_rtt()) {
+    REMORA_TRY_ASSIGN(ms, milliseconds(policy.default_rtt(), path.field("default_rtt")));
+    out->default_answer_ms = static_cast<double>(ms);
+  }
+  if (policy.has_penalty_value()) {
+    out->penalty = policy.penalty_value().value();
+    const bool fits = out->penalty >= 0 && std::isfinite(out->penalty);
+    if (!fits) return path.field("penalty_value").error("must not be negative");
+  }
+  more->peak_ewma = std::move(out);
+  return absl::OkStatus();
+}
+
 // Answers false for a policy that is not known: the next one counts.
 absl::StatusOr<bool> set_policy(const TypedBytes& config, const Context& context,
                                 upstream::ClusterConfig* out, upstream::BalancingConfig* more,
@@ -198,6 +257,20 @@ absl::StatusOr<bool> set_policy(const TypedBytes& config, const Context& context
                       policy.enable_full_scan().value();
     REMORA_TRY(
         read_localities(policy.locality_lb_config(), out, more, path.field("locality_lb_config")));
+    return true;
+  }
+  using ClientWeighted = lb::client_side_weighted_round_robin::v3::ClientSideWeightedRoundRobin;
+  if (config.type == ClientWeighted::descriptor()->full_name()) {
+    ClientWeighted policy;
+    REMORA_TRY(parse_policy(config, &policy, path));
+    out->lb = upstream::LbPolicy::RoundRobin;
+    REMORA_TRY(set_reported_weights(policy, context, more, path));
+    return true;
+  }
+  if (config.type == lb::peak_ewma::v3alpha::PeakEwma::descriptor()->full_name()) {
+    lb::peak_ewma::v3alpha::PeakEwma policy;
+    REMORA_TRY(parse_policy(config, &policy, path));
+    REMORA_TRY(set_peak_ewma(policy, more, path));
     return true;
   }
   if (config.type == lb::random::v3::Random::descriptor()->full_name()) {

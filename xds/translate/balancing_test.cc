@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 
 #include "proxy/upstream/balancing_config.h"
+#include "proxy/upstream/peak_ewma.h"
+#include "proxy/upstream/reported_weights.h"
 #include "xds/translate/cluster_test_support.h"
 
 namespace remora::xds::translate {
@@ -65,6 +67,45 @@ TEST_F(BalancingTest, BalancingInDetail) {
   EXPECT_TRUE(balancing.close_connections_on_host_set_change);
   EXPECT_EQ(balancing.override_host_status,
             1u << static_cast<uint32_t>(upstream::EndpointStatus::Draining));
+}
+
+std::string by_policy(const std::string& config) {
+  return "{name: a, load_balancing_policy: {policies: [{typed_extension_config: {name: p, "
+         "typed_config: {'@type': type.googleapis.com/envoy.extensions.load_balancing_policies." +
+         config + "}}}]}}";
+}
+
+TEST_F(BalancingTest, PoliciesThatMeasure) {
+  const std::string weighted = "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin";
+  auto config = compile(
+      by_policy(weighted +
+                ", blackout_period: 1s, weight_expiration_period: 2s, weight_update_period: 0.01s, "
+                "error_utilization_penalty: 0.5, metric_names_for_computing_utilization: [a, b], "
+                "slow_start_config: {slow_start_window: 9s}"));
+  ASSERT_NE(config, nullptr);
+  const auto& reports = upstream::balancing_of(*config).reported_weights;
+  ASSERT_NE(reports, nullptr);
+  EXPECT_EQ(config->lb, upstream::LbPolicy::RoundRobin);
+  EXPECT_EQ(reports->blackout_ms, 1000u);
+  EXPECT_EQ(reports->expiration_ms, 2000u);
+  EXPECT_EQ(reports->update_ms, 100u) << "not more often";
+  EXPECT_EQ(reports->error_penalty, 0.5);
+  EXPECT_THAT(reports->metrics, ElementsAre("a", "b"));
+  EXPECT_EQ(upstream::balancing_of(*config).slow_start.window_ms, 9000u);
+  EXPECT_THAT(refusal(by_policy(weighted + ", error_utilization_penalty: -1")),
+              HasSubstr("error_utilization_penalty: must not be negative"));
+  EXPECT_THAT(refusal(by_policy(weighted + ", enable_oob_load_report: true")),
+              HasSubstr("enable_oob_load_report: is not supported"));
+
+  config =
+      compile(by_policy("peak_ewma.v3alpha.PeakEwma, decay_time: 3s, default_rtt: 0.02s, "
+                        "penalty_value: 7, aggregation_interval: 1s"));
+  ASSERT_NE(config, nullptr);
+  const auto& peak = upstream::balancing_of(*config).peak_ewma;
+  ASSERT_NE(peak, nullptr);
+  EXPECT_EQ(peak->decay_ms, 3000);
+  EXPECT_EQ(peak->default_answer_ms, 20);
+  EXPECT_EQ(peak->penalty, 7);
 }
 
 TEST_F(BalancingTest, AggregateClusters) {
