@@ -53,6 +53,7 @@ void GrpcConnection::open(std::string_view cluster_name, const http2::SessionOpt
   if (cluster == nullptr) return fail_later("no such cluster: " + std::string(cluster_name));
   upstream::PickContext pick;
   pick.random = context_.random();
+  cluster = &cluster->member_for(pick);
   const upstream::HostPtr host = cluster->pick_host(pick);
   if (host == nullptr) return fail_later("no healthy upstream");
   write_limit_bytes_ = cluster->config().per_connection_buffer_limit;

@@ -8,8 +8,10 @@
 #include "proxy/http/grpc.h"
 #include "proxy/http/upgrade.h"
 #include "proxy/net/proxy_protocol.h"
+#include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/metadata_criteria.h"
+#include "proxy/upstream/original_dst.h"
 #include "proxy/upstream/worker_context.h"
 
 namespace remora::router {
@@ -288,6 +290,10 @@ upstream::HostPtr Router::pick_host() {
     const http::HeaderEntry* header =
         stream_.request_headers().find(cluster.original_dst_http_header);
     if (header != nullptr) context.override_host_header = header->value;
+  }
+  if (const auto& key = upstream::balancing_of(cluster).original_dst_metadata; !key.empty()) {
+    context.override_host_metadata =
+        upstream::destination_in(key, {&info.dynamic_metadata, &info.connection->metadata});
   }
   const RetryPolicy* policy = plan_.policy();
   if (policy != nullptr && policy->previous_hosts && !tried_.empty()) {

@@ -1,5 +1,5 @@
-// What a cluster may say about the choice of its hosts and few clusters do: apart from
-// ClusterConfig, which everything includes. Immutable.
+// What a cluster may say about the choice of its hosts and connections to them, and few clusters
+// do: apart from ClusterConfig, which everything includes. Immutable.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/upstream/address_order.h"
 #include "proxy/upstream/slow_start.h"
 #include "proxy/upstream/subset_config.h"
 
@@ -21,6 +22,13 @@ struct ZoneAware {
 struct PeakEwmaConfig;         // peak_ewma.h
 struct ReportedWeightsConfig;  // reported_weights.h
 
+/// Connections that are made before requests want them: so many times the room that the requests
+/// take; 1: none.
+struct Preconnect {
+  double of_host = 1;     // for the requests of each host
+  double of_cluster = 1;  // for those of all hosts, at the host that is next in turn
+};
+
 struct BalancingConfig {
   std::shared_ptr<const SubsetConfig> subsets;  // null: the cluster is one set
   std::vector<std::string> members;             // of an aggregate cluster; otherwise empty
@@ -34,6 +42,11 @@ struct BalancingConfig {
   /// Changes of health and weight within so much time reach the workers together; 0: at once.
   uint64_t update_merge_window_ms = 0;
   bool close_connections_on_host_set_change = false;
+  Preconnect preconnect;
+  AddressOrder address_order;  // of hosts that have several addresses
+  /// ORIGINAL_DST: where in dynamic metadata the destination stands, from the outside in; empty:
+  /// nowhere.
+  std::vector<std::string> original_dst_metadata;
   /// Bits by EndpointStatus: which hosts may be asked for by address.
   uint32_t override_host_status = 1 << static_cast<uint32_t>(EndpointStatus::Unknown) |
                                   1 << static_cast<uint32_t>(EndpointStatus::Healthy) |

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/upstream/address_order.h"
 #include "proxy/upstream/aggregate.h"
 #include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/client_codec.h"
@@ -118,6 +119,11 @@ HostPtr Cluster::pick_once(const PickContext& context) {
     HostPtr host = find_by_address(context.override_host);
     if (host != nullptr || context.override_host_strict) return host;
   }
+  if (!peeked_.empty() && !context.choice) {
+    HostPtr host = std::move(peeked_.front());
+    peeked_.pop_front();
+    return host;
+  }
   if (balancer_ == nullptr && original_dst_ == nullptr) make_balancer();
   if (original_dst_ != nullptr) return original_dst_->pick(context);
   return balancer_->pick(context);
@@ -143,6 +149,7 @@ Acquired Cluster::acquire_http(const HostPtr& host, Priority priority, HttpPoolW
   Acquired acquired;
   acquired.failure = PoolFailure::ClusterGone;
   if (retired_) return acquired;
+  if (balancing_of(*config_).preconnect.of_cluster > 1) connect_ahead(priority, needs);
   if (HttpPool* pool = http_pool(host, priority, needs)) {
     return pool->acquire(host, waiter, needs.fresh);
   }
@@ -228,7 +235,13 @@ TcpAcquired Cluster::acquire_tcp(const HostPtr& host, TcpWaiter& waiter,
 }
 
 Socket Cluster::open_socket(const Host& host, int* error) const {
-  return connect_to(host.address(), connect_options_, error);
+  if (host.endpoint().more_addresses.empty()) return open_socket(host.address(), error);
+  const AddressOrder& order = balancing_of(*config_).address_order;
+  return open_socket(addresses_in_order(host.endpoint(), order).front(), error);
+}
+
+Socket Cluster::open_socket(const Address& address, int* error) const {
+  return connect_to(address, connect_options_, error);
 }
 
 const TransportFactory& Cluster::transport_to(const Host& host) const {
@@ -289,6 +302,7 @@ void Cluster::update_hosts(std::shared_ptr<const HostSet> hosts) {
     drain_all_pools();
   }
   hosts_ = std::move(hosts);
+  peeked_.clear();
   balancer_.reset();
   by_address_.reset();
   drain_vanished();

@@ -7,6 +7,7 @@
 #include <absl/container/flat_hash_set.h>
 
 #include <array>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -104,7 +105,9 @@ class Cluster final : public Deferrable {
   EventLoop& loop() { return worker_.loop(); }
   WorkerContext& worker() { return worker_; }
   ClusterShared& shared() { return *shared_; }
+  /// Connecting to the address of `host` that is tried first.
   Socket open_socket(const Host& host, int* error) const;
+  Socket open_socket(const Address& address, int* error) const;
   /// A connection to `host` over `socket`; prepare() names it.
   Connection make_connection(Socket socket, const Host& host, const ConnectionNeeds& needs);
   void prepare(Connection& connection, const Host& host);
@@ -115,6 +118,8 @@ class Cluster final : public Deferrable {
   void count_request_started(const Host& host, Priority priority);
   void count_request_ended(const Host& host, Priority priority);
   void count_connection_opened(const Host& host);
+  /// The same connection is tried at another address too.
+  void count_further_attempt(const Host& host);
   void count_connect_failure(const Host& host, CloseCause cause);
   void count_connection_closed(const Host& host, Priority priority, bool by_peer, bool had_streams,
                                uint64_t opened_us);
@@ -129,6 +134,8 @@ class Cluster final : public Deferrable {
 
   void make_balancer();
   HostPtr pick_once(const PickContext& context);
+  HostPtr peek_host();
+  void connect_ahead(Priority priority, const ConnectionNeeds& needs);
   HostPtr find_by_address(std::string_view address);
   HttpProtocol protocol_for(const ConnectionNeeds& needs) const;
   static size_t index_of(Priority priority, HttpProtocol protocol);
@@ -159,6 +166,7 @@ class Cluster final : public Deferrable {
   std::unique_ptr<OriginalDst> original_dst_;
   std::unique_ptr<Aggregate> aggregate_;            // of an aggregate cluster; made when first used
   std::unique_ptr<StringMap<HostPtr>> by_address_;  // made when a host is first asked for
+  std::deque<HostPtr> peeked_;  // chosen ahead of the requests that are to go there
   uint32_t pins_ = 0;
   bool retired_ = false;
   bool finished_ = false;

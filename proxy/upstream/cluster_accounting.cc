@@ -31,6 +31,11 @@ void Cluster::count_connection_opened(const Host& host) {
   host.counters.cx_active.fetch_add(1, std::memory_order_relaxed);
 }
 
+void Cluster::count_further_attempt(const Host& host) {
+  stats().inc(ClusterStat::upstream_cx_total);
+  host.counters.cx_total.fetch_add(1, std::memory_order_relaxed);
+}
+
 void Cluster::count_connect_failure(const Host& host, CloseCause cause) {
   stats().inc(ClusterStat::upstream_cx_connect_fail);
   if (cause == CloseCause::ConnectTimeout) stats().inc(ClusterStat::upstream_cx_connect_timeout);

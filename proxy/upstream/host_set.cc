@@ -42,9 +42,11 @@ bool same_check(const EndpointConfig& a, const EndpointConfig& b) {
 }
 
 bool same_identity(const Host& host, const EndpointConfig& endpoint, const Locality& locality) {
-  return host.address() == endpoint.address && host.hostname() == endpoint.hostname &&
-         host.metadata_key() == endpoint.metadata_key && host.transport() == endpoint.transport &&
-         host.locality() == locality && same_check(host.endpoint(), endpoint);
+  return host.address() == endpoint.address &&
+         host.endpoint().more_addresses == endpoint.more_addresses &&
+         host.hostname() == endpoint.hostname && host.metadata_key() == endpoint.metadata_key &&
+         host.transport() == endpoint.transport && host.locality() == locality &&
+         same_check(host.endpoint(), endpoint);
 }
 
 // The previous host brought up to date, or a new one.

@@ -24,12 +24,12 @@ HttpFetch::~HttpFetch() {
 void HttpFetch::start() {
   Cluster* cluster = context_.clusters().find(request_.cluster);
   if (cluster == nullptr) return finish("no such cluster: " + request_.cluster);
-  cluster_ = ClusterPin(*cluster);
   PickContext pick;
   pick.random = context_.random();
-  const HostPtr host = cluster->pick_host(pick);
+  cluster_ = ClusterPin(cluster->member_for(pick));
+  const HostPtr host = cluster_->pick_host(pick);
   if (host == nullptr) return finish("no healthy upstream");
-  Acquired acquired = cluster->acquire_http(host, Priority::Default, *this);
+  Acquired acquired = cluster_->acquire_http(host, Priority::Default, *this);
   if (acquired.ready != nullptr) return send(*acquired.ready);
   pending_ = std::move(acquired.pending);
   if (pending_ == nullptr) finish("no connection");

@@ -84,6 +84,7 @@ Acquired HttpPool::acquire(const HostPtr& host, HttpPoolWaiter& waiter, bool fre
       return acquired;
     }
     acquired.ready = &ready_.front();
+    if (connects_ahead()) connect_ahead(1);
     return acquired;
   }
   if (!counts.try_take(Resource::Pending, limits.max_pending_requests)) {
@@ -98,7 +99,11 @@ Acquired HttpPool::acquire(const HostPtr& host, HttpPoolWaiter& waiter, bool fre
   if (fresh) ++fresh_waiting_count_;
   acquired.pending = std::move(waiting);
   if (overdue) retire_overdue();
-  connect_for_waiting();
+  if (!fresh && connects_ahead()) {
+    connect_ahead(0);
+  } else {
+    connect_for_waiting();
+  }
   return acquired;
 }
 

@@ -96,6 +96,23 @@ struct Acquired {
   PoolFailure failure = PoolFailure::Overflow;  // when neither
 };
 
+/// How much is asked of a pool, and how much it has room for; in streams.
+struct PoolLoad {
+  uint64_t waiting = 0;
+  uint64_t active = 0;
+  uint64_t room = 0;  // besides, also on connections that are being made
+  void add(const PoolLoad& other) {
+    waiting += other.waiting;
+    active += other.active;
+    room += other.room;
+  }
+  /// Whether it is too little for `ratio` times what is asked, and for `coming` streams more.
+  bool wants_more(double ratio, uint64_t coming) const {
+    return static_cast<double>(waiting + active + coming) * ratio >
+           static_cast<double>(room + active);
+  }
+};
+
 /// The pool of one host, priority and protocol. Written for any number of streams per connection:
 /// a connection is ready while can_take_stream(). The most recently used connection is used first.
 class HttpPool final : public Deferrable, private EndOfTurn {
@@ -122,6 +139,10 @@ class HttpPool final : public Deferrable, private EndOfTurn {
   size_t ready_count() const { return ready_.count(); }
   size_t busy_count() const { return busy_.count(); }
   size_t waiting_count() const { return waiting_count_; }
+  PoolLoad load() const;
+  /// Makes a connection for a stream that is likely to come here, unless there is room for `ratio`
+  /// times what is asked. Answers whether it did.
+  bool connect_for_coming(double ratio);
 
   const Host& host() const { return *host_; }
 
@@ -160,6 +181,8 @@ class HttpPool final : public Deferrable, private EndOfTurn {
   void retire_overdue();
   size_t connections_wanted() const;
   void connect_for_waiting();
+  bool connects_ahead() const;
+  void connect_ahead(uint64_t coming);
   bool may_connect();
   void connect();
   void leave_queue(Waiting& waiting);

@@ -2,6 +2,7 @@
 #include "proxy/upstream/original_dst.h"
 
 #include <charconv>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,19 @@ Address parse_ip_port(std::string_view text) {
   return address.ok() ? *std::move(address) : Address();
 }
 
+std::string_view destination_in(const std::vector<std::string>& key,
+                                std::initializer_list<const Metadata*> places) {
+  const std::span<const std::string> path(key.begin() + 1, key.end());
+  for (const Metadata* place : places) {
+    const MetadataValue* value = place->find(key.front(), path);
+    if (value == nullptr) continue;
+    const MetadataList* list = value->list();
+    if (list != nullptr && !list->empty()) value = &list->front();
+    if (const std::string* text = value->text()) return *text;
+  }
+  return {};
+}
+
 OriginalDst::OriginalDst(std::shared_ptr<const ClusterConfig> config, WorkerContext& worker,
                          Events events)
     : config_(std::move(config)),
@@ -34,17 +48,21 @@ void OriginalDst::set_config(std::shared_ptr<const ClusterConfig> config) {
   if (sweep_timer_.armed()) sweep_timer_.arm(config_->cleanup_interval_ms);
 }
 
+/// None: `text` is empty, or no address.
+Address OriginalDst::parse_override(std::string_view text) const {
+  if (text.empty()) return {};
+  Address address = parse_ip_port(text);
+  if (!address) events_.on_invalid_destination();
+  return address;
+}
+
 HostPtr OriginalDst::pick(const PickContext& context) {
-  Address parsed;
-  const Address* destination = context.original_destination;
-  if (config_->original_dst_use_http_header && !context.override_host_header.empty()) {
-    parsed = parse_ip_port(context.override_host_header);
-    if (!parsed) {
-      events_.on_invalid_destination();
-      return nullptr;
-    }
-    destination = &parsed;
+  // What makes no sense is counted, and the next place asked.
+  Address parsed = parse_override(context.override_host_metadata);
+  if (!parsed && config_->original_dst_use_http_header) {
+    parsed = parse_override(context.override_host_header);
   }
+  const Address* destination = parsed ? &parsed : context.original_destination;
   if (destination == nullptr || !destination->is_ip()) return nullptr;
   if (config_->original_dst_port_override) {
     parsed = destination->with_port(*config_->original_dst_port_override);

@@ -6,9 +6,13 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <functional>
+#include <initializer_list>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include "proxy/base/metadata.h"
 #include "proxy/base/timer_wheel.h"
 #include "proxy/upstream/balancer.h"
 
@@ -17,12 +21,17 @@ namespace remora::upstream {
 /// "10.0.0.1:80" or "[::1]:80"; none when it is anything else.
 Address parse_ip_port(std::string_view text);
 
+/// What `key` leads to in the first of `places` that has text there, or a list that begins with it;
+/// empty: nothing. It lives as long as they do.
+std::string_view destination_in(const std::vector<std::string>& key,
+                                std::initializer_list<const Metadata*> places);
+
 class OriginalDst final : public Balancer {
  public:
   struct Events {
     /// Forgotten: its pools are to drain.
     std::function<void(const HostPtr&)> on_forgotten;
-    /// A destination header that is not an address.
+    /// A destination in a header or metadata that is not an address.
     std::function<void()> on_invalid_destination;
     /// True for an address at which this proxy itself listens: sending there would go round for
     /// ever.
@@ -42,6 +51,7 @@ class OriginalDst final : public Balancer {
     bool used = true;  // since the last sweep
   };
 
+  Address parse_override(std::string_view text) const;
   HostPtr host_at(const Address& destination);
   void sweep();
 

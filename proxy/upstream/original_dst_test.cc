@@ -79,7 +79,7 @@ TEST_F(OriginalDstTest, TheConfiguredHeaderGoesBeforeTheDestination) {
   EXPECT_EQ(balancer().pick(context)->address().to_string(), "10.0.0.1:80");
 }
 
-TEST_F(OriginalDstTest, AHeaderThatIsNoAddressIsCountedAndRefused) {
+TEST_F(OriginalDstTest, AHeaderThatIsNoAddressIsCounted) {
   config_.original_dst_use_http_header = true;
   for (const char* bad : {"example.com:80", "10.0.0.1", "10.0.0.1:", "10.0.0.1:99999", "fd00::1:80",
                           "10.0.0.1:80x"}) {
@@ -87,6 +87,33 @@ TEST_F(OriginalDstTest, AHeaderThatIsNoAddressIsCountedAndRefused) {
   }
   EXPECT_EQ(invalid_, 6);
   EXPECT_EQ(balancer().host_count(), 0u);
+}
+
+TEST_F(OriginalDstTest, MetadataGoesFirstAndNonsenseNowhere) {
+  config_.original_dst_use_http_header = true;
+  const Address address = parse_ip_port("10.0.0.1:80");
+  PickContext context;
+  context.original_destination = &address;
+  context.override_host_header = "10.0.0.2:80";
+  context.override_host_metadata = "10.0.0.3:80";
+  EXPECT_EQ(balancer().pick(context)->address().to_string(), "10.0.0.3:80");
+  context.override_host_metadata = "nowhere";
+  EXPECT_EQ(balancer().pick(context)->address().to_string(), "10.0.0.2:80");
+  context.override_host_header = "nowhere";
+  EXPECT_EQ(balancer().pick(context)->address().to_string(), "10.0.0.1:80");
+  EXPECT_EQ(invalid_, 3);
+}
+
+TEST(DestinationInMetadata, IsTextOrTheFirstOfAList) {
+  Metadata request, connection;
+  const std::vector<std::string> key = {"filter", "to", "host"};
+  EXPECT_EQ(destination_in(key, {&request, &connection}), "");
+  connection.at("filter")["to"] = MetadataStruct{{"host", "10.0.0.1:80"}};
+  EXPECT_EQ(destination_in(key, {&request, &connection}), "10.0.0.1:80");
+  request.at("filter")["to"] = MetadataStruct{{"host", 7.0}};
+  EXPECT_EQ(destination_in(key, {&request, &connection}), "10.0.0.1:80");
+  request.at("filter")["to"] = MetadataStruct{{"host", MetadataList{"10.0.0.2:80", "x"}}};
+  EXPECT_EQ(destination_in(key, {&request, &connection}), "10.0.0.2:80");
 }
 
 TEST_F(OriginalDstTest, ThePortMayBeOverridden) {

@@ -46,7 +46,7 @@ PooledHttp::PooledHttp(HttpPool& pool, HostPtr host, Socket socket, int connect_
   pool_.cluster().count_connection_opened(*host_);
   count_protocol(pool.protocol());
   connection_.set_handler(*this);
-  connection_.begin_connecting(connect_error, config.connect_timeout_ms);
+  race_ = begin_connecting(pool_.cluster(), connection_, *host_, connect_error);
 }
 
 PooledHttp::~PooledHttp() = default;
@@ -123,6 +123,7 @@ void PooledHttp::drain() {
 
 void PooledHttp::close() {
   closed_here_ = true;
+  race_.reset();
   connection_.close(CloseHow::NoFlush);
 }
 
@@ -325,9 +326,10 @@ void PooledHttp::connect_failed(CloseCause cause) {
   if (failed) pool_.cluster().count_connect_failure(*host_, cause);
   count_closed(cause, false);
   if (failed) {
-    pool_.connect_failed(
-        connect_failure_of(cause),
-        describe_connect_failure(cause, connection_.failure_detail(), failed_at_once_), host_);
+    std::string detail =
+        describe_connect_failure(cause, connection_.failure_detail(), failed_at_once_);
+    if (race_ != nullptr && cause == CloseCause::ConnectFailed) detail.clear();  // one of several
+    pool_.connect_failed(connect_failure_of(cause), detail, host_);
   }
   pool_.connection_gone();
 }

@@ -9,6 +9,7 @@
 #include "proxy/http/codec.h"
 #include "proxy/http1/client_codec.h"
 #include "proxy/net/connection.h"
+#include "proxy/upstream/connect_race.h"
 #include "proxy/upstream/http_pool.h"
 #include "proxy/upstream/unprocessed.h"
 
@@ -41,6 +42,12 @@ class PooledHttp final : public HttpConnection,
   bool overdue() const;
   /// Carries no more requests: closes, or stays to see when the host closes it.
   void retire();
+  uint32_t active_streams() const { return active_streams_; }
+  /// Streams that it has room for besides.
+  uint32_t room() const {
+    return ready() && expected_capacity_ > active_streams_ ? expected_capacity_ - active_streams_
+                                                           : 0;
+  }
   /// Streams that it has room for once connected.
   uint32_t expected_capacity() const { return expected_capacity_; }
   /// Takes no more streams.
@@ -91,6 +98,7 @@ class PooledHttp final : public HttpConnection,
   HttpPool& pool_;
   const HostPtr host_;
   Connection connection_;
+  std::unique_ptr<ConnectRace> race_;         // of a host with several addresses
   std::unique_ptr<http::ClientCodec> codec_;  // from on_connected() on
   Timer idle_timer_;
   std::unique_ptr<Timer> duration_timer_;  // only when the cluster bounds it

@@ -57,7 +57,7 @@ TcpUpstream::TcpUpstream(Cluster& cluster, HostPtr host, Socket socket, int conn
   cluster.prepare(connection_, *host_);
   cluster.count_connection_opened(*host_);
   connection_.set_handler(*this);
-  connection_.begin_connecting(connect_error, cluster.config().connect_timeout_ms);
+  race_ = begin_connecting(cluster, connection_, *host_, connect_error);
 }
 
 TcpUpstream::~TcpUpstream() = default;
@@ -97,8 +97,9 @@ void TcpUpstream::on_closed(CloseCause cause) {
   }
   over(cause);
   if (pending == nullptr) return;
-  const std::string detail =
+  std::string detail =
       describe_connect_failure(cause, connection_.failure_detail(), failed_at_once_);
+  if (race_ != nullptr && cause == CloseCause::ConnectFailed) detail.clear();  // one of several
   waiter_->on_tcp_failure(connect_failure_of(cause), detail, host_);
 }
 
@@ -110,7 +111,12 @@ void TcpUpstream::abandon() {
   }
   connection_.set_handler(*this);
   // What a user has closed with something left to send is sent without it.
-  if (!connection_.closing()) connection_.close(CloseHow::NoFlush);
+  if (!connection_.closing()) close();
+}
+
+void TcpUpstream::close() {
+  race_.reset();
+  connection_.close(CloseHow::NoFlush);
 }
 
 void TcpUpstream::detach() {
@@ -119,7 +125,7 @@ void TcpUpstream::detach() {
     std::exchange(pending_, nullptr)->upstream_ = nullptr;
     stop_waiting();
   }
-  if (!connection_.closed()) connection_.close(CloseHow::NoFlush);
+  if (!connection_.closed()) close();
   give_back(connection_.close_cause());
 }
 

@@ -7,6 +7,7 @@
 
 #include "proxy/base/intrusive_list.h"
 #include "proxy/net/connection.h"
+#include "proxy/upstream/connect_race.h"
 #include "proxy/upstream/tcp_pool.h"
 
 namespace remora::upstream {
@@ -25,7 +26,7 @@ class TcpUpstream final : public Deferrable, public ListLink, private Connection
   const HostPtr& host() const { return host_; }
   const Transport& transport() { return connection_.transport(); }
   /// Closes it under its user, who hears on_closed().
-  void close() { connection_.close(CloseHow::NoFlush); }
+  void close();
   /// The cluster goes first: what is still open is closed, and its counts are given back now.
   void detach();
 
@@ -49,6 +50,7 @@ class TcpUpstream final : public Deferrable, public ListLink, private Connection
   Cluster* cluster_;  // null once detached
   const HostPtr host_;
   Connection connection_;
+  std::unique_ptr<ConnectRace> race_;  // of a host with several addresses
   TcpWaiter* waiter_ = nullptr;
   Pending* pending_ = nullptr;
   const uint64_t created_us_;

@@ -24,6 +24,7 @@ namespace pb = google::protobuf;
 // their numbers were read from the descriptors inside Envoy 1.40.
 const std::set<std::string> kNewerThanReference = {
     "envoy.config.cluster.v3.Cluster.dns_jitter",
+    "envoy.config.cluster.v3.UpstreamConnectionOptions.FirstAddressFamilyVersion",
     "envoy.config.core.v3.ProxyProtocolConfig.added_tlvs",
     "envoy.config.core.v3.TlvEntry",
     "envoy.config.rbac.v3.MetadataSource",

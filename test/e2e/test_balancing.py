@@ -1,7 +1,7 @@
 """Choices of hosts that change while they serve: subsets over EDS, merged updates, aggregate clusters, sessions."""
 
 import contextlib
-import time
+import threading
 
 import pytest
 
@@ -127,11 +127,11 @@ def test_the_slow_host_is_left_alone(served):
     def slow(peer):
         while True:
             peer.read_request()
-            time.sleep(0.3)
+            threading.Event().wait(0.3)
             peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow")
 
     with Upstream(slow) as one:
-        ads.set("cluster", eds_cluster("app", **policy_config("e", "peak_ewma.v3alpha.PeakEwma", decay_time="300s")))
+        ads.set("cluster", eds_cluster("app", **policy_config("e", "peak_ewma.v3alpha.PeakEwma", decay_time="300s", default_rtt="0s")))
         ads.set("endpoint", assignment("app", hosts[1].port, one.port))
         wait_for(lambda: {get(proxy.port("in")).body for _ in range(4)} >= {b"slow"}, what="it has been tried")
         assert [get(proxy.port("in")).body for _ in range(40)].count(b"slow") <= 2

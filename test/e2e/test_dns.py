@@ -111,6 +111,16 @@ def test_of_a_logical_name_the_first_address_is_used(binary, world, tmp_path):
         assert proxy.stat("cluster.app.membership_total") == 1
 
 
+def test_a_logical_name_may_be_reached_at_any_of_its_addresses(binary, world, tmp_path):
+    dns, upstreams = world
+    dns.set(NAME, "127.0.0.9", HOSTS[1])  # nobody is at the first
+    config = bootstrap(dns, upstreams[HOSTS[0]].port, "LOGICAL_DNS", dns_refresh_rate="300s")
+    with px.Proxy(binary, config, directory=str(tmp_path)) as proxy:
+        assert answers(proxy, 3) == {HOSTS[1]}
+        assert proxy.stat("cluster.app.membership_total") == 1
+        assert proxy.stat("cluster.app.upstream_cx_total") == 2
+
+
 def test_serving_waits_for_names(binary, world, tmp_path):
     dns, upstreams = world
     dns.hold()

@@ -27,13 +27,13 @@ def echo_head(peer):
 class Mesh:
     """A proxy with the filter in front of an upstream that echoes, and a server of keys when there is to be one."""
 
-    def __init__(self, providers, rules=REQUIRED, keys=None, route=None, args=(), name=NAME, **more):
+    def __init__(self, providers, rules=REQUIRED, keys=None, route=None, args=(), name=NAME, clusters=(), **more):
         self.upstream = Upstream(echo_head)
         self.keys = Upstream(keys) if keys else None
         config = {"providers": providers, "rules": rules, **more}
         routes = [{"match": {"prefix": "/"}, "route": {"cluster": "app"}, **(route or {})}]
         filters = px.http_filter_chain(routes, http_filters=[px.typed(name, JWT, **config)])
-        clusters = [px.static_cluster("app", self.upstream.port)]
+        clusters = [px.static_cluster("app", self.upstream.port), *clusters]
         if self.keys:
             clusters.append(px.static_cluster("keys", self.keys.port))
         self.proxy = px.Proxy(px.REMORA, px.static_bootstrap([px.static_listener("in", filters)], clusters), args=args)
@@ -64,6 +64,11 @@ def keys():
 
 def local(*some, **more):
     return {"issuer": "issuer", "local_jwks": {"inline_string": tokens.key_set(*some)}, **more}
+
+
+def aggregate(name, *members):
+    return {"name": name, "connect_timeout": "1s", "lb_policy": "CLUSTER_PROVIDED", "cluster_type": px.typed(
+        "envoy.clusters.aggregate", "envoy.extensions.clusters.aggregate.v3.ClusterConfig", clusters=list(members))}
 
 
 def remote(**more):
@@ -207,6 +212,14 @@ def test_keys_are_fetched_once_for_everybody(keys):
         assert received.count(b"GET ") == 1
         assert received.startswith(b"GET /jwks?v=1 HTTP/1.1\r\nhost: keys.example:8080\r\n")
         assert mesh.stat("jwks_fetch_success") == 1
+
+
+def test_keys_are_fetched_over_a_cluster_of_clusters(keys):
+    key = keys["RS256"]
+    provider = remote()
+    provider["remote_jwks"]["http_uri"]["cluster"] = "all_keys"
+    with Mesh({"p": provider}, keys=answers(tokens.key_set(key)), clusters=[px.static_cluster("none"), aggregate("all_keys", "none", "keys")]) as mesh:
+        assert mesh.get(tokens.token(key)).status == 200
 
 
 def test_a_request_waits_for_the_keys(keys):

@@ -5,6 +5,7 @@ import pytest
 from test.support import api
 from test.support import mesh as resources
 from test.support import proxy as px
+from test.support.ads import AdsServer, ads_bootstrap
 from test.support.client import Client, get
 from test.support.mesh import assignment, ok, rds_listener, routes
 from test.support.proxy import wait_for
@@ -190,3 +191,22 @@ def test_a_listener_replaced_many_times_under_load_loses_nothing(mesh):
     assert not failures
     wait_for(lambda: get(port).header("server") == "v99", what="last version serves")
     assert proxy.alive()
+
+
+def test_the_control_plane_may_be_a_cluster_of_clusters(tmp_path):
+    """Of which the first member has nobody."""
+    ads = AdsServer()
+    bootstrap = ads_bootstrap(ads.port, clusters=[px.static_cluster("nobody"), {
+        "name": "all", "connect_timeout": "1s", "lb_policy": "CLUSTER_PROVIDED", "cluster_type": px.typed(
+            "envoy.clusters.aggregate", "envoy.extensions.clusters.aggregate.v3.ClusterConfig", clusters=["nobody", "xds"])}])
+    bootstrap["dynamic_resources"]["ads_config"]["grpc_services"][0]["envoy_grpc"]["cluster_name"] = "all"
+    with Upstream(ok(b"one")) as upstream:
+        ads.set("endpoint", assignment("app", upstream.port))
+        ads.set("cluster", resources.eds_cluster("app"))
+        ads.set("route", routes("app"))
+        ads.set("listener", rds_listener())
+        try:
+            with px.Proxy(px.REMORA, bootstrap, directory=str(tmp_path)) as proxy:
+                assert body(proxy) == b"one"
+        finally:
+            ads.stop()

@@ -106,7 +106,7 @@ class Upstream:
         self.script = script
         self.connections = []  # one bytearray each
         self.lock = threading.Lock()
-        self.listener = socket.create_server((host, port), backlog=256)
+        self.listener = socket.create_server((host, port), backlog=256, family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.port = self.listener.getsockname()[1]
         self.open = set()
         threading.Thread(target=self._accept, daemon=True).start()

@@ -16,6 +16,7 @@
 #include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/peak_ewma.h"
 #include "proxy/upstream/reported_weights.h"
+#include "xds/translate/host_connections.h"
 #include "xds/translate/runtime.h"
 #include "xds/translate/subset.h"
 #include "xds/translate/typed_config.h"
@@ -416,6 +417,7 @@ absl::Status set_balancing(const Cluster& cluster, Context& context, upstream::C
   const auto& common = cluster.common_lb_config();
   auto more = std::make_shared<upstream::BalancingConfig>();
   REMORA_TRY(read_common(common, out, more.get(), path.field("common_lb_config")));
+  REMORA_TRY(read_host_connections(cluster, more.get(), path));
   REMORA_TRY(set_legacy_subsets(cluster, more.get(), path.field("lb_subset_config")));
   REMORA_TRY(cluster.has_load_balancing_policy()
                  ? set_policy_list(cluster.load_balancing_policy(), context, out, more.get(),

@@ -108,6 +108,46 @@ TEST_F(BalancingTest, PoliciesThatMeasure) {
   EXPECT_EQ(peak->penalty, 7);
 }
 
+TEST_F(BalancingTest, ConnectionsToHosts) {
+  auto config = compile(
+      "{name: a, preconnect_policy: {per_upstream_preconnect_ratio: 1.5, "
+      "predictive_preconnect_ratio: 3}, upstream_connection_options: {happy_eyeballs_config: "
+      "{first_address_family_version: V6, first_address_family_count: 2}}}");
+  ASSERT_NE(config, nullptr);
+  const auto& balancing = upstream::balancing_of(*config);
+  EXPECT_EQ(balancing.preconnect.of_host, 1.5);
+  EXPECT_EQ(balancing.preconnect.of_cluster, 3);
+  EXPECT_EQ(balancing.address_order.first, Address::Family::V6);
+  EXPECT_EQ(balancing.address_order.first_count, 2u);
+  EXPECT_THAT(refusal("{name: a, preconnect_policy: {per_upstream_preconnect_ratio: 3.5}}"),
+              HasSubstr("preconnect_policy.per_upstream_preconnect_ratio: must be from 1 to 3"));
+  EXPECT_THAT(refusal("{name: a, preconnect_policy: {predictive_preconnect_ratio: 0}}"),
+              HasSubstr("preconnect_policy.predictive_preconnect_ratio: must be from 1 to 3"));
+  EXPECT_THAT(refusal("{name: a, upstream_connection_options: {happy_eyeballs_config: "
+                      "{first_address_family_version: INTERNAL}}}"),
+              HasSubstr("first_address_family_version: is not supported"));
+
+  config = compile(
+      "{name: a, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED, original_dst_lb_config: "
+      "{metadata_key: {key: f, path: [{key: a}, {key: b}]}}}");
+  ASSERT_NE(config, nullptr);
+  EXPECT_THAT(upstream::balancing_of(*config).original_dst_metadata, ElementsAre("f", "a", "b"));
+}
+
+TEST_F(BalancingTest, AdditionalAddresses) {
+  const std::string endpoint =
+      "load_assignment: {cluster_name: a, endpoints: [{lb_endpoints: [{endpoint: {address: "
+      "{socket_address: {address: 10.0.0.1, port_value: 80}}, additional_addresses: [{address: "
+      "{socket_address: {address: '::1', port_value: 81}}}]}}]}]}}";
+  auto config = compile("{name: a, type: STATIC, " + endpoint);
+  ASSERT_NE(config, nullptr);
+  const auto& only = config->assignment.localities.at(0).endpoints.at(0);
+  ASSERT_EQ(only.more_addresses.size(), 1u);
+  EXPECT_EQ(only.more_addresses[0].to_string(), "[::1]:81");
+  EXPECT_THAT(refusal("{name: a, type: STRICT_DNS, " + endpoint),
+              HasSubstr("additional_addresses[0].address: is not for names"));
+}
+
 TEST_F(BalancingTest, AggregateClusters) {
   const std::string type =
       "cluster_type: {name: x, typed_config: {'@type': "

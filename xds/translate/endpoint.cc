@@ -76,12 +76,29 @@ absl::Status set_address(const proto::Endpoint& endpoint, EndpointNames names, C
   return absl::OkStatus();
 }
 
+absl::Status set_more_addresses(const proto::Endpoint& endpoint, EndpointNames names,
+                                upstream::EndpointConfig* out, const Path& path) {
+  for (int i = 0; i < endpoint.additional_addresses_size(); ++i) {
+    const Path one = path.at("additional_addresses", i);
+    const Path at = one.field("address");
+    // Names are looked up, and give what addresses they have.
+    if (names == EndpointNames::Resolved) return at.error("is not for names that are looked up");
+    if (!endpoint.additional_addresses(i).has_address()) return at.error("is required");
+    auto more = address(endpoint.additional_addresses(i).address(), at);
+    if (!more.ok()) return more.status();
+    out->more_addresses.push_back(*std::move(more));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<upstream::EndpointConfig> endpoint_config(const proto::LbEndpoint& from,
                                                          EndpointNames names, Context& context,
                                                          const Path& path) {
   if (!from.has_endpoint()) return path.field("endpoint").error("is required");
   upstream::EndpointConfig out;
   REMORA_TRY(set_address(from.endpoint(), names, context, &out, path.field("endpoint")));
+  const Path at_endpoint = path.field("endpoint");
+  REMORA_TRY(set_more_addresses(from.endpoint(), names, &out, at_endpoint));
   if (from.endpoint().has_health_check_config()) {
     REMORA_TRY(set_check_address(from.endpoint().health_check_config(), &out,
                                  path.field("endpoint.health_check_config")));

@@ -7,8 +7,10 @@
 #include "proxy/http/stream_info.h"
 #include "proxy/router/hash_policy.h"
 #include "proxy/telemetry/access_log.h"
+#include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/metadata_criteria.h"
+#include "proxy/upstream/original_dst.h"
 #include "proxy/upstream/worker_context.h"
 
 namespace remora::tcp_proxy {
@@ -83,6 +85,8 @@ void TcpProxy::connect() {
     pick.metadata = &*merged;
   }
   if (facts.local_restored) pick.original_destination = &facts.local;
+  const auto& key = upstream::balancing_of(cluster_->config()).original_dst_metadata;
+  if (!key.empty()) pick.override_host_metadata = upstream::destination_in(key, {&facts.metadata});
   if (config_.hash_source_ip) pick.hash = router::hash_of_ip(facts.remote);
   upstream::HostPtr host = cluster_->pick_host(pick);
   if (host == nullptr) return give_up(ResponseFlag::UH);

@@ -45,8 +45,18 @@ class DnsCluster::Target {
     timer_.arm(0);
   }
 
-  const std::vector<Address>& addresses() const { return addresses_; }
-  uint16_t port() const { return endpoint_.address.port(); }
+  /// The endpoint for each address; of a logical host one that has them all.
+  void add_to(std::vector<EndpointConfig>& endpoints, const EndpointConfig& named) const {
+    const uint16_t port = endpoint_.address.port();
+    for (const Address& address : addresses_) {
+      if (logical() && &address != addresses_.data()) {
+        endpoints.back().more_addresses.push_back(address.with_port(port));
+        continue;
+      }
+      endpoints.push_back(named);
+      endpoints.back().address = address.with_port(port);
+    }
+  }
 
  private:
   bool literal() const { return endpoint_.address.is_ip(); }
@@ -76,8 +86,9 @@ class DnsCluster::Target {
 
   bool take(const DnsAnswer& answer) {
     std::vector<Address> addresses = addresses_of(answer);
-    if (logical()) addresses.resize(1);
-    const bool changed = !known_ || !same_set(addresses, addresses_);
+    // Of a logical host the first is its address, and the others it may also be reached at.
+    const bool first_stays = !logical() || (!addresses_.empty() && addresses_[0] == addresses[0]);
+    const bool changed = !known_ || !first_stays || !same_set(addresses, addresses_);
     known_ = true;
     if (changed) addresses_ = std::move(addresses);
     return changed;
@@ -152,11 +163,7 @@ LoadAssignment DnsCluster::resolved() const {
   for (LocalityEndpoints& locality : assignment.localities) {
     std::vector<EndpointConfig> endpoints;
     for (const EndpointConfig& named : locality.endpoints) {
-      const Target& target = *targets_[at++];
-      for (const Address& address : target.addresses()) {
-        endpoints.push_back(named);
-        endpoints.back().address = address.with_port(target.port());
-      }
+      targets_[at++]->add_to(endpoints, named);
     }
     locality.endpoints = std::move(endpoints);
   }
