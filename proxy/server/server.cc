@@ -1,5 +1,6 @@
 #include "proxy/server/server.h"
 
+#include <malloc.h>
 #include <signal.h>
 
 #include <cstdio>
@@ -289,6 +290,8 @@ void Server::on_initialized() {
   server_stats_.on_initialized(monotonic_now_ms() - lifecycle_.started_ms);
   LOG_INFO(main, "all clusters and listeners initialized, serving with {} workers",
            workers_.size());
+  // What reading and compiling took meanwhile can be several times of what stays.
+  malloc_trim(0);
   if (options_.mode == Mode::InitOnly) loop_.stop();
 }
 

@@ -2,8 +2,8 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <array>
 #include <fstream>
-#include <iterator>
 #include <set>
 
 #include "api/downstream_connections.pb.h"
@@ -60,16 +60,16 @@ class Compiler {
         .error(absl::StrCat("local cluster '", name, "' must be defined"));
   }
 
-  // Static resources are looked through when they are compiled.
+  // Static resources are looked through when they are compiled: they are set aside meanwhile.
   absl::Status check_unknown() {
-    proto::Bootstrap rest = from();
-    rest.clear_static_resources();
+    proto::Bootstrap::StaticResources* const statics = out_.proto.release_static_resources();
     absl::Status first;
-    find_unknown(rest, root_, [&](const Unknown& found) {
+    find_unknown(from(), root_, [&](const Unknown& found) {
       absl::Status status = report_unknown(input_.policy, input_.on_unknown, "bootstrap",
                                            Path(found.path), found.what, found.decisive);
       if (first.ok()) first = std::move(status);
     });
+    out_.proto.set_allocated_static_resources(statics);
     return first;
   }
 
@@ -225,7 +225,11 @@ absl::Status read_text(std::string_view text, Syntax syntax, std::string_view or
     return absl::InvalidArgumentError(
         absl::StrCat(absl::string_view(origin.data(), origin.size()), ": ", status.message()));
   }
-  out->MergeFrom(read);
+  if (out->ByteSizeLong() == 0) {
+    out->Swap(&read);  // a large one is not copied
+  } else {
+    out->MergeFrom(read);
+  }
   return absl::OkStatus();
 }
 
@@ -289,7 +293,11 @@ absl::StatusOr<BootstrapConfig> load_bootstrap(const BootstrapInput& input) {
     if (!in) {
       return absl::InvalidArgumentError(absl::StrCat("unable to read file: ", input.path));
     }
-    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    std::string text;
+    std::array<char, 65536> block;
+    while (in.read(block.data(), block.size()) || in.gcount() > 0) {
+      text.append(block.data(), static_cast<size_t>(in.gcount()));
+    }
     REMORA_TRY(read_text(text, syntax_of(input.path), input.path, input, &read));
   }
   if (!input.yaml.empty()) {

@@ -31,9 +31,8 @@ absl::StatusOr<TypedConfig> unpack_struct(const pb::Any& any, const Path& path,
   if (out.type.empty()) return path.error("TypedStruct has no type_url");
   out.message = new_message(out.type);
   if (out.message == nullptr) return out;
-  pb::Value tree;
-  tree.mutable_struct_value()->Swap(typed.mutable_value());
-  if (absl::Status status = to_message(tree, path, out.message.get(), sink); !status.ok()) {
+  if (absl::Status status = to_message(typed.value(), path, out.message.get(), sink);
+      !status.ok()) {
     return status;
   }
   return out;

@@ -8,10 +8,10 @@
 #include <google/protobuf/message.h>
 #include <google/protobuf/struct.pb.h>
 
-#include <string>
 #include <string_view>
 
 #include "xds/translate/path.h"
+#include "xds/translate/tree.h"
 #include "xds/translate/unknown_fields.h"
 
 namespace remora::xds::translate {
@@ -21,16 +21,19 @@ enum class Syntax { Yaml, Json };
 /// JSON for names that end with ".json", YAML otherwise.
 Syntax syntax_of(std::string_view file_name);
 
-/// The text as a tree. Refuses duplicate keys, several documents, aliases that blow up, and nesting
-/// that no message has. Plain YAML scalars become booleans and integers as Envoy reads them;
-/// fractions stay text, which every number field takes.
-absl::StatusOr<google::protobuf::Value> parse_tree(std::string_view text, Syntax syntax);
+/// The text, which must outlive it, as a tree. Refuses duplicate keys, several documents, aliases
+/// that blow up, and nesting that no message has. Plain YAML scalars become booleans and integers
+/// as Envoy reads them; fractions stay text, which every number field takes.
+absl::StatusOr<Tree> parse_tree(std::string_view text, Syntax syntax);
 
 /// The tree as a message: field names in snake_case or lowerCamelCase, `@type` in Any. Unknown
 /// fields and enum values go to `sink` and are left out; an Any of an unknown type is kept as a
 /// TypedStruct so that whoever compiles it can name the type. Any other misfit is an error that
 /// carries its path.
-absl::Status to_message(const google::protobuf::Value& tree, const Path& path,
+absl::Status to_message(const TreeNode& tree, const Path& path, google::protobuf::Message* out,
+                        const UnknownSink& sink);
+/// The same for a structure that came in a message.
+absl::Status to_message(const google::protobuf::Struct& from, const Path& path,
                         google::protobuf::Message* out, const UnknownSink& sink);
 
 /// Both steps.
