@@ -65,10 +65,17 @@ const OSSL_ALGORITHM* query(void*, int operation, int* no_cache) {
   return OSSL_PROVIDER_query_operation(provider().whole, operation, no_cache);
 }
 
+/// The groups that TLS knows, among others.
+int capabilities(void*, const char* capability, OSSL_CALLBACK* callback, void* argument) {
+  return OSSL_PROVIDER_get_capabilities(provider().whole, capability, callback, argument);
+}
+
 int start(const OSSL_CORE_HANDLE*, const OSSL_DISPATCH*, const OSSL_DISPATCH** out,
           void** context) {
   static const OSSL_DISPATCH table[] = {
-      {OSSL_FUNC_PROVIDER_QUERY_OPERATION, reinterpret_cast<void (*)()>(&query)}, {0, nullptr}};
+      {OSSL_FUNC_PROVIDER_QUERY_OPERATION, reinterpret_cast<void (*)()>(&query)},
+      {OSSL_FUNC_PROVIDER_GET_CAPABILITIES, reinterpret_cast<void (*)()>(&capabilities)},
+      {0, nullptr}};
   *out = table;
   // Its algorithms are the default provider's and expect to be given what is theirs.
   *context = OSSL_PROVIDER_get0_provider_ctx(provider().whole);
