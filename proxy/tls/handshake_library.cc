@@ -1,4 +1,4 @@
-// A provider that passes on what OpenSSL's default provider has, filtered.
+// A provider that stands before the default one and leaves out decoders.
 #include "proxy/tls/handshake_library.h"
 
 #include <openssl/core_dispatch.h>
@@ -15,81 +15,68 @@ namespace {
 
 constexpr char kName[] = "handshake";
 
-/// What peers' keys may be, as OpenSSL calls it; "DER" is the envelope that all of them come in.
-constexpr std::string_view kPublicKeys[] = {"DER", "RSA", "RSA-PSS", "EC", "ED25519", "ED448"};
-constexpr std::string_view kKeys[] = {"RSA", "RSA-PSS", "EC", "X25519", "X448", "ED25519", "ED448"};
-
-struct Provider {
-  OSSL_PROVIDER* whole = nullptr;  // of the default context
-  std::vector<OSSL_ALGORITHM> decoders, keys;
-};
-
-/// Names come as "EC:id-ecPublicKey:1.2.840.10045.2.1".
-bool is_one_of(const OSSL_ALGORITHM& algorithm, const auto& names) {
-  const std::string_view all = algorithm.algorithm_names;
-  return std::ranges::find(names, all.substr(0, all.find(':'))) != std::end(names);
+const OSSL_PROVIDER* whole() {
+  static const OSSL_PROVIDER* const loaded = OSSL_PROVIDER_load(nullptr, "default");
+  return loaded;
 }
 
-std::vector<OSSL_ALGORITHM> filtered(OSSL_PROVIDER* provider, int operation, auto&& wanted) {
-  std::vector<OSSL_ALGORITHM> out;
+/// Whether it reads the key of a certificate, of a kind that may sign a handshake.
+bool reads_certificate_key(const OSSL_ALGORITHM& decoder) {
+  static constexpr std::string_view kKinds[] = {"RSA", "RSA-PSS", "EC", "ED25519", "ED448"};
+  const std::string_view names = decoder.algorithm_names;
+  const std::string_view properties = decoder.property_definition;
+  return std::find(std::begin(kKinds), std::end(kKinds), names.substr(0, names.find(':'))) !=
+             std::end(kKinds) &&
+         properties.find("input=der") != std::string_view::npos &&
+         properties.find("structure=SubjectPublicKeyInfo") != std::string_view::npos;
+}
+
+std::vector<OSSL_ALGORITHM> certificate_keys() {
+  std::vector<OSSL_ALGORITHM> kept;
   int no_cache = 0;
-  const OSSL_ALGORITHM* all = OSSL_PROVIDER_query_operation(provider, operation, &no_cache);
-  for (; all != nullptr && all->algorithm_names != nullptr; ++all) {
-    if (wanted(*all)) out.push_back(*all);
+  const OSSL_ALGORITHM* at = OSSL_PROVIDER_query_operation(whole(), OSSL_OP_DECODER, &no_cache);
+  for (; at != nullptr && at->algorithm_names != nullptr; ++at) {
+    if (reads_certificate_key(*at)) kept.push_back(*at);
   }
-  out.push_back({});  // the end of the list
-  return out;
-}
-
-Provider& provider() {
-  static Provider& made = *[] {
-    auto* p = new Provider;
-    p->whole = OSSL_PROVIDER_load(nullptr, "default");
-    if (p->whole == nullptr) return p;
-    p->decoders = filtered(p->whole, OSSL_OP_DECODER, [](const OSSL_ALGORITHM& algorithm) {
-      const std::string_view kind = algorithm.property_definition;
-      return kind.find("structure=SubjectPublicKeyInfo") != kind.npos &&
-             is_one_of(algorithm, kPublicKeys);
-    });
-    p->keys = filtered(p->whole, OSSL_OP_KEYMGMT,
-                       [](const OSSL_ALGORITHM& algorithm) { return is_one_of(algorithm, kKeys); });
-    return p;
-  }();
-  return made;
+  kept.push_back({});
+  return kept;
 }
 
 const OSSL_ALGORITHM* query(void*, int operation, int* no_cache) {
+  if (operation != OSSL_OP_DECODER) {
+    return OSSL_PROVIDER_query_operation(whole(), operation, no_cache);
+  }
+  static const auto* const kKept = new std::vector<OSSL_ALGORITHM>(certificate_keys());
   *no_cache = 0;
-  if (operation == OSSL_OP_DECODER) return provider().decoders.data();
-  if (operation == OSSL_OP_KEYMGMT) return provider().keys.data();
-  return OSSL_PROVIDER_query_operation(provider().whole, operation, no_cache);
+  return kKept->data();
 }
 
-/// The groups that TLS knows, among others.
-int capabilities(void*, const char* capability, OSSL_CALLBACK* callback, void* argument) {
-  return OSSL_PROVIDER_get_capabilities(provider().whole, capability, callback, argument);
+int capabilities(void*, const char* name, OSSL_CALLBACK* tell, void* whom) {
+  return OSSL_PROVIDER_get_capabilities(whole(), name, tell, whom);
 }
 
-int start(const OSSL_CORE_HANDLE*, const OSSL_DISPATCH*, const OSSL_DISPATCH** out,
+int begin(const OSSL_CORE_HANDLE*, const OSSL_DISPATCH*, const OSSL_DISPATCH** out,
           void** context) {
-  static const OSSL_DISPATCH table[] = {
-      {OSSL_FUNC_PROVIDER_QUERY_OPERATION, reinterpret_cast<void (*)()>(&query)},
-      {OSSL_FUNC_PROVIDER_GET_CAPABILITIES, reinterpret_cast<void (*)()>(&capabilities)},
-      {0, nullptr}};
-  *out = table;
-  // Its algorithms are the default provider's and expect to be given what is theirs.
-  *context = OSSL_PROVIDER_get0_provider_ctx(provider().whole);
+  static const OSSL_DISPATCH kFunctions[] = {
+      {OSSL_FUNC_PROVIDER_QUERY_OPERATION, reinterpret_cast<void (*)()>(query)},
+      {OSSL_FUNC_PROVIDER_GET_CAPABILITIES, reinterpret_cast<void (*)()>(capabilities)},
+      {0, nullptr},
+  };
+  if (whole() == nullptr) return 0;
+  *out = kFunctions;
+  *context = OSSL_PROVIDER_get0_provider_ctx(whole());
   return 1;
 }
 
+/// Null, which stands for the library as a whole, should OpenSSL not want this.
 OSSL_LIB_CTX* make() {
-  if (provider().whole == nullptr) return nullptr;
-  OSSL_LIB_CTX* context = OSSL_LIB_CTX_new();
-  if (context != nullptr && OSSL_PROVIDER_add_builtin(context, kName, &start) == 1 &&
-      OSSL_PROVIDER_load(context, kName) != nullptr) {
-    return context;
+  OSSL_LIB_CTX* library = OSSL_LIB_CTX_new();
+  if (library == nullptr) return nullptr;
+  if (OSSL_PROVIDER_add_builtin(library, kName, begin) == 1 &&
+      OSSL_PROVIDER_load(library, kName) != nullptr) {
+    return library;
   }
-  OSSL_LIB_CTX_free(context);
+  OSSL_LIB_CTX_free(library);
   ERR_clear_error();
   return nullptr;
 }
@@ -97,8 +84,8 @@ OSSL_LIB_CTX* make() {
 }  // namespace
 
 OSSL_LIB_CTX* handshake_library() {
-  static OSSL_LIB_CTX* const context = make();
-  return context;
+  static OSSL_LIB_CTX* const library = make();
+  return library;
 }
 
 }  // namespace remora::tls

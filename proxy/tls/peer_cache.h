@@ -1,7 +1,8 @@
-// Certificates read before, so that the connections of one peer share what was read. One per
-// thread; that thread only.
+// Certificates read before, so that the connections of one peer share what was read, and those that
+// it makes one after another. One per thread; that thread only.
 #pragma once
 
+#include <array>
 #include <memory>
 
 #include "proxy/base/string_map.h"
@@ -16,6 +17,7 @@ class PeerCache {
     if (auto living = known.lock()) return living;
     auto read = std::make_shared<const ReadCertificate>(read_certificate(certificate));
     known = read;
+    latest_[next_++ % latest_.size()] = read;
     if (known_.size() > limit_) drop_unused();
     return read;
   }
@@ -29,6 +31,8 @@ class PeerCache {
   }
 
   StringMap<std::weak_ptr<const ReadCertificate>> known_;
+  std::array<std::shared_ptr<const ReadCertificate>, 4> latest_;
+  size_t next_ = 0;
   size_t limit_ = kMinLimit;
 };
 
