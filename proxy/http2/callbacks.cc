@@ -42,19 +42,21 @@ struct Callbacks {
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
       s = session(user).accept_stream(frame->hd.stream_id);
     }
+    session(user).arriving_ = s;
     if (s == nullptr || s->receiver_ == nullptr) return 0;
-    s->arriving_.emplace(s->receiver_->arena());
+    Arena& arena = s->receiver_->arena();
+    s->arriving_ = arena.make<http::HeaderMap>(arena);
     s->header_list_bytes_ = 0;
     s->header_count_ = 0;
     return 0;
   }
 
-  static int on_header(nghttp2_session* library, const nghttp2_frame* frame, const uint8_t* name,
+  static int on_header(nghttp2_session*, const nghttp2_frame*, const uint8_t* name,
                        size_t name_length, const uint8_t* value, size_t value_length, uint8_t,
                        void* user) {
-    Stream* s = stream(library, frame->hd.stream_id);
+    Stream* s = session(user).arriving_;
     if (s == nullptr) session(user).count(Stat::headers_cb_no_stream);
-    if (s == nullptr || s->receiver_ == nullptr || !s->arriving_) return 0;
+    if (s == nullptr || s->arriving_ == nullptr) return 0;
     const bool ok = s->add_header({reinterpret_cast<const char*>(name), name_length},
                                   {reinterpret_cast<const char*>(value), value_length});
     return ok ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -99,7 +101,7 @@ struct Callbacks {
       s->remote_reset_ = true;
       self.count(Stat::rx_reset);
     }
-    if (hd.type == NGHTTP2_HEADERS && s->arriving_ && !s->headers_complete()) {
+    if (hd.type == NGHTTP2_HEADERS && s->arriving_ != nullptr && !s->headers_complete()) {
       if (self.role_ == Role::Server) return on_malformed(self, library, *s);
       return nghttp2_submit_rst_stream(library, NGHTTP2_FLAG_NONE, hd.stream_id,
                                        NGHTTP2_ENHANCE_YOUR_CALM);
@@ -107,7 +109,7 @@ struct Callbacks {
     const bool message = hd.type == NGHTTP2_HEADERS || hd.type == NGHTTP2_DATA;
     if (message && (hd.flags & NGHTTP2_FLAG_END_STREAM)) {
       s->remote_ended_ = true;
-      s->headers_ended_ = hd.type == NGHTTP2_HEADERS && !s->trailers_;
+      s->headers_ended_ = hd.type == NGHTTP2_HEADERS && s->trailers_ == nullptr;
     }
     if (message) self.news(*s);
     return 0;

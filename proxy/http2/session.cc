@@ -1,10 +1,10 @@
 // The session around nghttp2: set-up, input, output, streams' ends.
 #include "proxy/http2/session.h"
 
-#include <absl/container/inlined_vector.h>
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "proxy/http2/callbacks.h"
@@ -50,6 +50,22 @@ std::unique_ptr<nghttp2_option, OptionDelete> library_options(const SessionOptio
   return std::unique_ptr<nghttp2_option, OptionDelete>(option);
 }
 
+SmallMemory& small(void* memory) { return *static_cast<SmallMemory*>(memory); }
+
+/// What nghttp2 takes and gives back for each stream comes from the worker's own.
+nghttp2_mem memory_of(BlockPool& blocks) {
+  return {&blocks.small(), [](size_t bytes, void* memory) { return small(memory).allocate(bytes); },
+          [](void* piece, void* memory) { small(memory).release(piece); },
+          [](size_t count, size_t bytes, void* memory) -> void* {
+            void* piece = small(memory).allocate(count * bytes);
+            if (piece != nullptr) std::memset(piece, 0, count * bytes);
+            return piece;
+          },
+          [](void* piece, size_t bytes, void* memory) {
+            return small(memory).reallocate(piece, bytes);
+          }};
+}
+
 }  // namespace
 
 Session::Session(Role role, const SessionOptions& options, SessionUser& user, TimerWheel& timers,
@@ -68,8 +84,9 @@ Session::Session(Role role, const SessionOptions& options, SessionUser& user, Ti
       jitter_state_(static_cast<uint32_t>(reinterpret_cast<uintptr_t>(this) >> 4) ^
                     static_cast<uint32_t>(timers.now())) {
   const auto make =
-      role == Role::Client ? nghttp2_session_client_new2 : nghttp2_session_server_new2;
-  make(&session_, callbacks(), this, library_options(options).get());
+      role == Role::Client ? nghttp2_session_client_new3 : nghttp2_session_server_new3;
+  nghttp2_mem memory = memory_of(blocks);
+  make(&session_, callbacks(), this, library_options(options).get(), &memory);
   count(role == Role::Client ? Stat::nghttp2_upstream_connections
                              : Stat::nghttp2_downstream_connections);
   submit_settings();
@@ -79,13 +96,14 @@ Session::Session(Role role, const SessionOptions& options, SessionUser& user, Ti
 Session::~Session() {
   stop_counting();
   nghttp2_session_del(session_);
+  for (Stream* stream : streams_) blocks_.small().destroy(stream);
 }
 
 /// What gauges show of this session leaves them.
 void Session::stop_counting() {
   uncount(Stat::outbound_frames_active, outbound_shown_.first);
   uncount(Stat::outbound_control_frames_active, outbound_shown_.second);
-  for (const auto& stream : streams_) stream->uncount();
+  for (Stream* stream : streams_) stream->uncount();
   stats_ = nullptr;
 }
 
@@ -103,21 +121,25 @@ http::StreamSender& Session::open_stream(http::StreamReceiver& response) {
   if (options_.keepalive_idle_ms > 0 && timers_.now() - last_read_ > options_.keepalive_idle_ms) {
     send_ping();
   }
-  auto& stream = streams_.emplace_back(std::make_unique<Stream>(*this, response));
-  stream->index_ = streams_.size() - 1;
+  return add_stream(response);
+}
+
+template <class Whose>
+Stream& Session::add_stream(Whose& whose) {
+  Stream& stream = *blocks_.small().make<Stream>(*this, whose);
+  stream.index_ = streams_.size();
+  streams_.push_back(&stream);
   guard_.on_stream_opened();
-  return *stream;
+  return stream;
 }
 
 /// From inside receive(): a client's HEADERS begin.
 Stream* Session::accept_stream(int32_t id) {
-  auto& stream = streams_.emplace_back(std::make_unique<Stream>(*this, id));
-  stream->index_ = streams_.size() - 1;
-  stream->receiver_ = user_.on_new_stream(*stream);
+  Stream& stream = add_stream(id);
+  stream.receiver_ = user_.on_new_stream(stream);
   last_accepted_ = id;
-  nghttp2_session_set_stream_user_data(session_, id, stream.get());
-  guard_.on_stream_opened();
-  return stream.get();
+  nghttp2_session_set_stream_user_data(session_, id, &stream);
+  return &stream;
 }
 
 void Session::start_drain() {
@@ -143,16 +165,14 @@ bool Session::can_open_stream() const {
 }
 
 void Session::news(Stream& stream) {
-  if (stream.in_news_ || stream.receiver_ == nullptr) return;
-  stream.in_news_ = true;
-  news_.push_back(&stream);
+  if (stream.HasNews::linked() || stream.receiver_ == nullptr) return;
+  news_.push_back(stream);
 }
 
 void Session::unsettled(Stream& stream) {
   const bool of_interest = stream.receiver_ != nullptr || role_ == Role::Server;
-  if (stream.in_unsettled_ || !of_interest) return;
-  stream.in_unsettled_ = true;
-  unsettled_.push_back(&stream);
+  if (stream.Unsettled::linked() || !of_interest) return;
+  unsettled_.push_back(stream);
 }
 
 void Session::bury(Stream& stream) {
@@ -162,7 +182,7 @@ void Session::bury(Stream& stream) {
 }
 
 void Session::reset_after_encoding(Stream& stream) {
-  resetting_.push_back(&stream);
+  resetting_.push_back(stream);
   want_turn();
 }
 
@@ -171,7 +191,7 @@ void Session::abandon(http::ResetReason reason, std::string_view detail) {
   keepalive_.disarm();
   for (size_t i = 0; i < streams_.size(); ++i) {
     Stream& stream = *streams_[i];
-    http::StreamReceiver* receiver = std::exchange(stream.receiver_, nullptr);
+    http::StreamReceiver* receiver = stream.forget_receiver();
     stream.closed_ = true;
     bury(stream);
     if (receiver != nullptr) receiver->on_reset(reason, detail);
@@ -181,18 +201,16 @@ void Session::abandon(http::ResetReason reason, std::string_view detail) {
 
 void Session::sweep() {
   if (dead_.empty()) return;
-  std::erase_if(news_, [](Stream* s) { return s->in_dead_; });
-  std::erase_if(unsettled_, [](Stream* s) { return s->in_dead_; });
-  std::erase_if(resetting_, [](Stream* s) { return s->in_dead_; });
-  std::erase_if(waiting_for_settings_, [](Stream* s) { return s->in_dead_; });
   const size_t ended = dead_.size();
   for (Stream* stream : dead_) {
     const size_t at = stream->index_;
     if (at + 1 != streams_.size()) {
-      std::swap(streams_[at], streams_.back());
+      streams_[at] = streams_.back();
       streams_[at]->index_ = at;
     }
     streams_.pop_back();
+    if (arriving_ == stream) arriving_ = nullptr;
+    blocks_.small().destroy(stream);
   }
   dead_.clear();
   for (size_t i = 0; i < ended; ++i) user_.on_stream_ended();
@@ -306,6 +324,23 @@ uint64_t Session::keepalive_delay() {
 
 // -------------------------------------------------------------------------------------- turn's end
 
+namespace {
+
+/// Calls f(stream) for each that is in the list now; who enters it meanwhile waits for the next
+/// time.
+template <class Link, class F>
+void for_each(IntrusiveList<Stream, Link>& list, F f) {
+  IntrusiveList<Stream, Link> batch;
+  batch.take_all(list);
+  while (!batch.empty()) {
+    Stream& stream = batch.front();
+    static_cast<Link&>(stream).unlink();
+    f(stream);
+  }
+}
+
+}  // namespace
+
 void Session::turn(Buffer& out, size_t max_bytes) {
   tell_user();
   release_heads();
@@ -324,11 +359,9 @@ void Session::turn(Buffer& out, size_t max_bytes) {
 
 void Session::release_heads() {
   if (!peer_settings_came_ || waiting_for_settings_.empty()) return;
-  std::vector<Stream*> batch;
-  batch.swap(waiting_for_settings_);
-  for (Stream* stream : batch) {
-    if (!stream->closed_) stream->submit_held_head();
-  }
+  for_each(waiting_for_settings_, [](Stream& stream) {
+    if (!stream.closed_) stream.submit_held_head();
+  });
 }
 
 void Session::tell_user() {
@@ -338,12 +371,9 @@ void Session::tell_user() {
 }
 
 void Session::deliver_all() {
-  std::vector<Stream*> batch;
-  batch.swap(news_);
-  for (Stream* stream : batch) {
-    stream->in_news_ = false;
-    if (stream->receiver_ != nullptr) stream->deliver();
-  }
+  for_each(news_, [](Stream& stream) {
+    if (stream.receiver_ != nullptr) stream.deliver();
+  });
 }
 
 void Session::encode(Buffer& out, size_t max_bytes) {
@@ -376,19 +406,14 @@ void Session::account(size_t appended, size_t waiting) {
 }
 
 void Session::submit_resets() {
-  for (Stream* stream : std::exchange(resetting_, {})) {
-    if (stream->closed_) continue;
-    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream->id_, stream->reset_code_);
-  }
+  for_each(resetting_, [this](Stream& stream) {
+    if (stream.closed_) return;
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id_, stream.reset_code_);
+  });
 }
 
 void Session::settle() {
-  std::vector<Stream*> batch;
-  batch.swap(unsettled_);
-  for (Stream* stream : batch) {
-    stream->in_unsettled_ = false;
-    stream->check_water_marks();
-  }
+  for_each(unsettled_, [](Stream& stream) { stream.check_water_marks(); });
 }
 
 }  // namespace remora::http2

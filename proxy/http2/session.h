@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "proxy/base/buffer.h"
+#include "proxy/base/intrusive_list.h"
 #include "proxy/base/timer_wheel.h"
 #include "proxy/http/codec.h"
 #include "proxy/http2/flood_limits.h"
@@ -28,6 +29,9 @@ namespace remora::http2 {
 
 class Stream;
 struct Callbacks;
+struct HasNews;
+struct Unsettled;
+struct SetAside;
 
 enum class Role : uint8_t { Client, Server };
 
@@ -96,6 +100,8 @@ class Session {
   void submit_settings();
   void on_data(size_t bytes);
   void on_ping_answered(const uint8_t* opaque);
+  template <class Whose>
+  Stream& add_stream(Whose& whose);
   Stream* accept_stream(int32_t id);
   void want_turn() { user_.on_work_pending(); }
   void news(Stream& stream);       // it has something to deliver
@@ -132,17 +138,18 @@ class Session {
   SessionStats* stats_;  // null: not counted, or no more since abandon()
   nghttp2_session* session_ = nullptr;
   FloodGuard guard_;
-  int32_t last_accepted_ = 0;  // the newest stream that the peer has opened
+  int32_t last_accepted_ = 0;   // the newest stream that the peer has opened
+  Stream* arriving_ = nullptr;  // whose header block is under way
   RecentResets our_resets_;
   OutboundFrames outbound_;
   ReceiveWindows windows_;
   std::pair<uint64_t, uint64_t> outbound_shown_;  // in the gauges: frames, control frames
-  std::vector<std::unique_ptr<Stream>> streams_;  // any order; a stream knows its index
+  std::vector<Stream*> streams_;                  // any order; a stream knows its index
   std::vector<Stream*> dead_;                     // over for both sides, to be freed by sweep()
-  std::vector<Stream*> news_;
-  std::vector<Stream*> waiting_for_settings_;  // client: with a head that depends on them
-  std::vector<Stream*> unsettled_;             // water marks to look at after encoding
-  std::vector<Stream*> resetting_;  // RST_STREAM goes out behind what they have submitted before
+  IntrusiveList<Stream, HasNews> news_;
+  IntrusiveList<Stream, Unsettled> unsettled_;            // water marks to look at after encoding
+  IntrusiveList<Stream, SetAside> waiting_for_settings_;  // client: their heads depend on them
+  IntrusiveList<Stream, SetAside> resetting_;  // server: RST_STREAM leaves behind what they sent
   bool peer_settings_came_ = false;
   bool draining_ = false;
   bool goaway_told_ = false;

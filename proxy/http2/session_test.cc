@@ -291,6 +291,23 @@ TEST_F(SessionTest, SaysWhyFramesOutOfOrderAreRefused) {
   EXPECT_THAT(error, testing::StartsWith("http2.protocol_error{"));
 }
 
+TEST_F(SessionTest, AHeadThatIsWholeOnlyWhenNobodyWantsItAnyMoreIsDropped) {
+  start();
+  auto r = std::make_unique<Receiver>(pool);
+  auto& s = request(*r, true);
+  ASSERT_TRUE(exchange());
+  give(std::string("\0\0\1\1\0\0\0\0\1\x88", 10));  // HEADERS, to be continued: :status 200
+  s.reset(ResetReason::LocalReset);
+  r.reset();  // and with it what has come of the head
+  write_limit = 0;
+  ASSERT_TRUE(exchange());
+  EXPECT_TRUE(give(std::string("\0\0\1\x9\4\0\0\0\1\xa1", 10)));  // CONTINUATION: date
+  write_limit = 1 << 20;
+  ASSERT_TRUE(exchange());
+  EXPECT_EQ(session->active_streams(), 0u);
+  EXPECT_EQ(peer.requests[1].close_code, static_cast<uint32_t>(NGHTTP2_CANCEL));
+}
+
 TEST_F(SessionTest, AbandonedStreamsHearTheReason) {
   start();
   Receiver r(pool);

@@ -31,6 +31,21 @@ nghttp2_nv field(std::string_view name, std::string_view value) {
   return {n, v, name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
 }
 
+/// Whether no other request has the same value: in HPACK's table it would only take the room of one
+/// that comes again.
+bool is_unique(HeaderId id) {
+  return id == HeaderId::XRequestId || id == HeaderId::Traceparent || id == HeaderId::XB3TraceId;
+}
+
+/// A well-known name needs no copy: it lives for ever and is in lower case.
+nghttp2_nv field(const HeaderEntry& entry, std::string_view value) {
+  if (entry.id == HeaderId::Other) return field(entry.name, value);
+  nghttp2_nv result = field(http::header_name(entry.id), value);
+  result.flags = NGHTTP2_NV_FLAG_NO_COPY_NAME;
+  if (is_unique(entry.id)) result.flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+  return result;
+}
+
 /// Fields that belong to an HTTP/1 connection and must not go into HTTP/2 (RFC 9113 section 8.2.2).
 bool connection_specific(const HeaderEntry& entry) {
   switch (entry.id) {
@@ -57,7 +72,7 @@ void add_pseudo(const HeaderEntry& entry, TunnelKind tunnel, FieldList& fields) 
   std::string_view value = entry.value;
   if (extended && entry.id == HeaderId::Method) value = http::kConnect;
   if (extended && entry.id == HeaderId::Status && value == "101") value = "200";
-  fields.push_back(field(entry.name, value));
+  fields.push_back(field(entry, value));
 }
 
 /// Pseudo-headers first, as HTTP/2 wants them.
@@ -71,7 +86,7 @@ FieldList encodable(const http::HeaderMap& headers, TunnelKind tunnel = TunnelKi
   }
   for (const HeaderEntry& entry : headers.entries()) {
     if (entry.removed || is_pseudo(entry.id) || connection_specific(entry)) continue;
-    fields.push_back(field(entry.name, entry.value));
+    fields.push_back(field(entry, entry.value));
   }
   return fields;
 }
@@ -149,7 +164,7 @@ void Stream::send_request(const http::HeaderMap& headers, bool end_stream) {
     held_head_.emplace_back(std::string(reinterpret_cast<const char*>(nv.name), nv.namelen),
                             std::string(reinterpret_cast<const char*>(nv.value), nv.valuelen));
   }
-  session_.waiting_for_settings_.push_back(this);
+  session_.waiting_for_settings_.push_back(*this);
 }
 
 void Stream::submit_held_head() {
@@ -286,25 +301,24 @@ bool Stream::add_header(std::string_view name, std::string_view value) {
 }
 
 bool Stream::headers_complete() {
-  http::HeaderMap block = std::move(*arriving_);
-  arriving_.reset();
+  http::HeaderMap& block = *std::exchange(arriving_, nullptr);
   if (!http::apply_underscores(session_.options_.underscores, block)) {
     detail_ = "http2.unexpected_underscore";
     return false;
   }
-  if (headers_) {
-    trailers_.emplace(std::move(block));
+  if (headers_ != nullptr) {
+    trailers_ = &block;
   } else if (session_.role_ == Role::Server) {
     if (!request_complete(block)) return false;
-    headers_.emplace(std::move(block));
+    headers_ = &block;
   } else if (block.status() >= 100 && block.status() < 200) {
     if (++informational_count_ > kMaxInformational) {
       detail_ = "http2.too_many_informational";
       return false;
     }
-    informational_.push_back(std::move(block));
+    informational_.push_back(&block);
   } else {
-    headers_.emplace(std::move(block));
+    headers_ = &block;
   }
   return true;
 }
@@ -327,10 +341,10 @@ void Stream::deliver() {
   // A request that is broken by now is not begun.
   if (session_.role_ == Role::Server && closed_ && !headers_delivered_) return deliver_close();
   for (size_t i = 0; i < informational_.size() && !delivery_stopped(); ++i) {
-    receiver_->on_informational(informational_[i]);
+    receiver_->on_informational(*informational_[i]);
   }
   if (!delivery_stopped()) informational_.clear();
-  if (headers_ && !headers_delivered_ && !delivery_stopped()) {
+  if (headers_ != nullptr && !headers_delivered_ && !delivery_stopped()) {
     headers_delivered_ = true;
     // An end in a frame of its own is passed on as one: to gRPC the two are not the same.
     end_delivered_ = headers_ended_;
@@ -360,7 +374,7 @@ void Stream::settle_tunnel() {
 
 void Stream::deliver_body() {
   if (delivery_stopped()) return;
-  const bool last = remote_ended_ && !trailers_;
+  const bool last = remote_ended_ && trailers_ == nullptr;
   if (!received_.empty() || last) {
     // Out of the stream's hands: should the receiver reset it, what it was just given stays whole.
     Buffer data = std::move(received_);
@@ -373,7 +387,7 @@ void Stream::deliver_body() {
     received_ = std::move(data);
     if (last && both_said()) return detach();
   }
-  if (trailers_ && !end_delivered_ && received_.empty() && !delivery_stopped()) {
+  if (trailers_ != nullptr && !end_delivered_ && received_.empty() && !delivery_stopped()) {
     end_delivered_ = true;
     receiver_->on_trailers(*trailers_);
     if (receiver_ != nullptr && both_said()) detach();
@@ -402,8 +416,14 @@ void Stream::deliver_close() {
   }
 }
 
+http::StreamReceiver* Stream::forget_receiver() {
+  arriving_ = headers_ = trailers_ = nullptr;
+  informational_.clear();
+  return std::exchange(receiver_, nullptr);
+}
+
 void Stream::detach() {
-  receiver_ = nullptr;
+  forget_receiver();
   if (const size_t left = received_.size()) {
     received_.clear();
     consumed(left);

@@ -4,13 +4,13 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "proxy/base/buffer.h"
+#include "proxy/base/intrusive_list.h"
 #include "proxy/base/timer_wheel.h"
 #include "proxy/http/codec.h"
 #include "proxy/http/header_map.h"
@@ -22,7 +22,12 @@ class Session;
 struct Callbacks;
 struct FieldList;
 
-class Stream final : public http::StreamSender {
+// The lists of its session that a stream may be in.
+struct HasNews : ListLink {};
+struct Unsettled : ListLink {};
+struct SetAside : ListLink {};
+
+class Stream final : public http::StreamSender, public HasNews, public Unsettled, public SetAside {
  public:
   Stream(Session& session, http::StreamReceiver& receiver);  // that we open
   Stream(Session& session, int32_t id);                      // that the peer opened
@@ -61,6 +66,8 @@ class Stream final : public http::StreamSender {
   void on_flush_timeout();
   /// The user has heard, or said, the last word.
   void detach();
+  /// What is kept for the receiver goes with its arena.
+  http::StreamReceiver* forget_receiver();
   void end_of_message();
   void consumed(size_t bytes);
   void hold();
@@ -78,19 +85,17 @@ class Stream final : public http::StreamSender {
   int32_t id_ = 0;    // 0: HEADERS not submitted yet
   size_t index_ = 0;  // in the session's list
 
-  // Receiving.
-  std::vector<http::HeaderMap> informational_;
-  std::optional<http::HeaderMap> arriving_;  // a header block under way
-  std::optional<http::HeaderMap> headers_;
-  std::optional<http::HeaderMap> trailers_;
+  // Receiving. Header maps are in the receiver's arena.
+  std::vector<http::HeaderMap*> informational_;
+  http::HeaderMap* arriving_ = nullptr;  // a header block under way
+  http::HeaderMap* headers_ = nullptr;
+  http::HeaderMap* trailers_ = nullptr;
   Buffer received_;
   size_t held_ = 0;  // of received_: no longer counts against the connection's window
   uint32_t header_list_bytes_ = 0;  // of the block under way
   uint16_t header_count_ = 0;
   uint16_t informational_count_ = 0;
   uint16_t receive_pauses_ = 0;
-  bool in_news_ = false;
-  bool in_unsettled_ = false;
   bool in_dead_ = false;
   bool headers_delivered_ = false;
   bool remote_ended_ = false;   // END_STREAM came
