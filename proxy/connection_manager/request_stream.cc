@@ -195,7 +195,7 @@ bool RequestStream::refuse_bad_head(HeaderMap& headers) {
 const router::RouteDecision& RequestStream::route_decision() {
   if (routed_) return decision_;
   routed_ = true;
-  decision_ = table_ != nullptr ? table_->decide(request_headers(), worker_.random())
+  decision_ = table_ != nullptr ? table_->decide(request_headers(), worker_.random(), &info())
                                 : router::RouteDecision();
   apply_route_limits();
   info().route_name =

@@ -30,24 +30,6 @@ bool contains(const CidrRange& range, const Address& address) {
   return range.contains(address) || range.contains(address.unmapped());
 }
 
-bool any_contains(const std::vector<CidrRange>& ranges, const Address& address) {
-  return std::ranges::any_of(ranges,
-                             [&](const CidrRange& range) { return contains(range, address); });
-}
-
-/// "10.0.0.1", "10.0.0.1:80", "::1" or "[::1]:80".
-Address address_in(std::string_view text) {
-  if (auto plain = Address::from_ip(text, 0); plain.ok()) return *std::move(plain);
-  const size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return {};
-  std::string_view host = text.substr(0, colon);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
-  }
-  auto with_port = Address::from_ip(host, 0);
-  return with_port.ok() ? *std::move(with_port) : Address();
-}
-
 const Address& address_of(Whose whose, const Facts& facts) {
   switch (whose) {
     case Whose::Connection:
@@ -182,12 +164,7 @@ bool holds(const MetadataIs& metadata, const Facts& facts) {
 }
 
 bool holds(const FilterStateIs& state, const Facts& facts) {
-  const std::string* value = facts.filter_state(state.key);
-  if (value == nullptr) return false;
-  if (const auto* text = std::get_if<StringMatch>(&state.match)) return text->matches(*value);
-  const auto& in = std::get<FilterStateIs::InRanges>(state.match);
-  const Address address = address_in(*value);
-  return address && any_contains(in.ranges, address) != in.invert;
+  return state.matches(facts.filter_state(state.key));
 }
 
 bool holds(const InputIs& is, const Facts& facts) {

@@ -17,7 +17,7 @@
 
 #include "proxy/base/string_match.h"
 #include "proxy/policy/facts.h"
-#include "proxy/policy/value_match.h"
+#include "proxy/router/context_match.h"
 #include "proxy/router/route_table.h"
 
 namespace remora::policy {
@@ -57,6 +57,10 @@ enum class Whose : uint8_t {
   Remote,        // the client's, from x-forwarded-for where that is trusted
   Local,         // the one that the client asked for
 };
+
+using router::MetadataMatch;
+using router::ValueMatch;
+using FilterStateIs = router::FilterStateMatch;
 
 struct Condition;
 
@@ -100,14 +104,6 @@ struct Authenticated {
 };
 struct MetadataIs {
   MetadataMatch match;  // of dynamic metadata
-};
-struct FilterStateIs {
-  struct InRanges {
-    std::vector<CidrRange> ranges;
-    bool invert = false;
-  };
-  std::string key;
-  std::variant<StringMatch, InRanges> match;
 };
 /// Of a matching tree.
 struct InputIs {

@@ -20,11 +20,9 @@ Decision decide_by(const Rules& rules, const Facts& facts) {
 // -------------------------------------------------------------------------------------------------
 // trees
 
-std::optional<uint32_t> find(const MatchTree::Node& node, const Facts& facts);
-
 std::optional<uint32_t> follow(const MatchTree::Outcome& outcome, const Facts& facts) {
   if (const auto* leaf = std::get_if<uint32_t>(&outcome)) return *leaf;
-  return find(*std::get<std::unique_ptr<const MatchTree::Node>>(outcome), facts);
+  return find_leaf(*std::get<std::unique_ptr<const MatchTree::Node>>(outcome), facts);
 }
 
 // What matches and then leads nowhere has not matched: the next one is tried.
@@ -55,14 +53,9 @@ std::optional<uint32_t> find_by(const MatchTree::PrefixMap& map, const Facts& fa
   return std::nullopt;
 }
 
-std::optional<uint32_t> find(const MatchTree::Node& node, const Facts& facts) {
-  const auto leaf = std::visit([&](const auto& by) { return find_by(by, facts); }, node.by);
-  return leaf || !node.otherwise ? leaf : follow(*node.otherwise, facts);
-}
-
 Decision decide_by(const MatchTree& tree, bool leaf_logs, const Facts& facts) {
   Decision decision;
-  decision.rule = find(tree.root, facts);
+  decision.rule = find_leaf(tree.root, facts);
   if (!decision.rule) return decision;
   const Action action = tree.leaves[*decision.rule].action;
   decision.allowed = action != Action::Deny;
@@ -94,6 +87,11 @@ bool reads_what_filters_leave(const MatchTree::Node& node) {
 }
 
 }  // namespace
+
+std::optional<uint32_t> find_leaf(const MatchTree::Node& node, const Facts& facts) {
+  const auto leaf = std::visit([&](const auto& by) { return find_by(by, facts); }, node.by);
+  return leaf || !node.otherwise ? leaf : follow(*node.otherwise, facts);
+}
 
 Engine::Engine(MatchTree tree)
     : by_(std::move(tree)),

@@ -66,6 +66,9 @@ struct MatchTree {
   Node root;
 };
 
+/// The leaf that the tree below `node` leads to; none: it leads nowhere.
+std::optional<uint32_t> find_leaf(const MatchTree::Node& node, const Facts& facts);
+
 class Engine {
  public:
   explicit Engine(Rules rules) : by_(std::move(rules)) {}

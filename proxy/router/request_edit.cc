@@ -50,15 +50,20 @@ bool overwrites(HeaderEdit::Action action) {
          action == HeaderEdit::Action::OverwriteIfExists;
 }
 
-/// What the edit sets; none: it would break the header block.
-std::optional<std::string_view> value_of(const HeaderEdit& edit, const http::StreamInfo& info,
-                                         Arena& arena) {
-  if (edit.format == nullptr) return edit.value;
+/// What the format makes of the request; none: it would break the header block.
+std::optional<std::string_view> written(const telemetry::LogFormat& format,
+                                        const http::StreamInfo& info, Arena& arena) {
   std::string text;
-  edit.format->append(info, text);
+  format.append(info, text);
   const auto breaks = [](char c) { return c == '\0' || c == '\r' || c == '\n'; };
   if (std::ranges::any_of(text, breaks)) return std::nullopt;
   return arena.copy(text);
+}
+
+/// What the edit sets.
+std::optional<std::string_view> value_of(const HeaderEdit& edit, const http::StreamInfo& info,
+                                         Arena& arena) {
+  return edit.format == nullptr ? edit.value : written(*edit.format, info, arena);
 }
 
 /// Whether the edit is made, as the headers are before any edit of its level.
@@ -74,19 +79,58 @@ void keep_original_path(HeaderMap& request, EnvoyHeaders envoy_headers) {
   }
 }
 
-void rewrite_path(const Route& route, const ClusterAction& action, HeaderMap& request,
-                  EnvoyHeaders envoy_headers) {
+/// `path` without its query, wherever the pattern matches replaced.
+std::string replaced(std::string_view path, const re2::RE2& pattern, const std::string& by) {
+  std::string out(path_without_query(path));
+  re2::RE2::GlobalReplace(&out, pattern, by);
+  return out;
+}
+
+/// The path becomes `path` and keeps its query.
+void set_path(std::string_view path, HeaderMap& request, EnvoyHeaders envoy_headers) {
+  const std::string_view old = request.path();
+  keep_original_path(request, envoy_headers);
+  request.set(HeaderId::Path,
+              request.arena().join(path, old.substr(path_without_query(old).size())));
+}
+
+void rewrite_path(const Route& route, const ClusterAction& action, const http::StreamInfo& info,
+                  HeaderMap& request, EnvoyHeaders envoy_headers) {
   if (!request.has(HeaderId::Path)) return;
   if (action.has_prefix_rewrite) {
     rewrite_prefix(route.match, action.prefix_rewrite, request, envoy_headers);
   } else if (action.regex_rewrite) {
-    std::string_view path = request.path();
-    std::string_view only_path = path_without_query(path);
-    std::string rewritten(only_path);
-    re2::RE2::GlobalReplace(&rewritten, *action.regex_rewrite, action.regex_substitution);
-    keep_original_path(request, envoy_headers);
-    request.set(HeaderId::Path, request.arena().join(rewritten, path.substr(only_path.size())));
+    set_path(replaced(request.path(), *action.regex_rewrite, action.regex_substitution), request,
+             envoy_headers);
+  } else if (action.path_rewrite != nullptr) {
+    const auto path = written(*action.path_rewrite, info, request.arena());
+    if (path && !path->empty()) set_path(*path, request, envoy_headers);
   }
+}
+
+/// The host by which the route asks; empty: the client's.
+std::string_view other_host(const ClusterAction& action, const http::StreamInfo& info,
+                            HeaderMap& request) {
+  if (!action.host_rewrite_literal.empty()) return action.host_rewrite_literal;
+  if (!action.host_rewrite_header.empty()) {
+    const http::HeaderEntry* source = request.find(action.host_rewrite_header);
+    return source == nullptr ? std::string_view() : source->value;
+  }
+  if (action.host_rewrite_regex) {
+    return request.arena().copy(
+        replaced(request.path(), *action.host_rewrite_regex, action.host_rewrite_substitution));
+  }
+  if (action.host_rewrite == nullptr) return {};
+  return written(*action.host_rewrite, info, request.arena()).value_or(std::string_view());
+}
+
+/// The path that the redirect names whatever the request's is; it may have a query.
+std::optional<std::string_view> other_path(const RedirectAction& redirect,
+                                           const http::StreamInfo& info, Arena& arena) {
+  if (redirect.has_path) return redirect.path;
+  if (redirect.path_rewrite == nullptr) return std::nullopt;
+  const auto path = written(*redirect.path_rewrite, info, arena);
+  return path && path->empty() ? std::nullopt : path;
 }
 
 /// Levels in the order in which Envoy applies them; the last one wins.
@@ -140,20 +184,20 @@ void apply(const HeaderEdits& edits, const http::StreamInfo& info, HeaderMap& he
 void edit_request(const RouteDecision& decision, const http::StreamInfo& info, HeaderMap& request,
                   EnvoyHeaders envoy_headers) {
   const Route& route = *decision.route;
-  if (decision.weighted != nullptr) apply(decision.weighted->request_edits, info, request);
+  if (decision.weighted != nullptr) {
+    apply(decision.weighted->request_edits, info, request);
+    const std::string& host = decision.weighted->host_rewrite_literal;
+    if (!host.empty()) request.set(HeaderId::Authority, host);
+  }
   for (const HeaderEdits* edits :
        in_order(decision, &route.request_edits, &decision.vhost->request_edits,
                 &decision.table->input().request_edits)) {
     apply(*edits, info, request);
   }
   const auto& action = std::get<ClusterAction>(route.action);
-  if (!action.host_rewrite_literal.empty()) {
-    rewrite_host(action, action.host_rewrite_literal, request);
-  } else if (!action.host_rewrite_header.empty()) {
-    const http::HeaderEntry* source = request.find(action.host_rewrite_header);
-    if (source != nullptr && !source->value.empty()) rewrite_host(action, source->value, request);
-  }
-  rewrite_path(route, action, request, envoy_headers);
+  const std::string_view host = other_host(action, info, request);
+  if (!host.empty()) rewrite_host(action, host, request);
+  rewrite_path(route, action, info, request, envoy_headers);
 }
 
 void edit_response(const RouteDecision& decision, const http::StreamInfo& info,
@@ -188,7 +232,8 @@ void rewrite_prefix(const RouteMatch& match, std::string_view replacement, Heade
   request.set(HeaderId::Path, request.arena().join(replacement, path.substr(matched.size())));
 }
 
-std::string_view redirect_location(const RedirectAction& redirect, const HeaderMap& request) {
+std::string_view redirect_location(const RedirectAction& redirect, const http::StreamInfo& info,
+                                   const HeaderMap& request) {
   std::string_view scheme = request.get(HeaderId::Scheme);
   if (!redirect.scheme.empty()) {
     scheme = redirect.scheme;
@@ -207,18 +252,20 @@ std::string_view redirect_location(const RedirectAction& redirect, const HeaderM
     host = redirect.keeps_port ? request.authority() : kept_host(request, scheme, !port.empty());
   }
   std::string_view path = request.path();
-  std::string_view query;
-  bool own_query = redirect.has_path && redirect.path.find('?') != std::string::npos;
-  if (redirect.has_path) {
-    size_t question = path.find('?');
-    if (!own_query && question != std::string_view::npos) query = path.substr(question);
-    path = redirect.path;
-  } else if (size_t question = path.find('?'); question != std::string_view::npos) {
-    query = path.substr(question);
-    path = path.substr(0, question);
+  const size_t question = std::min(path.find('?'), path.size());
+  std::string_view query = path.substr(question);
+  path = path.substr(0, question);
+  bool own_query = false;
+  if (const auto other = other_path(redirect, info, request.arena())) {
+    path = *other;
+    own_query = path.find('?') != std::string_view::npos;
+  } else if (redirect.regex_rewrite) {
+    path =
+        request.arena().copy(replaced(path, *redirect.regex_rewrite, redirect.regex_substitution));
   }
-  if (redirect.strip_query && !own_query) query = {};
-  return request.arena().join(scheme, "://", host, port, path, query);
+  if (redirect.strip_query || own_query) query = {};
+  const std::string_view slash = path.starts_with('/') ? "" : "/";
+  return request.arena().join(scheme, "://", host, port, slash, path, query);
 }
 
 }  // namespace remora::router

@@ -40,6 +40,7 @@ void rewrite_prefix(const RouteMatch& match, std::string_view replacement, http:
 
 /// The `location` of a redirect, in the request's arena. Call rewrite_prefix() before when the
 /// redirect has one.
-std::string_view redirect_location(const RedirectAction& redirect, const http::HeaderMap& request);
+std::string_view redirect_location(const RedirectAction& redirect, const http::StreamInfo& info,
+                                   const http::HeaderMap& request);
 
 }  // namespace remora::router

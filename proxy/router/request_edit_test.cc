@@ -188,33 +188,76 @@ TEST_F(RequestEditTest, AHostMayComeFromAHeader) {
   EXPECT_EQ(request_.authority(), "c.com");
 }
 
+TEST_F(RequestEditTest, AHostMayComeFromThePath) {
+  action().host_rewrite_regex = std::make_shared<re2::RE2>("^/old/(.*)$");
+  action().host_rewrite_substitution = "\\1.com";
+  edit_all();
+  EXPECT_EQ(request_.authority(), "x.com");
+}
+
+TEST_F(RequestEditTest, PathAndHostMayBeWrittenLikeALog) {
+  const auto format = [](std::string_view text) {
+    return std::make_shared<const telemetry::LogFormat>(
+        *telemetry::LogFormat::text(text, telemetry::Missing::Empty));
+  };
+  action().path_rewrite = format("/to/%REQ(x-a)%");
+  action().host_rewrite = format("%REQ(x-a)%.com");
+  request_.add("x-a", "b");
+  edit_all();
+  EXPECT_EQ(request_.path(), "/to/b?q=1");
+  EXPECT_EQ(request_.authority(), "b.com");
+  action().path_rewrite = action().host_rewrite = format("%REQ(x-absent)%");
+  edit_all();
+  EXPECT_EQ(request_.path(), "/to/b?q=1") << "nothing: it stays";
+  EXPECT_EQ(request_.authority(), "b.com");
+}
+
+TEST_F(RequestEditTest, AWeightedClusterMayBeAskedByAnotherHost) {
+  action().weighted.resize(1);
+  action().weighted[0].weight = action().total_weight = 1;
+  action().weighted[0].host_rewrite_literal = "part.com";
+  edit_all();
+  EXPECT_EQ(request_.authority(), "part.com");
+}
+
+TEST_F(RequestEditTest, ARedirectsPathMayBeMadeOfTheRequests) {
+  RedirectAction redirect;
+  redirect.regex_rewrite = std::make_shared<re2::RE2>("^/old");
+  redirect.regex_substitution = "/new";
+  EXPECT_EQ(redirect_location(redirect, info_, request_), "http://a.com:8080/new/x?q=1");
+  redirect.regex_rewrite = nullptr;
+  redirect.path_rewrite = std::make_shared<const telemetry::LogFormat>(
+      *telemetry::LogFormat::text("/%REQ(:method)%", telemetry::Missing::Empty));
+  EXPECT_EQ(redirect_location(redirect, info_, request_), "http://a.com:8080/GET?q=1");
+}
+
 TEST_F(RequestEditTest, RedirectsKeepWhatTheyDoNotName) {
   RedirectAction redirect;
   redirect.https = true;
-  EXPECT_EQ(redirect_location(redirect, request_), "https://a.com:8080/old/x?q=1");
+  EXPECT_EQ(redirect_location(redirect, info_, request_), "https://a.com:8080/old/x?q=1");
   redirect.port = 8443;
-  EXPECT_EQ(redirect_location(redirect, request_), "https://a.com:8443/old/x?q=1");
+  EXPECT_EQ(redirect_location(redirect, info_, request_), "https://a.com:8443/old/x?q=1");
   redirect.host = "b.com";
   redirect.strip_query = true;
-  EXPECT_EQ(redirect_location(redirect, request_), "https://b.com:8443/old/x");
+  EXPECT_EQ(redirect_location(redirect, info_, request_), "https://b.com:8443/old/x");
 }
 
 TEST_F(RequestEditTest, ADefaultPortGoesWhenTheSchemeChanges) {
   request_.set(http::HeaderId::Authority, "a.com:80");
   RedirectAction redirect;
-  EXPECT_EQ(redirect_location(redirect, request_), "http://a.com:80/old/x?q=1");
+  EXPECT_EQ(redirect_location(redirect, info_, request_), "http://a.com:80/old/x?q=1");
   redirect.https = true;
-  EXPECT_EQ(redirect_location(redirect, request_), "https://a.com/old/x?q=1");
+  EXPECT_EQ(redirect_location(redirect, info_, request_), "https://a.com/old/x?q=1");
 }
 
 TEST_F(RequestEditTest, ARedirectsPathTakesTheQueryAlongUnlessItHasItsOwn) {
   RedirectAction redirect;
   redirect.has_path = true;
   redirect.path = "/p";
-  EXPECT_EQ(redirect_location(redirect, request_), "http://a.com:8080/p?q=1");
+  EXPECT_EQ(redirect_location(redirect, info_, request_), "http://a.com:8080/p?q=1");
   redirect.path = "/p?own";
   redirect.strip_query = true;
-  EXPECT_EQ(redirect_location(redirect, request_), "http://a.com:8080/p?own");
+  EXPECT_EQ(redirect_location(redirect, info_, request_), "http://a.com:8080/p?own");
 }
 
 }  // namespace

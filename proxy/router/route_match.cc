@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "proxy/http/grpc.h"
+#include "proxy/router/context_match.h"
 
 namespace remora::router {
 namespace {
@@ -65,7 +66,8 @@ bool HeaderMatch::matches(const http::HeaderMap& headers) const {
 }
 
 std::string_view path_without_query(std::string_view path) {
-  return path.substr(0, path.find_first_of("?#"));
+  path = path.substr(0, path.find('?'));
+  return path.substr(0, path.find('#'));
 }
 
 std::optional<std::string_view> query_value(std::string_view path, std::string_view name) {
@@ -86,27 +88,53 @@ std::optional<std::string_view> query_value(std::string_view path, std::string_v
   return std::nullopt;
 }
 
-bool matches(const RouteMatch& match, const http::HeaderMap& request, uint64_t random) {
+MatchInput::MatchInput(const http::HeaderMap& request, uint64_t random,
+                       const http::StreamInfo* info)
+    : request(request),
+      random(random),
+      info(info),
+      path(request.path()),
+      only_path(path_without_query(path)),
+      without_parameters(only_path.substr(0, only_path.find(';'))),
+      has_path(request.has(http::HeaderId::Path)) {}
+
+bool matches(const RouteMatch& match, const MatchInput& input) {
   constexpr uint64_t kMillion = 1'000'000;
-  std::string_view path = request.path();
+  const http::HeaderMap& request = input.request;
   if (match.kind == RouteMatch::Kind::Connect) {
     if (request.method() != "CONNECT") return false;
   } else {
     // A CONNECT request has no path and goes only where it is asked for by name.
-    if (!request.has(http::HeaderId::Path)) return false;
-    if (!path_matches(match, path_without_query(path))) return false;
+    if (!input.has_path) return false;
+    if (!path_matches(match,
+                      match.ignore_path_parameters ? input.without_parameters : input.only_path)) {
+      return false;
+    }
   }
-  if (match.fraction_per_million && random % kMillion >= *match.fraction_per_million) return false;
+  if (match.fraction_per_million && input.random % kMillion >= *match.fraction_per_million) {
+    return false;
+  }
   if (match.grpc_only && !http::has_grpc_content_type(request)) return false;
-  for (const HeaderMatch& header : match.headers) {
-    if (!header.matches(request)) return false;
-  }
+  if (!match_all(match.headers, request)) return false;
   for (const QueryMatch& query : match.query) {
-    std::optional<std::string_view> value = query_value(path, query.name);
+    std::optional<std::string_view> value = query_value(input.path, query.name);
     if (value.has_value() != query.present) return false;
     if (query.string && !query.string->matches(*value)) return false;
   }
-  return true;
+  return match.context == nullptr ||
+         (input.info != nullptr && match.context->matches(request, *input.info));
+}
+
+bool match_all(const std::vector<HeaderMatch>& matchers, const http::HeaderMap& request) {
+  return std::ranges::all_of(matchers,
+                             [&](const HeaderMatch& one) { return one.matches(request); });
+}
+
+const VirtualCluster* virtual_cluster_of(const VirtualHost& vhost, const http::HeaderMap& request) {
+  const auto found = std::ranges::find_if(vhost.virtual_clusters, [&](const VirtualCluster& one) {
+    return match_all(one.headers, request);
+  });
+  return found == vhost.virtual_clusters.end() ? nullptr : &*found;
 }
 
 std::string_view matched_part(const RouteMatch& match, std::string_view path) {

@@ -1,13 +1,16 @@
 #include "proxy/router/route_table.h"
 
 #include <absl/strings/ascii.h>
+#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
 #include <array>
 #include <functional>
 #include <map>
+#include <span>
 
+#include "proxy/http/stream_info.h"
 #include "proxy/router/route_match.h"
 
 namespace remora::router {
@@ -57,14 +60,69 @@ StringMap<const VirtualHost*>& of_length(Wildcards& wildcards, size_t length) {
   return at->second;
 }
 
-const WeightedCluster* pick_weighted(const ClusterAction& action, uint64_t random) {
+/// The number that chooses among weighted clusters: random, unless the request has one of its own.
+uint64_t ticket_of(const ClusterAction& action, const MatchInput& input) {
+  if (!action.weight_header.empty()) {
+    // Several values, joined, are no number.
+    const auto text = input.request.joined(action.weight_header);
+    uint64_t number = 0;
+    if (text && absl::SimpleAtoi(absl::string_view(text->data(), text->size()), &number)) {
+      return number;
+    }
+  }
+  if (action.weighs_by_hash && input.info != nullptr && input.info->connection != nullptr) {
+    const http::StreamInfo& info = *input.info;
+    const RequestHash hash = hash_request(action.hash_policies, input.request,
+                                          {info.remote, info.connection->local, &info});
+    if (hash.value) return *hash.value;
+  }
+  return input.random;
+}
+
+const WeightedCluster* pick_weighted(const ClusterAction& action, const MatchInput& input) {
   if (action.total_weight == 0) return nullptr;
-  uint64_t ticket = random % action.total_weight;
+  uint64_t ticket = ticket_of(action, input) % action.total_weight;
   for (const WeightedCluster& candidate : action.weighted) {
     if (ticket < candidate.weight) return &candidate;
     ticket -= candidate.weight;
   }
   return nullptr;
+}
+
+/// The value of a header that names a cluster; empty: it is not there.
+std::string_view named_by(const std::string& header, const http::HeaderMap& request) {
+  const http::HeaderEntry* entry = request.find(header);
+  return entry == nullptr ? std::string_view() : entry->value;
+}
+
+/// By `header`, where there is one, in place of the authority; none: it is not there.
+std::optional<std::string_view> asked_host(const std::string& header,
+                                           const http::HeaderMap& request) {
+  if (header.empty()) return request.authority();
+  const http::HeaderEntry* entry = request.find(header);
+  return entry == nullptr ? std::nullopt : std::optional(entry->value);
+}
+
+void choose_cluster(const ClusterAction& action, const MatchInput& input, RouteDecision* out) {
+  if (!action.weighted.empty()) {
+    out->weighted = pick_weighted(action, input);
+    if (out->weighted == nullptr) return;
+    const WeightedCluster& chosen = *out->weighted;
+    out->cluster = chosen.cluster_header.empty() ? std::string_view(chosen.name)
+                                                 : named_by(chosen.cluster_header, input.request);
+  } else if (!action.cluster_header.empty()) {
+    out->cluster = named_by(action.cluster_header, input.request);
+  } else {
+    out->cluster = action.cluster;
+  }
+}
+
+/// The routes that the request is held against.
+std::span<const Route> candidates(const VirtualHost& vhost, const MatchInput& input) {
+  if (!vhost.tree) return vhost.routes;
+  if (input.info == nullptr) return {};
+  const RouteRange found = vhost.tree(input.request, *input.info);
+  return std::span(vhost.routes).subspan(found.first, found.end - found.first);
 }
 
 bool needs_tls_redirect(const VirtualHost& vhost, const http::HeaderMap& request) {
@@ -155,10 +213,12 @@ const FilterOverride* filter_override(const RouteDecision& decision, std::string
 }
 
 RouteDecision RouteTable::decide(const http::HeaderMap& request, uint64_t random,
-                                 const http::StreamInfo* /*info*/) const {
+                                 const http::StreamInfo* info) const {
   RouteDecision decision;
   decision.table = this;
-  decision.vhost = find_host(request.authority());
+  const bool only_default = exact_.empty() && suffix_.empty() && prefix_.empty();
+  const std::optional<std::string_view> host = asked_host(input_.vhost_header, request);
+  if (host || only_default) decision.vhost = find_host(host.value_or(std::string_view()));
   if (decision.vhost == nullptr) {
     decision.reason = RouteDecision::Reason::NoVirtualHost;
     return decision;
@@ -168,9 +228,10 @@ RouteDecision RouteTable::decide(const http::HeaderMap& request, uint64_t random
     decision.reason = RouteDecision::Reason::TlsRequired;
     return decision;
   }
-  for (const Route& route : decision.vhost->routes) {
+  const MatchInput input(request, random, info);
+  for (const Route& route : candidates(*decision.vhost, input)) {
     ++decision.candidates;
-    if (!matches(route.match, request, random)) continue;
+    if (!matches(route.match, input)) continue;
     decision.route = &route;
     decision.reason = RouteDecision::Reason::Matched;
     break;
@@ -180,15 +241,7 @@ RouteDecision RouteTable::decide(const http::HeaderMap& request, uint64_t random
     return decision;
   }
   if (const auto* action = std::get_if<ClusterAction>(&decision.route->action)) {
-    if (!action->weighted.empty()) {
-      decision.weighted = pick_weighted(*action, random);
-      if (decision.weighted != nullptr) decision.cluster = decision.weighted->name;
-    } else if (!action->cluster_header.empty()) {
-      const http::HeaderEntry* header = request.find(action->cluster_header);
-      if (header != nullptr) decision.cluster = header->value;
-    } else {
-      decision.cluster = action->cluster;
-    }
+    choose_cluster(*action, input, &decision);
   }
   return decision;
 }
@@ -200,7 +253,9 @@ std::vector<std::string> RouteTable::clusters() const {
       const auto* action = std::get_if<ClusterAction>(&route.action);
       if (action == nullptr) continue;
       if (!action->cluster.empty()) names.push_back(action->cluster);
-      for (const WeightedCluster& weighted : action->weighted) names.push_back(weighted.name);
+      for (const WeightedCluster& weighted : action->weighted) {
+        if (!weighted.name.empty()) names.push_back(weighted.name);
+      }
     }
   }
   std::sort(names.begin(), names.end());

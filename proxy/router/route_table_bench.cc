@@ -18,6 +18,7 @@ Route to(std::string cluster, std::string prefix) {
 }
 
 /// `hosts` services by name and a wildcard; each has `routes` of which the last takes everything.
+/// One of them, "big", has 100.
 std::shared_ptr<const RouteTable> table(int hosts, int routes) {
   RouteTable::Input input;
   for (int i = 0; i <= hosts; ++i) {
@@ -29,6 +30,12 @@ std::shared_ptr<const RouteTable> table(int hosts, int routes) {
     host.routes.push_back(to(name, "/"));
     input.hosts.push_back(std::move(host));
   }
+  VirtualHost big;
+  big.name = "big";
+  big.domains = {"big.ns.svc.cluster.local"};
+  for (int r = 1; r < 100; ++r) big.routes.push_back(to("big", "/p" + std::to_string(r)));
+  big.routes.push_back(to("big", "/"));
+  input.hosts.push_back(std::move(big));
   return *RouteTable::build(std::move(input));
 }
 
@@ -50,6 +57,17 @@ REMORA_BENCHMARK(among_1000_hosts);
 
 void by_wildcard(benchmark::State& state) { decide(state, *table(1000, 1), "a.example.com"); }
 REMORA_BENCHMARK(by_wildcard);
+
+// The same look-up and the same hundred candidates, whatever else the table has.
+void among_10_hosts_of_100_routes(benchmark::State& state) {
+  decide(state, *table(10, 1), "big.ns.svc.cluster.local");
+}
+REMORA_BENCHMARK(among_10_hosts_of_100_routes);
+
+void among_10000_hosts_of_100_routes(benchmark::State& state) {
+  decide(state, *table(10000, 1), "big.ns.svc.cluster.local");
+}
+REMORA_BENCHMARK(among_10000_hosts_of_100_routes);
 
 void among_50_routes(benchmark::State& state) {
   decide(state, *table(1, 50), "s0.ns.svc.cluster.local");

@@ -4,6 +4,7 @@
 #include <re2/re2.h>
 
 #include "proxy/base/arena.h"
+#include "proxy/http/stream_info.h"
 #include "proxy/router/route_match.h"
 
 namespace remora::router {
@@ -209,72 +210,6 @@ HeaderMatch header(std::string name, HeaderMatch::Kind kind) {
   return match;
 }
 
-class HeaderMatchTest : public RouteTableTest {
- protected:
-  bool matches(const HeaderMatch& match, std::vector<std::string_view> headers) {
-    return match.matches(request("x", "/", std::move(headers)));
-  }
-  static HeaderMatch text(StringMatch::Kind kind, std::string text) {
-    HeaderMatch match = header("x-a", HeaderMatch::Kind::String);
-    match.string.kind = kind;
-    match.string.text = std::move(text);
-    return match;
-  }
-};
-
-TEST_F(HeaderMatchTest, PresenceAndAbsence) {
-  HeaderMatch match = header("x-a", HeaderMatch::Kind::Present);
-  EXPECT_TRUE(matches(match, {"x-a", ""}));
-  EXPECT_FALSE(matches(match, {}));
-  match.present = false;
-  EXPECT_TRUE(matches(match, {}));
-  match.invert = true;
-  EXPECT_FALSE(matches(match, {}));
-  match.treat_missing_as_empty = true;
-  EXPECT_TRUE(matches(match, {})) << "an empty value is there, which must not be, turned round";
-}
-TEST_F(HeaderMatchTest, StringsOfEveryKind) {
-  EXPECT_TRUE(matches(text(StringMatch::Kind::Exact, "abc"), {"x-a", "abc"}));
-  EXPECT_FALSE(matches(text(StringMatch::Kind::Exact, "abc"), {"x-a", "ABC"}));
-  EXPECT_TRUE(matches(text(StringMatch::Kind::Prefix, "ab"), {"x-a", "abc"}));
-  EXPECT_TRUE(matches(text(StringMatch::Kind::Suffix, "bc"), {"x-a", "abc"}));
-  EXPECT_FALSE(matches(text(StringMatch::Kind::Suffix, "xabc"), {"x-a", "abc"}));
-  EXPECT_TRUE(matches(text(StringMatch::Kind::Contains, "b"), {"x-a", "abc"}));
-  HeaderMatch any_case = text(StringMatch::Kind::Contains, "b");
-  any_case.string.ignore_case = true;
-  EXPECT_TRUE(matches(any_case, {"x-a", "ABC"}));
-}
-TEST_F(HeaderMatchTest, ANumberLiesInAHalfOpenRange) {
-  HeaderMatch match = header("x-a", HeaderMatch::Kind::Range);
-  match.range_start = -5;
-  match.range_end = 10;
-  EXPECT_TRUE(matches(match, {"x-a", "-5"}));
-  EXPECT_FALSE(matches(match, {"x-a", "10"}));
-  EXPECT_FALSE(matches(match, {"x-a", "5x"}));
-}
-TEST_F(HeaderMatchTest, OfAHeaderSentTwiceOneValueIsEnough) {
-  HeaderMatch match = text(StringMatch::Kind::Exact, "b");
-  EXPECT_TRUE(matches(match, {"x-a", "a", "x-a", "b"}));
-  EXPECT_FALSE(matches(text(StringMatch::Kind::Exact, "a,b"), {"x-a", "a", "x-a", "b"}));
-  match.invert = true;
-  EXPECT_FALSE(matches(match, {"x-a", "a", "x-a", "b"}));
-}
-TEST_F(HeaderMatchTest, AHeaderThatIsKeptJoinedIsOneValue) {
-  HeaderMatch match = text(StringMatch::Kind::Exact, "a,b");
-  match.joined = true;
-  EXPECT_TRUE(matches(match, {"x-a", "a", "x-a", "b"}));
-  match.string.text = "b";
-  EXPECT_FALSE(matches(match, {"x-a", "a", "x-a", "b"}));
-}
-TEST_F(HeaderMatchTest, AnAbsentHeaderMatchesNoConditionOnItsValueNotEvenANegatedOne) {
-  HeaderMatch match = text(StringMatch::Kind::Exact, "abc");
-  match.invert = true;
-  EXPECT_FALSE(matches(match, {}));
-  EXPECT_TRUE(matches(match, {"x-a", "other"}));
-  match.treat_missing_as_empty = true;
-  EXPECT_TRUE(matches(match, {}));
-}
-
 TEST_F(RouteTableTest, AllConditionsOfARouteMustHold) {
   RouteMatch match = prefix("/");
   match.headers.push_back(header("x-a", HeaderMatch::Kind::Present));
@@ -286,14 +221,6 @@ TEST_F(RouteTableTest, AllConditionsOfARouteMustHold) {
   EXPECT_EQ(cluster(*table, request("x", "/?v=2", {"x-a", "1"})), "both");
   EXPECT_EQ(cluster(*table, request("x", "/?v=2")), "");
   EXPECT_EQ(cluster(*table, request("x", "/?v=3", {"x-a", "1"})), "");
-}
-
-TEST_F(RouteTableTest, QueryParametersAreFoundByTheirFirstValueAsWritten) {
-  EXPECT_EQ(query_value("/p?a=1&b=2&a=3", "a"), "1");
-  EXPECT_EQ(query_value("/p?a&b=2", "a"), "");
-  EXPECT_EQ(query_value("/p?ab=1", "a"), std::nullopt);
-  EXPECT_EQ(query_value("/p?a=%20#a=2", "a"), "%20");
-  EXPECT_EQ(query_value("/p", "a"), std::nullopt);
 }
 
 TEST_F(RouteTableTest, GrpcIsKnownByItsContentType) {
@@ -333,6 +260,93 @@ TEST_F(RouteTableTest, WeightedClustersShareByWeight) {
   EXPECT_EQ(cluster(*table, request("x", "/"), 5), "three");
   EXPECT_EQ(cluster(*table, request("x", "/"), 7), "three");
   EXPECT_EQ(table->clusters(), (std::vector<std::string>{"none", "one", "three"}));
+}
+
+TEST_F(RouteTableTest, TheRequestMayHaveTheNumberThatChoosesAmongClusters) {
+  Route route = to("", prefix("/"));
+  ClusterAction action;
+  action.weighted.resize(2);
+  action.weighted[0].name = "one";
+  action.weighted[1].cluster_header = "x-to";
+  action.weighted[0].weight = action.weighted[1].weight = 1;
+  action.total_weight = 2;
+  action.weight_header = "x-number";
+  route.action = action;
+  auto table = routes({route});
+  EXPECT_EQ(cluster(*table, request("x", "/", {"x-number", "2", "x-to", "two"}), 1), "one");
+  EXPECT_EQ(cluster(*table, request("x", "/", {"x-number", "3", "x-to", "two"}), 0), "two");
+  EXPECT_EQ(cluster(*table, request("x", "/", {"x-number", "3"}), 0), "");
+  EXPECT_EQ(cluster(*table, request("x", "/", {"x-number", "no"}), 0), "one");
+  EXPECT_EQ(cluster(*table, request("x", "/", {"x-number", "1", "x-number", "1"}), 0), "one");
+  EXPECT_EQ(table->clusters(), (std::vector<std::string>{"one"}));
+}
+
+TEST_F(RouteTableTest, TheHashOfTheRequestMayChooseAmongClusters) {
+  Route route = to("", prefix("/"));
+  ClusterAction action;
+  action.weighted.resize(2);
+  action.weighted[0].name = "one";
+  action.weighted[1].name = "two";
+  action.weighted[0].weight = action.weighted[1].weight = 1;
+  action.total_weight = 2;
+  action.weighs_by_hash = true;
+  action.hash_policies.resize(1);
+  action.hash_policies[0].name = "x-a";
+  route.action = action;
+  auto table = routes({route});
+  http::StreamInfo info;
+  ConnectionFacts connection;
+  info.connection = &connection;
+  for (const std::string_view value : {"a", "b", "c", "d"}) {
+    http::HeaderMap& asked = request("x", "/", {"x-a", value});
+    const HashPolicy& policy = action.hash_policies[0];
+    const uint64_t hash = *hash_request({&policy, 1}, asked, {info.remote, connection.local}).value;
+    EXPECT_EQ(table->decide(asked, 0, &info).cluster, hash % 2 == 0 ? "one" : "two");
+  }
+  EXPECT_EQ(table->decide(request("x", "/"), 1, &info).cluster, "two") << "no hash: by chance";
+}
+
+TEST_F(RouteTableTest, PathParametersMayBeLeftOut) {
+  RouteMatch exact = prefix("/a");
+  exact.kind = RouteMatch::Kind::Path;
+  auto strict = routes({to("a", exact)});
+  EXPECT_EQ(cluster(*strict, request("x", "/a;v=1?q")), "");
+  exact.ignore_path_parameters = true;
+  auto lenient = routes({to("a", exact)});
+  EXPECT_EQ(cluster(*lenient, request("x", "/a;v=1?q")), "a");
+  EXPECT_EQ(cluster(*lenient, request("x", "/a/b;v=1")), "");
+}
+
+TEST_F(RouteTableTest, AHeaderMayStandForTheHost) {
+  RouteTable::Input input;
+  input.hosts = {host("one", {"one"}), host("all", {"*"})};
+  input.vhost_header = "x-host";
+  auto table = build(std::move(input));
+  EXPECT_EQ(cluster(*table, request("two", "/", {"x-host", "ONE"})), "one");
+  EXPECT_EQ(cluster(*table, request("one", "/", {"x-host", "two"})), "all");
+}
+
+TEST_F(RouteTableTest, ATreeNarrowsTheRoutes) {
+  RouteTable::Input input;
+  input.hosts = {host("all", {"*"})};
+  input.hosts[0].routes = {to("a", prefix("/")), to("b", prefix("/b")), to("c", prefix("/"))};
+  input.hosts[0].tree = [](const http::HeaderMap& request, const http::StreamInfo&) {
+    return request.find("x-a") != nullptr ? RouteRange{1, 3} : RouteRange();
+  };
+  auto table = build(std::move(input));
+  const http::StreamInfo info;
+  EXPECT_EQ(table->decide(request("x", "/b", {"x-a", "1"}), 0, &info).cluster, "b");
+  EXPECT_EQ(table->decide(request("x", "/", {"x-a", "1"}), 0, &info).cluster, "c");
+  EXPECT_EQ(table->decide(request("x", "/"), 0, &info).reason, RouteDecision::Reason::NoRoute);
+}
+
+TEST_F(RouteTableTest, TheFirstVirtualClusterThatMatchesCounts) {
+  VirtualHost vhost = host("all", {"*"});
+  EXPECT_EQ(virtual_cluster_of(vhost, request("x", "/")), nullptr);
+  vhost.virtual_clusters = {{"a", {header("x-a", HeaderMatch::Kind::Present)}, nullptr},
+                            {"other", {}, nullptr}};
+  EXPECT_EQ(virtual_cluster_of(vhost, request("x", "/", {"x-a", "1"}))->name, "a");
+  EXPECT_EQ(virtual_cluster_of(vhost, request("x", "/"))->name, "other");
 }
 
 TEST_F(RouteTableTest, AHeaderMayNameTheCluster) {

@@ -21,6 +21,7 @@ using http::HeaderId;
 using http::HeaderMap;
 using stats::ClusterStat;
 using stats::RouterStat;
+using stats::RouteStat;
 
 namespace {
 
@@ -107,6 +108,7 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
   cluster_ = upstream::ClusterPin(*cluster);
   stream_.info().upstream_cluster = decision.cluster;
 
+  find_route_counters(headers);
   choose_member();
   set_needs(headers);
   prepare_request(headers);
@@ -152,8 +154,8 @@ void Router::set_needs(const HeaderMap& headers) {
 void Router::set_hash(const HeaderMap& headers) {
   if (action_->hash_policies.empty() || !member_->config().chooses_by_hash()) return;
   const http::StreamInfo& info = stream_.info();
-  RequestHash hash = hash_request(action_->hash_policies, headers,
-                                  {.remote = info.remote, .local = info.connection->local});
+  RequestHash hash =
+      hash_request(action_->hash_policies, headers, {info.remote, info.connection->local, &info});
   hash_ = hash.value;
   for (const std::string& cookie : hash.set_cookies) {
     set_cookies_.push_back(stream_.arena().copy(cookie));
@@ -191,14 +193,16 @@ FilterStatus Router::answer_directly(const Route& route, HeaderMap& headers) {
     if (redirect->has_prefix_rewrite) {
       rewrite_prefix(route.match, redirect->prefix_rewrite, headers, config_.envoy_headers);
     }
-    const http::ReplyHeader location = {HeaderId::Location, redirect_location(*redirect, headers)};
+    const http::ReplyHeader location = {HeaderId::Location,
+                                        redirect_location(*redirect, stream_.info(), headers)};
     return stream_.reply({redirect->status, http::kNoFlag, kDirectResponse, {}}, {},
                          {&location, 1});
   }
   const auto& direct = std::get<DirectAction>(route.action);
   const http::Failure answer = {direct.status, http::kNoFlag, kDirectResponse, direct.body};
   if (direct.status != kCreated && direct.status / 100 != 3) return stream_.reply(answer);
-  const http::ReplyHeader location = {HeaderId::Location, redirect_location({}, headers)};
+  const http::ReplyHeader location = {HeaderId::Location,
+                                      redirect_location({}, stream_.info(), headers)};
   return stream_.reply(answer, {}, {&location, 1});
 }
 
@@ -376,6 +380,7 @@ void Router::on_attempt_open(Attempt& attempt) {
     monitor->on_connected(attempt.host(), false);
   }
   attempt_ = &attempt;
+  count_for_route(RouteStat::upstream_rq_total);
   http::StreamInfo& info = stream_.info();
   Connection& connection = attempt.connection();
   info.upstream_host = &attempt.host()->address();
@@ -423,13 +428,16 @@ void Router::send_request() {
 // trying again
 
 Router::Again Router::decide_retry(bool wanted) {
-  if (retry_taken_ && retried_ && !wanted)
+  if (retry_taken_ && retried_ && !wanted) {
     cluster_->stats().inc(ClusterStat::upstream_rq_retry_success);
+    count_for_route(RouteStat::upstream_rq_retry_success);
+  }
   release_retry();
   if (!wanted) return Again::No;
   upstream::Cluster::Stats& counts = cluster_->stats();
   if (plan_.remaining() == 0) {
     counts.inc(ClusterStat::upstream_rq_retry_limit_exceeded);
+    count_for_route(RouteStat::upstream_rq_retry_limit_exceeded);
     stream_.info().flags.set(http::ResponseFlag::URX);
     return Again::No;
   }
@@ -437,6 +445,7 @@ Router::Again Router::decide_retry(bool wanted) {
       action_->high_priority ? upstream::Priority::High : upstream::Priority::Default;
   if (!cluster_->try_retry(priority)) {
     counts.inc(ClusterStat::upstream_rq_retry_overflow);
+    count_for_route(RouteStat::upstream_rq_retry_overflow);
     stream_.info().flags.set(http::ResponseFlag::UO);
     return Again::No;
   }
@@ -444,6 +453,7 @@ Router::Again Router::decide_retry(bool wanted) {
   retry_taken_ = true;
   retried_ = true;
   counts.inc(ClusterStat::upstream_rq_retry);
+  count_for_route(RouteStat::upstream_rq_retry);
   counts.inc(ClusterStat::upstream_rq_retry_backoff_exponential);
   attempt_ = nullptr;
   per_try_timer_.disarm();

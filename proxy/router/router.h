@@ -101,6 +101,8 @@ class Router final : public http::Filter, private Attempt::Owner {
   // --- counting ---
   void count_upstream_code(uint16_t status, const http::HeaderMap* response);
   void count_retried_code(uint16_t status);
+  void find_route_counters(const http::HeaderMap& headers);
+  void count_for_route(stats::RouteStat stat);
   void judge_host(Attempt& attempt, const http::HeaderMap& headers, bool end_stream);
   void count_upstream_time();
   uint64_t now_us() const;
@@ -109,6 +111,8 @@ class Router final : public http::Filter, private Attempt::Owner {
   http::FilterStream& stream_;
   const RouterConfig& config_;
   stats::Slab<stats::RouterSchema>& stats_;
+  /// Of the virtual cluster and of the route, where they are counted by themselves.
+  absl::InlinedVector<stats::Slab<stats::RouteSchema>*, 2> route_stats_;
   upstream::ClusterPin cluster_;  // of the route
   upstream::ClusterPin member_;   // that serves the attempt: the same, or part of it
   std::optional<upstream::PriorityChoice> member_choice_;

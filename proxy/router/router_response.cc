@@ -7,6 +7,7 @@
 
 #include "proxy/http/grpc.h"
 #include "proxy/http/upgrade.h"
+#include "proxy/router/route_match.h"
 #include "proxy/router/router.h"
 #include "proxy/upstream/health_sink.h"
 #include "proxy/upstream/worker_context.h"
@@ -21,6 +22,7 @@ using stats::ClusterHistogram;
 using stats::ClusterScope;
 using stats::ClusterStat;
 using stats::RouterStat;
+using stats::RouteStat;
 
 namespace {
 
@@ -253,6 +255,7 @@ void Router::answer_no_host() {
 void Router::on_global_timeout() {
   if (attempt_ != nullptr && !response_started_) report_failure(*attempt_, kGatewayTimeout);
   cluster_->stats().inc(ClusterStat::upstream_rq_timeout);
+  count_for_route(RouteStat::upstream_rq_timeout);
   answer_timeout(http::failures::kUpstreamTimeout);
 }
 
@@ -346,6 +349,7 @@ void Router::count_upstream_code(uint16_t status, const HeaderMap* response) {
   if (response != nullptr && response->get(HeaderId::XEnvoyUpstreamCanary) == "true") {
     counts.count_response(ClusterScope::Canary, status);
   }
+  for (auto* slab : route_stats_) slab->count_response(stats::RouteScope::All, status);
 }
 
 void Router::count_retried_code(uint16_t status) {
@@ -372,6 +376,21 @@ void Router::judge_host(Attempt& attempt, const HeaderMap& headers, bool end_str
   }
 }
 
+/// By the request as the client sent it, before the route's edits.
+void Router::find_route_counters(const HeaderMap& headers) {
+  const RouteDecision& decision = stream_.route_decision();
+  const uint32_t worker = stream_.worker().index();
+  if (const VirtualCluster* cluster = virtual_cluster_of(*decision.vhost, headers)) {
+    stream_.info().virtual_cluster_name = cluster->name;
+    route_stats_.push_back(&cluster->stats->at(worker));
+  }
+  if (decision.route->stats != nullptr) route_stats_.push_back(&decision.route->stats->at(worker));
+}
+
+void Router::count_for_route(stats::RouteStat stat) {
+  for (auto* slab : route_stats_) slab->inc(stat);
+}
+
 void Router::count_upstream_time() {
   if (!config_.dynamic_stats || request_end_us_ == 0) return;
   upstream::Cluster::Stats& counts = cluster_->stats();
@@ -381,6 +400,7 @@ void Router::count_upstream_time() {
   counts.record(internal ? ClusterHistogram::internal_upstream_rq_time
                          : ClusterHistogram::external_upstream_rq_time,
                 ms);
+  for (auto* slab : route_stats_) slab->record(stats::RouteHistogram::upstream_rq_time, ms);
 }
 
 }  // namespace remora::router

@@ -31,6 +31,14 @@ const std::set<std::string> kNewerThanReference = {
     "envoy.config.rbac.v3.Permission.sourced_metadata",
     "envoy.config.rbac.v3.Principal.sourced_metadata",
     "envoy.config.rbac.v3.SourcedMetadata",
+    "envoy.config.route.v3.CookieMatcher",
+    "envoy.config.route.v3.RedirectAction.path_rewrite",
+    "envoy.config.route.v3.RouteAction.host_rewrite",
+    "envoy.config.route.v3.RouteAction.path_rewrite",
+    "envoy.config.route.v3.RouteConfiguration.vhost_header",
+    "envoy.config.route.v3.RouteMatch.cookies",
+    "envoy.config.route.v3.RouteMatch.filter_state",
+    "envoy.config.route.v3.WeightedCluster.use_hash_policy",
     "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.KeyValuePair."
     "ValueStringEncoding",
     "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.KeyValuePair."

@@ -13,8 +13,12 @@ HOSTS = [
     "a.example.com:8080", "a.example.com:80", "example.com:443", "a.example.org", "a.b", "other", "other:8080", "[::1]",
     "[::1]:8080", "one-internal.example.com", ".com", "xexample.com", "www.", "127.0.0.1:80",
 ]
-PATHS = ["/", "/a", "/a/", "/a/b", "/A", "/A/B", "/ab", "/abc/d", "/a/b/c", "/b", "/b.txt", "/a%2Fb", "/a//b", "/a/b;v=1", "/~u"]
+PATHS = ["/", "/a", "/a/", "/a/b", "/A", "/A/B", "/ab", "/abc/d", "/a/b/c", "/b", "/b.txt", "/a%2Fb", "/a//b", "/a/b;v=1", "/a;v/b", "/~u"]
 QUERIES = ["", "", "", "?", "?q", "?q=", "?q=1", "?q=1&r=2", "?r=2&q=abc", "?Q=1", "?q=%61", "?x=/a?q=2", "?&&q=5", "?q=1&q=2"]
+TEMPLATES = {  # and what they may be rewritten to
+    "/{x}/b": ["/{x}", "/new/{x}/end", "/plain"], "/a/{y=*}": ["/{y}", "/{y}/{y}"], "/{x}/{rest=**}": ["/{rest}", "/{rest}/{x}"],
+    "/*": ["/one"], "/**": ["/any"], "/a/**": ["/"], "/{file}.txt": ["/{file}"], "/{all=a/*}/c": ["/{all}"],
+}
 REGEXES = ["/a.*", "/(a|b)/.*", ".*", "/[a-z]+", "(?i)/a", "/a/b"]
 HEADERS = {  # names and the values that they may have
     "x-a": ["1", "abc", "ABC", "", "a,b", "prefix-1-suffix"],
@@ -38,6 +42,10 @@ EDITED = ["x-e1", "x-e2", "X-E3", "x-a", "user-agent", "x-forwarded-for", "x-env
 EDITED_RESPONSE = ["x-e1", "x-e2", "X-E3", "x-up", "server", "content-type", "set-cookie", "vary", "cache-control",
                    "location", "date", "x-envoy-upstream-service-time", "x-envoy-attempt-count"]
 ACTIONS = ["APPEND_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT", "OVERWRITE_IF_EXISTS_OR_ADD", "OVERWRITE_IF_EXISTS"]
+
+
+def extension(message, **fields):
+    return {"name": "x", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.path." + message, **fields}}
 
 
 class Generator:
@@ -96,8 +104,16 @@ class Generator:
             out["string_match"] = self.string_match(["1", "2", "abc"])
         return out
 
+    def cookie_match(self):
+        out = {"name": self.one(["a", "b", "none"]), "string_match": self.string_match(["1", "abc"])}
+        if self.chance(0.3):
+            out["invert_match"] = True
+        return out
+
     def path_match(self):
-        kind = self.one(["prefix", "prefix", "path", "path_separated_prefix", "safe_regex"])
+        kind = self.one(["prefix", "prefix", "path", "path_separated_prefix", "safe_regex", "path_match_policy"])
+        if kind == "path_match_policy":
+            return {kind: extension("match.uri_template.v3.UriTemplateMatchConfig", path_template=self.one(list(TEMPLATES)))}
         if kind == "safe_regex":
             return {kind: {"regex": self.one(REGEXES)}}
         path = self.one(PATHS)
@@ -116,6 +132,15 @@ class Generator:
             out["query_parameters"] = [self.query_match() for _ in range(self.random.randint(1, 2))]
         if self.chance(0.05):
             out["grpc"] = {}
+        if self.chance(0.15):
+            out["cookies"] = [self.cookie_match() for _ in range(self.random.randint(1, 2))]
+        if self.chance(0.05):
+            out["tls_context"] = {self.one(["presented", "validated"]): self.chance(0.3)}
+        if self.chance(0.05):
+            out["dynamic_metadata"] = [{"filter": "f", "path": [{"key": "k"}], "value": {"string_match": {"exact": "v"}},
+                                        "invert": self.chance(0.7)}]
+        if self.chance(0.02):
+            out["filter_state"] = [{"key": "k", "string_match": {"prefix": "v"}}]
         if self.chance(0.1):
             out["runtime_fraction"] = {"default_value": {"numerator": self.one([0, 100])}}
         return out
@@ -152,7 +177,7 @@ class Generator:
 
     def regex_rewrite(self):
         pattern, by = self.one([
-            ("^/a", "/rewritten"), ("/", "//"), ("b", ""), ("^/([^/]+)/(.*)$", r"/\2/\1"), ("x*", "-"), ("a|b", r"<\0>"),
+            ("^/a", "/rewritten"), ("/", "//"), ("b", ""), ("^/([^/]+)/(.*)$", r"/\2/\1"), ("x*", "-"), ("a|b", r"<\0>"), ("^/", ""),
         ])
         return {"pattern": {"regex": pattern}, "substitution": by}
 
@@ -164,18 +189,33 @@ class Generator:
             return {kind: self.one(["x-cluster", "X-A"])}
         chosen = self.random.randrange(3)
         weighted = [{"name": name, "weight": 100 if i == chosen else 0, **self.edits(0.5)} for i, name in enumerate(CLUSTERS)]
+        if self.chance(0.2):
+            weighted[chosen]["cluster_header"] = weighted[chosen].pop("name") and self.one(["x-cluster", "X-A"])
+        if self.chance(0.2):
+            weighted[chosen]["host_rewrite_literal"] = "weighted.example.com"
         return {kind: {"clusters": weighted}}
 
-    def route_action(self):
+    def path_rewrite(self, match):
+        if "path_match_policy" in match:
+            template = match["path_match_policy"]["typed_config"]["path_template"]
+            by = self.one(TEMPLATES[template])
+            return {"path_rewrite_policy": extension("rewrite.uri_template.v3.UriTemplateRewriteConfig", path_template_rewrite=by)}
+        return self.one([{"prefix_rewrite": self.one(["/", "/new", "/new/", "/n?x=1", "rel"])},
+                         {"regex_rewrite": self.regex_rewrite()}, {"path_rewrite": self.path_format()}])
+
+    def path_format(self):
+        return self.one(["/f/%REQ(x-a)%", "%REQ(:path)%/more", "/%REQ(x-absent)%", "%REQ(x-absent)%", "%REQ(x-a)%", "/f?own=%REQ(x-n)%", "/%ROUTE_NAME%"])
+
+    def route_action(self, match):
         out = self.cluster_specifier()
-        if self.chance(0.25):
-            out["prefix_rewrite"] = self.one(["/", "/new", "/new/", "/n?x=1", "rel"])
-        elif self.chance(0.25):
-            out["regex_rewrite"] = self.regex_rewrite()
+        if self.chance(0.5):
+            out.update(self.path_rewrite(match))
         if self.chance(0.4):
-            key = self.one(["host_rewrite_literal", "host_rewrite_header", "auto_host_rewrite"])
+            key = self.one(["host_rewrite_literal", "host_rewrite_header", "auto_host_rewrite", "host_rewrite_path_regex",
+                            "host_rewrite"])
             out[key] = {"host_rewrite_literal": "new.example.com", "host_rewrite_header": self.one(["x-a", "X-Host"]),
-                        "auto_host_rewrite": True}[key]
+                        "auto_host_rewrite": True, "host_rewrite_path_regex": self.regex_rewrite(),
+                        "host_rewrite": self.one(["%REQ(x-a)%", "%REQ(x-a)%.example.com", "f-%REQ(:authority)%"])}[key]
         if self.chance(0.3):
             out["append_x_forwarded_host"] = True
         if self.chance(0.1):
@@ -184,7 +224,7 @@ class Generator:
             out["timeout"] = self.one(["7s", "0s", "0.5s"])
         return out
 
-    def redirect(self):
+    def redirect(self, match):
         out = {}
         if self.chance(0.4):
             out.update(self.one([{"https_redirect": True}, {"https_redirect": False}, {"scheme_redirect": "HTTPS"},
@@ -195,7 +235,10 @@ class Generator:
             out["port_redirect"] = self.one([80, 443, 8080])
         if self.chance(0.6):
             out.update(self.one([{"path_redirect": "/p"}, {"path_redirect": "/p?own=1"}, {"prefix_rewrite": "/new"},
-                                 {"prefix_rewrite": "/"}, {"path_redirect": "/p#f"}]))
+                                 {"prefix_rewrite": "/"}, {"path_redirect": "/p#f"}, {"path_redirect": "rel"}, {"prefix_rewrite": "rel"},
+                                 {"regex_rewrite": self.regex_rewrite()}, {"path_rewrite": self.path_format()}]))
+        if "path_match_policy" in match:
+            out.pop("prefix_rewrite", None)  # refused
         if self.chance(0.3):
             out["strip_query"] = True
         if self.chance(0.5):
@@ -211,7 +254,10 @@ class Generator:
     def route(self, name):
         out = {"name": name, "match": self.match(), **self.edits(0.4)}
         kind = self.one(["route"] * 6 + ["redirect", "redirect", "direct_response"])
-        out[kind] = {"route": self.route_action, "redirect": self.redirect, "direct_response": self.direct}[kind]()
+        out[kind] = {"route": lambda: self.route_action(out["match"]), "redirect": lambda: self.redirect(out["match"]),
+                     "direct_response": self.direct}[kind]()
+        if self.chance(0.2):
+            out["stat_prefix"] = "p." + name
         # Tells which one it was, whatever answers.
         out.setdefault("response_headers_to_add", []).append({"header": {"key": "x-route", "value": name}})
         return out
@@ -219,6 +265,8 @@ class Generator:
     def virtual_host(self, name, domains):
         out = {"name": name, "domains": domains, **self.edits(0.4)}
         out["routes"] = [self.route(f"{name}-{i}") for i in range(self.random.randint(0, 5))]
+        if self.chance(0.3):
+            out["virtual_clusters"] = [{"name": f"vc{i}", "headers": [self.header_match()]} for i in range(2)]
         if self.chance(0.15):
             out["require_tls"] = self.one(["EXTERNAL_ONLY", "ALL"])
         if self.chance(0.2):
@@ -241,6 +289,8 @@ class Generator:
             out["most_specific_header_mutations_wins"] = True
         if self.chance(0.3):
             out["ignore_port_in_host_matching"] = True
+        if self.chance(0.3):
+            out["ignore_path_parameters_in_path_matching"] = True
         if self.chance(0.2):
             out["internal_only_headers"] = ["x-a"]
         return out
@@ -259,6 +309,8 @@ class Generator:
 
     def path_for(self, match):
         path = match.get("prefix") or match.get("path") or match.get("path_separated_prefix") or self.one(PATHS)
+        if "path_match_policy" in match:
+            return self.one(PATHS + ["/x/b", "/a/1", "/f.txt", "/a/1/c", "/a/b/c/d"])
         if "path" not in match and self.chance(0.5):
             path += self.one(["x", "/x", "/", "b/c"])
         return path.swapcase() if self.chance(0.1) else path
@@ -270,6 +322,8 @@ class Generator:
         match = self.one(virtual_host["routes"])["match"] if virtual_host["routes"] else {}
         path = self.path_for(match) if self.chance(0.8) else self.one(PATHS)
         lines = [("host", host)]
+        if "cookies" in match and self.chance(0.8):
+            lines.append(("cookie", self.one(HEADERS["cookie"])))
         wanted = [h["name"] for h in match.get("headers", []) if h["name"] != "host" and h["name"][0] != ":"]
         for name in dict.fromkeys(self.some(list(HEADERS), 2) + wanted * self.chance(0.8)):
             lines += [(name, self.one(HEADERS.get(name, ["1"]))) for _ in range(2 if name in REPEATED and self.chance(0.2) else 1)]

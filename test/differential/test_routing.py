@@ -1,4 +1,5 @@
-"""Random route tables and random requests: Envoy and Remora choose the same route, edit and rewrite alike, answer alike.
+"""Random route tables and random requests, and some tables by hand: Envoy and Remora choose the same route, edit and rewrite
+alike, answer and count alike.
 
 REMORA_ROUTING_SEED chooses other tables than those of every run."""
 
@@ -7,6 +8,7 @@ import re
 
 import pytest
 
+from test.differential import route_cases
 from test.differential.exchange import normal_answer
 from test.differential.route_tables import CLUSTERS, Generator, request_bytes
 from test.support import proxy as px
@@ -16,6 +18,7 @@ from test.support.upstream import Upstream
 SEED = int(os.environ.get("REMORA_ROUTING_SEED", "1"))
 TABLES = 12
 REQUESTS = 50  # of each table
+BY_HAND = list(route_cases.CASES)
 
 
 def echo(cluster):
@@ -75,35 +78,59 @@ def normal(answer):
     return status, headers, body.decode("latin-1").splitlines()
 
 
+def make(generator):
+    """The tables, what each one's connection manager is told, and the requests to each."""
+    tables = [generator.table(f"t{i}") for i in range(TABLES)]
+    options = [manager_options(generator) for _ in tables]
+    requests = [[generator.request(table) for _ in range(REQUESTS)] for table in tables]
+    for table, asked in route_cases.tables():
+        tables.append(table)
+        options.append({"generate_request_id": False})
+        requests.append(asked)
+    return tables, options, requests
+
+
+def counts(proxy):
+    """What virtual clusters and routes have counted, by both kinds of name."""
+    _, text = proxy.admin("/stats/prometheus")
+    series = [line for line in text.splitlines() if line.startswith("envoy_vhost_") and "_rq_time_" not in line]
+    return proxy.stats("^vhost"), sorted(series)
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     if not px.ENVOY or not os.path.exists(px.ENVOY):
         pytest.skip("ENVOY_BIN does not name an Envoy binary")
-    generator = Generator(SEED)
-    tables = [generator.table(f"t{i}") for i in range(TABLES)]
-    options = [manager_options(generator) for _ in tables]
-    requests = [[generator.request(table) for _ in range(REQUESTS)] for table in tables]
+    tables, options, requests = make(Generator(SEED))
     upstreams = [Upstream(echo(name)) for name in CLUSTERS]
-    seen = []
+    seen, counted = [], []
     for binary in (px.ENVOY, px.REMORA):
         directory = str(tmp_path_factory.mktemp(os.path.basename(binary)))
         with px.Proxy(binary, bootstrap(tables, options, upstreams), directory=directory) as proxy:
             ports = proxy.listeners()
             seen.append([ask(ports[table["name"]][1], asked) for table, asked in zip(tables, requests)])
+            counted.append(counts(proxy))
     for upstream in upstreams:
         upstream.close()
-    return tables, requests, seen
+    return tables, requests, seen, counted
 
 
-@pytest.mark.parametrize("at", range(TABLES))
+@pytest.mark.parametrize("at", range(TABLES + len(BY_HAND)), ids=[f"t{i}" for i in range(TABLES)] + BY_HAND)
 def test_requests_go_the_same_way(runs, at):
-    tables, requests, (theirs, ours) = runs
+    tables, requests, (theirs, ours), _ = runs
     different = [(request, a, b) for request, a, b in zip(requests[at], theirs[at], ours[at]) if a != b]
-    assert not different, f"{len(different)} of {REQUESTS} requests to {tables[at]}: the first is {different[0]}"
+    assert not different, f"{len(different)} requests to {tables[at]}: the first is {different[0]}"
+
+
+def test_virtual_clusters_and_routes_are_counted_alike(runs):
+    (their_stats, their_series), (our_stats, our_series) = runs[3]
+    assert their_stats["vhost.v.h.vcluster.other.upstream_rq_total"] > 0
+    assert our_stats == their_stats
+    assert our_series == their_series
 
 
 def test_the_requests_reach_what_they_are_to_compare(runs):
-    _, _, (theirs, _) = runs
+    _, _, (theirs, _), _ = runs
     answers = [answer for table in theirs for answer in table if answer]
     assert len(answers) >= 300
     statuses = {answer[0].split()[1] for answer in answers}

@@ -64,6 +64,11 @@ POLICIES = {
 }
 
 
+# What a client's certificate proves, as conditions of routes that answer with a status of their own.
+BY_PROOF = [{"match": {"prefix": "/", "tls_context": tls_context}, "direct_response": {"status": 210 + i}} for i, tls_context in enumerate((
+    {"presented": True, "validated": True}, {"presented": True, "validated": False}, {"validated": True}, {"presented": False}))]
+
+
 @pytest.fixture(scope="module")
 def clients(pki):
     other = Authority(pki.directory, "unknown")
@@ -83,11 +88,11 @@ class Side:
         self.directory = directory
         self.upstream = Upstream(echo_told)
         listeners = []
-        for name in [*TELLS, *POLICIES]:
+        for name in [*TELLS, *POLICIES, "routes"]:
             listener = tls_listener(downstream({"tls_certificates": [pki.server.message()], "validation_context": {
                 **mutual(pki)["validation_context"], "trust_chain_verification": "ACCEPT_UNTRUSTED"}}), name=name)
             listener["filter_chains"][0]["filters"] = px.http_filter_chain(
-                [{"match": {"prefix": "/"}, "route": {"cluster": "app"}}], stat_prefix=name, **TELLS.get(name, {}),
+                BY_PROOF if name == "routes" else [{"match": {"prefix": "/"}, "route": {"cluster": "app"}}], stat_prefix=name, **TELLS.get(name, {}),
                 http_filters=[rbac(POLICIES[name])] if name in POLICIES else [],
                 access_log=px.file_access_log(os.path.join(directory, name + ".log"), LOG))
             listeners.append(listener)
@@ -146,6 +151,12 @@ def test_servers_are_told_and_logs_say_the_same(sides, pki, clients, listener):
             continue
         assert our == their, request
         assert our_line == their_line, request
+
+
+def test_routes_know_what_a_certificate_proves(sides, pki, clients):
+    found = [{who: side.ask(pki, "routes", pair, [])[0] for who, pair in clients.items()} for side in sides]
+    assert found[0] == found[1]
+    assert {found[0][who] for who in ("uri", "untrusted", "nobody")} == {210, 211, 213}
 
 
 @pytest.mark.parametrize("listener", POLICIES)

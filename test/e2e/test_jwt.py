@@ -128,6 +128,15 @@ def test_case_50_forged_tokens_are_denied(keys):
         assert mesh.upstream.received()[0].count(b"GET / HTTP/1.1") == 2, "only the good ones came through"
 
 
+def test_claims_choose_the_route(keys):
+    rsa = keys["RS256"]
+    of_ann = {"filter": NAME, "path": [{"key": "claims"}, {"key": "sub"}], "value": {"string_match": {"exact": "ann"}}}
+    provider = local(rsa, payload_in_metadata="claims", clear_route_cache=True)
+    with Mesh({"p": provider}, route={"match": {"prefix": "/", "dynamic_metadata": [of_ann]}}) as mesh:
+        assert mesh.get(tokens.token(rsa, tokens.claims(sub="ann"))).status == 200
+        assert mesh.get(tokens.token(rsa, tokens.claims(sub="bob"))).status == 404
+
+
 def test_case_50_long_tokens_are_read_or_refused(keys):
     rsa = keys["RS256"]
     long = tokens.token(rsa, tokens.claims(filler="x" * 36_000))

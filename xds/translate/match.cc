@@ -2,8 +2,12 @@
 
 #include <absl/strings/ascii.h>
 
+#include "api/uri_template.pb.h"
+#include "xds/translate/context_match.h"
 #include "xds/translate/joined_headers.h"
 #include "xds/translate/runtime.h"
+#include "xds/translate/typed_config.h"
+#include "xds/translate/uri_template.h"
 #include "xds/translate/values.h"
 
 namespace remora::xds::translate {
@@ -86,6 +90,18 @@ absl::Status set_header_specifier(const route::HeaderMatcher& proto, const Conte
   return absl::OkStatus();
 }
 
+absl::Status set_template(const envoy::config::core::v3::TypedExtensionConfig& proto,
+                          std::shared_ptr<const re2::RE2>* out, const Path& path) {
+  using Template = envoy::extensions::path::match::uri_template::v3::UriTemplateMatchConfig;
+  const Path here = path.field("typed_config");
+  auto config = unpack_as<Template>(proto.typed_config(), here);
+  if (!config.ok()) return config.status();
+  auto form = uri_template(config->path_template());
+  if (!form.ok()) return here.field("path_template").error(std::string(form.status().message()));
+  *out = *std::move(form);
+  return absl::OkStatus();
+}
+
 absl::Status set_path(const route::RouteMatch& proto, const Context& context,
                       router::RouteMatch* out, const Path& path) {
   using Kind = router::RouteMatch::Kind;
@@ -114,6 +130,9 @@ absl::Status set_path(const route::RouteMatch& proto, const Context& context,
     case route::RouteMatch::kConnectMatcher:
       out->kind = Kind::Connect;
       return absl::OkStatus();
+    case route::RouteMatch::kPathMatchPolicy:
+      out->kind = Kind::Regex;
+      return set_template(proto.path_match_policy(), &out->regex, path.field("path_match_policy"));
     case route::RouteMatch::PATH_SPECIFIER_NOT_SET:
       return path.error("has no path specifier");
   }
@@ -194,6 +213,7 @@ absl::StatusOr<router::RouteMatch> route_match(const route::RouteMatch& proto,
     if (!match.ok()) return match.status();
     out.query.push_back(*std::move(match));
   }
+  REMORA_TRY_ASSIGN(out.context, context_match(proto, context, path));
   out.grpc_only = proto.has_grpc();
   if (proto.has_runtime_fraction()) {
     if (!proto.runtime_fraction().has_default_value()) {

@@ -7,7 +7,7 @@ namespace remora::xds::translate {
 namespace {
 
 namespace matcher = envoy::type::matcher::v3;
-using policy::ValueMatch;
+using router::ValueMatch;
 
 absl::StatusOr<ValueMatch> value_match(const matcher::ValueMatcher& proto, const Context& context,
                                        const Path& path);
@@ -77,9 +77,9 @@ absl::StatusOr<ValueMatch> value_match(const matcher::ValueMatcher& proto, const
 
 }  // namespace
 
-absl::StatusOr<policy::MetadataMatch> metadata_match(const matcher::MetadataMatcher& proto,
+absl::StatusOr<router::MetadataMatch> metadata_match(const matcher::MetadataMatcher& proto,
                                                      const Context& context, const Path& path) {
-  policy::MetadataMatch out;
+  router::MetadataMatch out;
   out.filter = proto.filter();
   out.invert = proto.invert();
   if (out.filter.empty()) return path.field("filter").error("is required");

@@ -5,13 +5,13 @@
 #include <absl/status/statusor.h>
 
 #include "api/matcher.pb.h"
-#include "proxy/policy/value_match.h"
+#include "proxy/router/value_match.h"
 #include "xds/translate/context.h"
 #include "xds/translate/path.h"
 
 namespace remora::xds::translate {
 
-absl::StatusOr<policy::MetadataMatch> metadata_match(
+absl::StatusOr<router::MetadataMatch> metadata_match(
     const envoy::type::matcher::v3::MetadataMatcher& proto, const Context& context,
     const Path& path);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api/uri_template.pb.h"
+#include "xds/translate/context_match.h"
 #include "xds/translate/match.h"
 #include "xds/translate/metadata_match.h"
 #include "xds/translate/typed_config.h"
@@ -238,42 +239,9 @@ class Compiler {
 
   absl::StatusOr<Condition> filter_state(const envoy::type::matcher::v3::FilterStateMatcher& from,
                                          const Path& path) const {
-    using Matcher = envoy::type::matcher::v3::FilterStateMatcher;
-    policy::FilterStateIs out;
-    out.key = from.key();
-    if (out.key.empty()) return path.field("key").error("is required");
-    switch (from.matcher_case()) {
-      case Matcher::kStringMatch:
-        REMORA_TRY_ASSIGN(out.match,
-                          string_match(from.string_match(), context_, path.field("string_match")));
-        return Condition{std::move(out)};
-      case Matcher::kAddressMatch: {
-        policy::FilterStateIs::InRanges in;
-        in.invert = from.address_match().invert_match();
-        REMORA_TRY_ASSIGN(
-            in.ranges, address_ranges(from.address_match().ranges(), path.field("address_match")));
-        out.match = std::move(in);
-        return Condition{std::move(out)};
-      }
-      case Matcher::MATCHER_NOT_SET:
-        break;
-    }
-    return path.error("has no matcher that is supported");
-  }
-
-  template <class Ranges>
-  static absl::StatusOr<std::vector<CidrRange>> address_ranges(const Ranges& ranges,
-                                                               const Path& path) {
-    std::vector<CidrRange> out;
-    for (int i = 0; i < ranges.size(); ++i) {
-      envoy::config::core::v3::CidrRange range;
-      range.set_address_prefix(ranges[i].address_prefix());
-      range.mutable_prefix_len()->set_value(ranges[i].prefix_len().value());
-      auto compiled = cidr_range(range, path.at("ranges", i));
-      if (!compiled.ok()) return compiled.status();
-      out.push_back(*std::move(compiled));
-    }
-    return out;
+    auto out = filter_state_match(from, context_, path);
+    if (!out.ok()) return out.status();
+    return Condition{*std::move(out)};
   }
 
   const PolicyLayer layer_;

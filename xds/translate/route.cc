@@ -3,10 +3,17 @@
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 
+#include "proxy/policy/route_tree.h"
+#include "proxy/stats/names.h"
+#include "proxy/stats/schemas.h"
+#include "proxy/stats/store.h"
 #include "xds/translate/filter_configs.h"
 #include "xds/translate/header_edits.h"
 #include "xds/translate/match.h"
+#include "xds/translate/match_tree.h"
 #include "xds/translate/route_action.h"
+#include "xds/translate/route_rewrite.h"
+#include "xds/translate/typed_config.h"
 #include "xds/translate/values.h"
 
 namespace remora::xds::translate {
@@ -26,6 +33,7 @@ class Compiler {
   Compiler(const proto::RouteConfiguration& table, ValidateClusters validate, Context& context)
       : context_(context),
         check_clusters_(validates(table, validate)),
+        ignore_path_parameters_(table.ignore_path_parameters_in_path_matching()),
         max_direct_body_bytes_(table.has_max_direct_response_body_size_bytes()
                                    ? table.max_direct_response_body_size_bytes().value()
                                    : kDefaultDirectBodyBytes) {}
@@ -47,8 +55,13 @@ class Compiler {
       REMORA_TRY_ASSIGN(out.retry,
                         retry_policy(host.retry_policy(), context_, path.field("retry_policy")));
     }
+    REMORA_TRY(read_virtual_clusters(host, &out, path));
+    if (host.has_matcher()) {
+      REMORA_TRY(read_tree(host, &out, path));
+      return out;
+    }
     for (int i = 0; i < host.routes_size(); ++i) {
-      auto compiled = route(host.routes(i), path.at("routes", i));
+      auto compiled = route(host.routes(i), host.name(), path.at("routes", i));
       if (!compiled.ok()) return compiled.status();
       out.routes.push_back(*std::move(compiled));
     }
@@ -80,11 +93,90 @@ class Compiler {
                                                      : router::VirtualHost::RequireTls::None;
   }
 
-  absl::StatusOr<router::Route> route(const proto::Route& from, const Path& path) {
+  /// Its leaves are routes of the virtual host.
+  absl::Status read_tree(const proto::VirtualHost& host, router::VirtualHost* out,
+                         const Path& path) {
+    if (host.routes_size() > 0) return path.error("routes and matcher exclude each other");
+    std::vector<router::RouteRange> ranges;
+    const auto make_leaf = [&](const ::xds::core::v3::TypedExtensionConfig& action,
+                               const Path& at) -> absl::StatusOr<policy::Toward> {
+      const size_t first = out->routes.size();
+      REMORA_TRY(read_leaf(action, host.name(), out, at.field("typed_config")));
+      ranges.push_back({first, out->routes.size()});
+      return policy::Toward::Either;
+    };
+    auto root =
+        match_tree(host.matcher(), TreeUse::Routes, context_, make_leaf, path.field("matcher"));
+    if (!root.ok()) return root.status();
+    out->tree = policy::route_tree(*std::move(root), std::move(ranges));
+    return absl::OkStatus();
+  }
+
+  absl::Status read_leaf(const ::xds::core::v3::TypedExtensionConfig& action,
+                         const std::string& host, router::VirtualHost* out, const Path& path) {
+    auto config = unwrap(action.typed_config(), path);
+    if (!config.ok()) return config.status();
+    const auto add = [&](const proto::Route& from, const Path& at) {
+      auto compiled = route(from, host, at);
+      if (compiled.ok()) out->routes.push_back(*std::move(compiled));
+      return compiled.status();
+    };
+    proto::Route one;
+    proto::RouteList list;
+    if (config->type == proto::Route::descriptor()->full_name()) {
+      if (!one.ParseFromString(config->bytes)) return path.error("is not valid");
+      return add(one, path);
+    }
+    if (config->type != proto::RouteList::descriptor()->full_name()) {
+      return path.error(absl::StrCat("unknown type ", config->type));
+    }
+    if (!list.ParseFromString(config->bytes)) return path.error("is not valid");
+    for (int i = 0; i < list.routes_size(); ++i) {
+      REMORA_TRY(add(list.routes(i), path.at("routes", i)));
+    }
+    return absl::OkStatus();
+  }
+
+  /// With one more for the requests that no other takes.
+  absl::Status read_virtual_clusters(const proto::VirtualHost& host, router::VirtualHost* out,
+                                     const Path& path) {
+    if (host.virtual_clusters_size() == 0) return absl::OkStatus();
+    const auto add = [&](const std::string& name, std::vector<router::HeaderMatch> headers) {
+      out->virtual_clusters.push_back(
+          {name, std::move(headers), counters(host.name(), "vcluster", name)});
+    };
+    for (int i = 0; i < host.virtual_clusters_size(); ++i) {
+      const proto::VirtualCluster& from = host.virtual_clusters(i);
+      const Path here = path.at("virtual_clusters", i);
+      if (from.name().empty()) return here.field("name").error("is required");
+      if (from.headers_size() == 0) return here.field("headers").error("must not be empty");
+      std::vector<router::HeaderMatch> headers;
+      for (int h = 0; h < from.headers_size(); ++h) {
+        auto match = header_match(from.headers(h), context_, here.at("headers", h));
+        if (!match.ok()) return match.status();
+        headers.push_back(*std::move(match));
+      }
+      add(from.name(), std::move(headers));
+    }
+    add("other", {});
+    return absl::OkStatus();
+  }
+
+  std::shared_ptr<router::RouteStats> counters(const std::string& host, std::string_view kind,
+                                               const std::string& name) {
+    return context_.stats.group<stats::RouteSchema>(
+        absl::StrCat("vhost.", stats::sanitize(host), ".",
+                     absl::string_view(kind.data(), kind.size()), ".", stats::sanitize(name)));
+  }
+
+  absl::StatusOr<router::Route> route(const proto::Route& from, const std::string& host,
+                                      const Path& path) {
     if (!from.has_match()) return path.field("match").error("is required");
     router::Route out;
     out.name = from.name();
+    if (!from.stat_prefix().empty()) out.stats = counters(host, "route", from.stat_prefix());
     REMORA_TRY_ASSIGN(out.match, route_match(from.match(), context_, path.field("match")));
+    out.match.ignore_path_parameters = ignore_path_parameters_;
     REMORA_TRY(read_action(from, &out, path));
     REMORA_TRY(set_header_edits(from, path, &out.request_edits, &out.response_edits));
     REMORA_TRY_ASSIGN(out.filter_configs,
@@ -93,11 +185,16 @@ class Compiler {
   }
 
   absl::Status read_action(const proto::Route& from, router::Route* out, const Path& path) {
+    if (from.match().has_path_match_policy() &&
+        (!from.route().prefix_rewrite().empty() || !from.redirect().prefix_rewrite().empty())) {
+      return path.error("prefix_rewrite and path_match_policy exclude each other");
+    }
     switch (from.action_case()) {
       case proto::Route::kRoute:
-        return read_cluster_action(from.route(), out, path.field("route"));
+        return read_cluster_action(from, out, path.field("route"));
       case proto::Route::kRedirect:
-        REMORA_TRY_ASSIGN(out->action, redirect_action(from.redirect(), path.field("redirect")));
+        REMORA_TRY_ASSIGN(out->action,
+                          redirect_action(from.redirect(), context_, path.field("redirect")));
         return absl::OkStatus();
       case proto::Route::kDirectResponse:
         REMORA_TRY_ASSIGN(out->action, direct_action(from.direct_response(), max_direct_body_bytes_,
@@ -109,16 +206,22 @@ class Compiler {
     return absl::OkStatus();
   }
 
-  absl::Status read_cluster_action(const proto::RouteAction& from, router::Route* out,
-                                   const Path& path) {
-    auto action = cluster_action(from, context_, path);
+  absl::Status read_cluster_action(const proto::Route& from, router::Route* out, const Path& path) {
+    auto action = cluster_action(from.route(), context_, path);
     if (!action.ok()) return action.status();
+    if (from.route().has_path_rewrite_policy()) {
+      const bool by_template = from.match().has_path_match_policy();
+      REMORA_TRY(read_template_rewrite(from.route().path_rewrite_policy(),
+                                       by_template ? out->match.regex.get() : nullptr, &*action,
+                                       path.field("path_rewrite_policy")));
+    }
     if (check_clusters_) {
       if (!action->cluster.empty()) {
         REMORA_TRY(check_cluster(action->cluster, path.field("cluster")));
       }
       const Path weighted = path.field("weighted_clusters");
       for (size_t i = 0; i < action->weighted.size(); ++i) {
+        if (action->weighted[i].name.empty()) continue;
         REMORA_TRY(check_cluster(action->weighted[i].name, weighted.at("clusters", i)));
       }
     }
@@ -133,6 +236,7 @@ class Compiler {
 
   Context& context_;
   const bool check_clusters_;
+  const bool ignore_path_parameters_;
   const size_t max_direct_body_bytes_;
 };
 
@@ -160,6 +264,10 @@ absl::StatusOr<std::shared_ptr<const router::RouteTable>> route_table(
   }
   input.most_specific_header_mutations_wins = table.most_specific_header_mutations_wins();
   input.ignore_port_in_host_matching = table.ignore_port_in_host_matching();
+  if (!table.vhost_header().empty()) {
+    REMORA_TRY(check_header_name(table.vhost_header(), path.field("vhost_header")));
+    input.vhost_header = request_header_name(table.vhost_header());
+  }
   input.validate_clusters = validates(table, validate);
   input.content_hash = content_hash(table);
   auto built = router::RouteTable::build(std::move(input));

@@ -6,11 +6,15 @@
 
 #include <array>
 #include <limits>
+#include <optional>
 
 #include "api/previous_hosts.pb.h"
 #include "xds/translate/filter_configs.h"
+#include "xds/translate/hash_policies.h"
 #include "xds/translate/header_edits.h"
 #include "xds/translate/host_metadata.h"
+#include "xds/translate/route_rewrite.h"
+#include "xds/translate/runtime.h"
 #include "xds/translate/typed_config.h"
 #include "xds/translate/upgrade.h"
 #include "xds/translate/values.h"
@@ -19,7 +23,6 @@ namespace remora::xds::translate {
 namespace {
 
 namespace route = envoy::config::route::v3;
-using HashPolicy = route::RouteAction::HashPolicy;
 using PreviousHosts = envoy::extensions::retry::host::previous_hosts::v3::PreviousHostsPredicate;
 
 struct RetryCondition {
@@ -92,17 +95,54 @@ absl::Status read_host_predicates(const route::RetryPolicy& proto, router::Retry
   return absl::OkStatus();
 }
 
+/// Which cluster, and as which host it is asked.
+absl::Status read_part(const route::WeightedCluster::ClusterWeight& from,
+                       router::WeightedCluster* out, const Path& path) {
+  if (from.name().empty() == from.cluster_header().empty()) {
+    return path.error("needs either name or cluster_header");
+  }
+  out->name = from.name();
+  if (!from.cluster_header().empty()) {
+    REMORA_TRY(check_header_name(from.cluster_header(), path.field("cluster_header")));
+    out->cluster_header = request_header_name(from.cluster_header());
+  }
+  out->host_rewrite_literal = from.host_rewrite_literal();
+  return check_header_value(from.host_rewrite_literal(), path.field("host_rewrite_literal"));
+}
+
+/// That of the runtime stands for that of the configuration.
+uint32_t weight(const route::WeightedCluster& all, const route::WeightedCluster::ClusterWeight& one,
+                const Context& context) {
+  std::optional<double> other;
+  if (!all.runtime_key_prefix().empty() && context.runtime != nullptr) {
+    other = context.runtime->number(absl::StrCat(all.runtime_key_prefix(), ".", one.name()));
+  }
+  const bool fits = other && *other >= 0 && *other <= std::numeric_limits<uint32_t>::max();
+  return fits ? static_cast<uint32_t>(*other) : one.weight().value();
+}
+
+/// What chooses among the clusters, in place of chance.
+absl::Status read_chooser(const route::WeightedCluster& proto, router::ClusterAction* out,
+                          const Path& path) {
+  if (!proto.header_name().empty()) {
+    REMORA_TRY(check_header_name(proto.header_name(), path.field("header_name")));
+    out->weight_header = request_header_name(proto.header_name());
+  }
+  out->weighs_by_hash = proto.use_hash_policy().value();
+  return absl::OkStatus();
+}
+
 /// `proto` may add to what the whole route asks of hosts.
 absl::Status read_weighted(const route::WeightedCluster& proto, Context& context,
                            router::ClusterAction* out, const Path& path) {
   if (proto.clusters_size() == 0) return path.field("clusters").error("must not be empty");
+  REMORA_TRY(read_chooser(proto, out, path));
   for (int i = 0; i < proto.clusters_size(); ++i) {
     const auto& cluster = proto.clusters(i);
     const Path here = path.at("clusters", i);
-    if (cluster.name().empty()) return here.field("name").error("is required");
     router::WeightedCluster weighted;
-    weighted.name = cluster.name();
-    weighted.weight = cluster.weight().value();
+    REMORA_TRY(read_part(cluster, &weighted, here));
+    weighted.weight = weight(proto, cluster, context);
     REMORA_TRY(set_header_edits(cluster, here, &weighted.request_edits, &weighted.response_edits));
     REMORA_TRY_ASSIGN(weighted.filter_configs,
                       filter_configs(cluster.typed_per_filter_config(), context, here));
@@ -136,105 +176,6 @@ absl::Status read_destination(const route::RouteAction& proto, Context& context,
                            path.field("weighted_clusters"));
     case route::RouteAction::CLUSTER_SPECIFIER_NOT_SET:
       return path.error("has no cluster specifier that is supported");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status read_substitution(const envoy::type::matcher::v3::RegexMatchAndSubstitute& from,
-                               const Context& context, std::shared_ptr<const re2::RE2>* pattern,
-                               std::string* substitution, const Path& path) {
-  const Path at = path.field("substitution");
-  REMORA_TRY_ASSIGN(*pattern, regex(from.pattern(), context, path.field("pattern")));
-  *substitution = from.substitution();
-  REMORA_TRY(check_header_value(*substitution, at));
-  std::string error;
-  return (*pattern)->CheckRewriteString(*substitution, &error) ? absl::OkStatus() : at.error(error);
-}
-
-absl::Status read_rewrites(const route::RouteAction& proto, const Context& context,
-                           router::ClusterAction* out, const Path& path) {
-  if (!proto.prefix_rewrite().empty() && proto.has_regex_rewrite()) {
-    return path.error("prefix_rewrite and regex_rewrite exclude each other");
-  }
-  REMORA_TRY(check_header_value(proto.prefix_rewrite(), path.field("prefix_rewrite")));
-  out->prefix_rewrite = proto.prefix_rewrite();
-  out->has_prefix_rewrite = !proto.prefix_rewrite().empty();
-  if (proto.has_regex_rewrite()) {
-    REMORA_TRY(read_substitution(proto.regex_rewrite(), context, &out->regex_rewrite,
-                                 &out->regex_substitution, path.field("regex_rewrite")));
-  }
-  const Path literal = path.field("host_rewrite_literal");
-  REMORA_TRY(check_header_value(proto.host_rewrite_literal(), literal));
-  out->host_rewrite_literal = proto.host_rewrite_literal();
-  if (!proto.host_rewrite_header().empty()) {
-    REMORA_TRY(check_header_name(proto.host_rewrite_header(), path.field("host_rewrite_header")));
-    out->host_rewrite_header = request_header_name(proto.host_rewrite_header());
-  }
-  out->auto_host_rewrite = proto.auto_host_rewrite().value();
-  out->append_x_forwarded_host = proto.append_x_forwarded_host();
-  return absl::OkStatus();
-}
-
-absl::Status read_hash_cookie(const HashPolicy::Cookie& from, router::HashPolicy* out,
-                              const Path& path) {
-  out->kind = router::HashPolicy::Kind::Cookie;
-  out->name = from.name();
-  if (from.name().empty()) return path.field("name").error("is required");
-  REMORA_TRY(check_header_value(from.name(), path.field("name")));
-  if (from.has_ttl()) {
-    auto ttl = milliseconds(from.ttl(), path.field("ttl"));
-    if (!ttl.ok()) return ttl.status();
-    out->cookie_ttl_s = *ttl / 1000;
-  }
-  REMORA_TRY(check_header_value(from.path(), path.field("path")));
-  out->cookie_path = from.path();
-  for (int i = 0; i < from.attributes_size(); ++i) {
-    const auto& attribute = from.attributes(i);
-    const Path here = path.at("attributes", i);
-    REMORA_TRY(check_header_name(attribute.name(), here.field("name")));
-    REMORA_TRY(check_header_value(attribute.value(), here.field("value")));
-    out->cookie_attributes.emplace_back(attribute.name(), attribute.value());
-  }
-  return absl::OkStatus();
-}
-
-absl::Status read_hash_header(const HashPolicy::Header& from, const Context& context,
-                              router::HashPolicy* out, const Path& path) {
-  out->kind = router::HashPolicy::Kind::Header;
-  REMORA_TRY(check_header_name(from.header_name(), path.field("header_name")));
-  out->name = request_header_name(from.header_name());
-  if (!from.has_regex_rewrite()) return absl::OkStatus();
-  return read_substitution(from.regex_rewrite(), context, &out->rewrite, &out->substitution,
-                           path.field("regex_rewrite"));
-}
-
-absl::Status read_hash_policies(const route::RouteAction& proto, const Context& context,
-                                router::ClusterAction* out, const Path& path) {
-  for (int i = 0; i < proto.hash_policy_size(); ++i) {
-    const HashPolicy& from = proto.hash_policy(i);
-    const Path here = path.at("hash_policy", i);
-    router::HashPolicy policy;
-    policy.terminal = from.terminal();
-    switch (from.policy_specifier_case()) {
-      case HashPolicy::kHeader:
-        REMORA_TRY(read_hash_header(from.header(), context, &policy, here.field("header")));
-        break;
-      case HashPolicy::kCookie:
-        REMORA_TRY(read_hash_cookie(from.cookie(), &policy, here.field("cookie")));
-        break;
-      case HashPolicy::kConnectionProperties:
-        if (!from.connection_properties().source_ip()) continue;
-        policy.kind = router::HashPolicy::Kind::SourceIp;
-        break;
-      case HashPolicy::kQueryParameter:
-        policy.kind = router::HashPolicy::Kind::Query;
-        policy.name = from.query_parameter().name();
-        if (policy.name.empty()) return here.field("query_parameter.name").error("is required");
-        break;
-      case HashPolicy::POLICY_SPECIFIER_NOT_SET:
-        return here.error("has no policy specifier that is supported");
-    }
-    out->hash_policies.push_back(std::move(policy));
   }
   return absl::OkStatus();
 }
@@ -290,21 +231,6 @@ uint16_t not_found_status(route::RouteAction::ClusterNotFoundResponseCode code) 
   return code == route::RouteAction::INTERNAL_SERVER_ERROR ? 500 : 503;
 }
 
-uint16_t redirect_status(route::RedirectAction::RedirectResponseCode code) {
-  switch (code) {
-    case route::RedirectAction::FOUND:
-      return 302;
-    case route::RedirectAction::SEE_OTHER:
-      return 303;
-    case route::RedirectAction::TEMPORARY_REDIRECT:
-      return 307;
-    case route::RedirectAction::PERMANENT_REDIRECT:
-      return 308;
-    default:
-      return 301;
-  }
-}
-
 }  // namespace
 
 absl::StatusOr<router::ClusterAction> cluster_action(const route::RouteAction& proto,
@@ -322,28 +248,6 @@ absl::StatusOr<router::ClusterAction> cluster_action(const route::RouteAction& p
     REMORA_TRY_ASSIGN(out.retry,
                       retry_policy(proto.retry_policy(), context, path.field("retry_policy")));
   }
-  return out;
-}
-
-absl::StatusOr<router::RedirectAction> redirect_action(const route::RedirectAction& proto,
-                                                       const Path& path) {
-  router::RedirectAction out;
-  REMORA_TRY(check_header_value(proto.host_redirect(), path.field("host_redirect")));
-  REMORA_TRY(check_header_value(proto.path_redirect(), path.field("path_redirect")));
-  REMORA_TRY(check_header_value(proto.prefix_rewrite(), path.field("prefix_rewrite")));
-  REMORA_TRY(check_header_value(proto.scheme_redirect(), path.field("scheme_redirect")));
-  if (proto.port_redirect() > 65535) return path.field("port_redirect").error("is above 65535");
-  out.host = proto.host_redirect();
-  out.port = proto.port_redirect();
-  out.https = proto.https_redirect();
-  out.scheme = proto.scheme_redirect();
-  out.has_path = proto.path_rewrite_specifier_case() == route::RedirectAction::kPathRedirect;
-  out.path = proto.path_redirect();
-  out.has_prefix_rewrite =
-      proto.path_rewrite_specifier_case() == route::RedirectAction::kPrefixRewrite;
-  out.prefix_rewrite = proto.prefix_rewrite();
-  out.strip_query = proto.strip_query();
-  out.status = redirect_status(proto.response_code());
   return out;
 }
 

@@ -1,5 +1,5 @@
-// What a route does with a request: send it to a cluster, redirect it, or answer it. Pure
-// functions.
+// What a route does with a request: send it to a cluster or answer it; redirections are in
+// route_rewrite.h. Pure functions.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -13,9 +13,6 @@ namespace remora::xds::translate {
 
 absl::StatusOr<router::ClusterAction> cluster_action(
     const envoy::config::route::v3::RouteAction& proto, Context& context, const Path& path);
-
-absl::StatusOr<router::RedirectAction> redirect_action(
-    const envoy::config::route::v3::RedirectAction& proto, const Path& path);
 
 absl::StatusOr<router::DirectAction> direct_action(
     const envoy::config::route::v3::DirectResponseAction& proto, size_t max_body_bytes,

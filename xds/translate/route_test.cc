@@ -3,12 +3,11 @@
 #include <gmock/gmock.h>
 
 #include "proxy/upstream/metadata_criteria.h"
-#include "xds/translate/test_support.h"
+#include "xds/translate/route_test_support.h"
 
 namespace remora::xds::translate {
 namespace {
 
-using envoy::config::route::v3::RouteConfiguration;
 using router::ClusterAction;
 using router::DirectAction;
 using router::HeaderEdit;
@@ -19,28 +18,6 @@ using router::RouteMatch;
 using router::StringMatch;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-class RouteTest : public TranslateTest {
- protected:
-  std::shared_ptr<const router::RouteTable> compile(std::string_view yaml) {
-    auto table = routes(from_yaml<RouteConfiguration>(yaml), context);
-    EXPECT_TRUE(table.ok()) << table.status();
-    return table.ok() ? *table : nullptr;
-  }
-  /// The only route of a table with one virtual host.
-  std::shared_ptr<const router::RouteTable> one_route(std::string_view route) {
-    return compile("virtual_hosts: [{name: v, domains: ['*'], routes: [" + std::string(route) +
-                   "]}]");
-  }
-  static const router::Route& first(const std::shared_ptr<const router::RouteTable>& table) {
-    return table->input().hosts.at(0).routes.at(0);
-  }
-  std::string refusal(std::string_view yaml) {
-    auto table = routes(from_yaml<RouteConfiguration>(yaml), context);
-    EXPECT_FALSE(table.ok()) << "accepted: " << yaml;
-    return std::string(table.status().message());
-  }
-};
 
 TEST_F(RouteTest, TableAndVirtualHostsKeepWhatTheySay) {
   auto table = compile(R"(
@@ -275,7 +252,7 @@ TEST_F(RouteTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
       {"{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, weight: 0}]}}}",
        "route.weighted_clusters: the sum of weights must be greater than 0"},
       {"{match: {prefix: /}, route: {weighted_clusters: {clusters: [{weight: 1}]}}}",
-       "weighted_clusters.clusters[0].name: is required"},
+       "weighted_clusters.clusters[0]: needs either name or cluster_header"},
       {"{match: {prefix: /}, route: {weighted_clusters: {total_weight: 2, clusters: [{name: a, "
        "weight: 1}]}}}",
        "weighted_clusters.total_weight: is not the sum"},

@@ -80,6 +80,7 @@ class Compiler {
     const std::string_view after = rest_.substr(close + 1);
     const size_t equals = inside.find('=');
     if (auto status = name(inside.substr(0, equals)); !status.ok()) return status;
+    out_ += absl::StrCat("(?P<", *names_.find(inside.substr(0, equals)), ">");
     rest_ = equals == std::string_view::npos ? std::string_view("*") : inside.substr(equals + 1);
     if (rest_.empty()) return error("a variable's pattern is empty");
     while (!rest_.empty()) {
@@ -89,6 +90,7 @@ class Compiler {
       take(1);
       out_ += '/';
     }
+    out_ += ')';
     rest_ = after;
     return absl::OkStatus();
   }
@@ -121,6 +123,36 @@ absl::StatusOr<std::shared_ptr<const re2::RE2>> uri_template(std::string_view pa
   auto compiled = std::make_shared<re2::RE2>(*text, re2::RE2::Quiet);
   if (!compiled->ok()) return absl::InvalidArgumentError(compiled->error());
   return compiled;
+}
+
+absl::StatusOr<std::string> uri_template_rewrite(std::string_view rewrite, const re2::RE2& form) {
+  const auto error = [](std::string_view reason) {
+    return absl::InvalidArgumentError(absl::string_view(reason.data(), reason.size()));
+  };
+  if (rewrite.empty() || rewrite.size() > kMaxPatternBytes) {
+    return error("must have 1 to 256 bytes");
+  }
+  if (rewrite.front() != '/') return error("must begin with '/'");
+  const auto& variables = form.NamedCapturingGroups();
+  std::string out;
+  for (size_t at = 0; at < rewrite.size(); ++at) {
+    const char c = rewrite[at];
+    if (c == '{') {
+      const size_t close = rewrite.find('}', at);
+      if (close == std::string_view::npos) return error("a '{' is not closed");
+      const auto found = variables.find(std::string(rewrite.substr(at + 1, close - at - 1)));
+      if (found == variables.end()) return error("names a variable that the match does not have");
+      out += absl::StrCat("\\", found->second);
+      at = close;
+      continue;
+    }
+    const bool plain = absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '/' ||
+                       kSegmentSymbols.find(c) != std::string_view::npos;
+    if (!plain) return error(absl::StrCat("'", std::string(1, c), "' is no part of a path"));
+    if (c == '/' && rewrite.substr(at, 2) == "//") return error("an empty segment");
+    out += c;
+  }
+  return out;
 }
 
 }  // namespace remora::xds::translate

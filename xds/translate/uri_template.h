@@ -14,4 +14,7 @@ namespace remora::xds::translate {
 /// the same with a name. What follows a wildcard in the last segment is a suffix.
 absl::StatusOr<std::shared_ptr<const re2::RE2>> uri_template(std::string_view pattern);
 
+/// The path that `rewrite` ("/v2/{name}") makes of one that has `form`, as RE2 writes it.
+absl::StatusOr<std::string> uri_template_rewrite(std::string_view rewrite, const re2::RE2& form);
+
 }  // namespace remora::xds::translate

@@ -52,7 +52,8 @@ FilterStatus JwtAuthn::on_request_headers(HeaderMap& headers, bool /*end_stream*
 const Requirement* JwtAuthn::required() {
   HeaderMap& headers = stream_.request_headers();
   for (const Rule& rule : settings_.rules) {
-    if (router::matches(rule.match, headers, stream_.worker().random())) return rule.requirement;
+    const router::MatchInput input(headers, stream_.worker().random(), &stream_.info());
+    if (router::matches(rule.match, input)) return rule.requirement;
   }
   if (settings_.filter_state_name.empty()) return nullptr;
   const std::string* state = stream_.info().find_filter_state(settings_.filter_state_name);

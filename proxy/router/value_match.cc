@@ -1,8 +1,8 @@
-#include "proxy/policy/value_match.h"
+#include "proxy/router/value_match.h"
 
 #include <algorithm>
 
-namespace remora::policy {
+namespace remora::router {
 namespace {
 
 bool holds(const ValueMatch::Null&, const MetadataValue& value) { return value.is_null(); }
@@ -43,4 +43,4 @@ bool ValueMatch::matches(const MetadataValue* value) const {
   return std::visit([&](const auto& match) { return holds(match, *value); }, is);
 }
 
-}  // namespace remora::policy
+}  // namespace remora::router

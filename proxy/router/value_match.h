@@ -9,7 +9,7 @@
 #include "proxy/base/metadata.h"
 #include "proxy/base/string_match.h"
 
-namespace remora::policy {
+namespace remora::router {
 
 struct ValueMatch {
   struct Null {};
@@ -44,4 +44,4 @@ struct MetadataMatch {
   }
 };
 
-}  // namespace remora::policy
+}  // namespace remora::router
