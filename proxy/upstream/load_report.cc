@@ -187,12 +187,13 @@ class WireReader {
   bool failed() const { return failed_; }
   uint32_t number() const { return number_; }
   std::string_view bytes() const { return bytes_; }  // of a string or message
-  std::optional<double> real() const { return real_; }
+  bool has_real() const { return has_real_; }
+  double real() const { return real_; }
   bool has_bytes() const { return has_bytes_; }
 
   /// False: there is no further field, or failed().
   bool next() {
-    real_.reset();
+    has_real_ = false;
     has_bytes_ = false;
     if (rest_.empty()) return false;
     const uint64_t tag = varint();
@@ -249,13 +250,15 @@ class WireReader {
     uint64_t bits = 0;
     for (size_t i = 8; i > 0; --i) bits = bits << 8 | static_cast<unsigned char>(raw[i - 1]);
     real_ = std::bit_cast<double>(bits);
+    has_real_ = true;
   }
 
   std::string_view rest_;
   std::string_view bytes_;
-  std::optional<double> real_;
+  double real_ = 0;
   uint32_t number_ = 0;
   bool has_bytes_ = false;
+  bool has_real_ = false;
   bool failed_ = false;
 };
 
@@ -265,7 +268,7 @@ bool read_entry(const Family& family, std::string_view bytes, Collector& out) {
   WireReader entry(bytes);
   while (entry.next()) {
     if (entry.number() == 1 && entry.has_bytes()) key = entry.bytes();
-    if (entry.number() == 2 && entry.real()) value = *entry.real();
+    if (entry.number() == 2 && entry.has_real()) value = entry.real();
   }
   if (entry.failed()) return false;
   out.take(family, key, value);
@@ -275,9 +278,9 @@ bool read_entry(const Family& family, std::string_view bytes, Collector& out) {
 bool read_protobuf(std::string_view bytes, Collector& out) {
   WireReader report(bytes);
   while (report.next()) {
-    if (report.real()) {
+    if (report.has_real()) {
       const auto* const scalar = std::ranges::find(kScalars, report.number(), &Scalar::number);
-      if (scalar != std::end(kScalars)) out.take(*scalar, *report.real());
+      if (scalar != std::end(kScalars)) out.take(*scalar, report.real());
     } else if (report.has_bytes()) {
       const auto* const family = std::ranges::find(kFamilies, report.number(), &Family::number);
       const bool ok = family == std::end(kFamilies) || read_entry(*family, report.bytes(), out);
