@@ -228,7 +228,8 @@ absl::StatusOr<std::shared_ptr<const upstream::ClusterConfig>> cluster(const Clu
   REMORA_TRY(check_filters(from, root));
   if (from.has_outlier_detection()) {
     const Path at = root.field("outlier_detection");
-    REMORA_TRY_ASSIGN(out->outlier, outlier_detection(from.outlier_detection(), context.runtime, at));
+    REMORA_TRY_ASSIGN(out->outlier,
+                      outlier_detection(from.outlier_detection(), context.runtime, at));
     if (out->discovery == upstream::Discovery::OriginalDst) {
       REMORA_TRY(context.not_honoured(at, "is not supported for type ORIGINAL_DST", false));
     }
