@@ -108,13 +108,19 @@ void RequestStream::enter_filters(bool end_stream) {
   run_filters(end_stream);
 }
 
-/// What came of it so far is logged by itself. Who sent it and by what name it is known stays, and
-/// what filters have left for the rest of the request.
+/// What came of it so far is logged by itself, under the route that takes it now. Who sent it and
+/// by what name it is known stays, and what filters have left for the rest of the request.
 void RequestStream::on_restart(bool end_stream) {
   const uint64_t now_us = loop().time().now_us;
+  routed_ = false;
+  route_decision();
   info().end_us = now_us;
   log(http::LogEntry::End);
   http::StreamInfo before = std::exchange(info(), http::StreamInfo());
+  owner_->count(HttpStat::downstream_rq_total);
+  owner_->count(before.protocol == http::Protocol::Http2 ? HttpStat::downstream_rq_http2_total
+                                                         : HttpStat::downstream_rq_http1_total);
+  info().bytes_received = before.bytes_received;
   info().protocol = before.protocol;
   info().connection = before.connection;
   info().request_headers = before.request_headers;

@@ -364,6 +364,7 @@ void Stream::begin_anew() {
   chain_.clear();
   restarting_ = false;
   on_restart(restart_body_.empty());
+  info_.bytes_received += restart_body_.size();
   if (!restart_body_.empty() && !finished_) chain_.data(Direction::Request, restart_body_, true);
   restart_body_.clear();
 }

@@ -2,12 +2,17 @@
 #include "proxy/router/router.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <string>
 #include <utility>
 
 #include "proxy/http/grpc.h"
 #include "proxy/http/upgrade.h"
 #include "proxy/net/proxy_protocol.h"
+#include "proxy/router/connection_name.h"
+#include "proxy/router/shared_body.h"
+#include "proxy/telemetry/log_format.h"
 #include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/cluster_map.h"
 #include "proxy/upstream/metadata_criteria.h"
@@ -26,37 +31,12 @@ using stats::RouteStat;
 namespace {
 
 constexpr uint64_t kUsPerMs = 1000;
-constexpr std::string_view kNoName = ".";
 
 std::string_view decimal(uint64_t number, Arena& arena) {
   constexpr size_t kMaxDigits = 20;
   char* out = static_cast<char*>(arena.allocate(kMaxDigits, 1));
   char* end = std::to_chars(out, out + kMaxDigits, number).ptr;
   return {out, static_cast<size_t>(end - out)};
-}
-
-/// An authority without its port and the brackets of an IPv6 address.
-std::string_view host_name_of(std::string_view authority) {
-  if (authority.starts_with('[')) {
-    const size_t end = authority.find(']');
-    return end == std::string_view::npos ? std::string_view() : authority.substr(1, end - 1);
-  }
-  return authority.substr(0, authority.find(':'));
-}
-
-bool is_ip_literal(std::string_view name) { return Address::from_ip(name, 0).ok(); }
-
-/// Shares the bytes of `from` with `copy`; both hold them afterwards.
-void share(Buffer& from, Buffer& copy) {
-  Buffer kept(from.pool());
-  while (!from.empty()) {
-    const std::string_view run = from.front();
-    const BlockRef block = from.front_block();
-    kept.append_shared(block, run);
-    copy.append_shared(block, run);
-    from.consume(run.size());
-  }
-  from = std::move(kept);
 }
 
 }  // namespace
@@ -92,6 +72,7 @@ void Router::on_destroy() {
   back_off_timer_.disarm();
   if (attempt_ != nullptr) attempt_->abandon();
   release_retry();
+  mirrors_.detach();
 }
 
 FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
@@ -115,14 +96,26 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
   set_hash(headers);
   set_metadata();
   request_ended_ = headers_only_ = end_stream;
+  extras_ = decision.route->extras.get();
+  if (extras_ != nullptr && !extras_->mirrors.empty()) prepare_mirrors();
   try_upstream();
   if (over_) return FilterStatus::Continue();
+  if (!mirrors_.empty()) mirrors_.start(end_stream);
   if (end_stream) {
     on_request_complete();
   } else if (!stream_.info().tunnel.empty()) {
     start_timeouts();  // what follows the headers is no part of the request
   }
   return FilterStatus::Continue();
+}
+
+void Router::prepare_mirrors() {
+  constexpr uint32_t kMostBytes = 1024 * 1024;  // of a connection that has no limit
+  if (!stream_.info().tunnel.empty()) return;
+  const uint32_t limit = stream_.buffer_limit();
+  mirrors_.prepare(
+      *extras_, stream_,
+      {.timeout_ms = timeouts_.global_ms, .buffer_bytes = limit != 0 ? limit : kMostBytes});
 }
 
 /// What tells connections for this request from others. The name that TLS to the upstream asks for
@@ -136,18 +129,7 @@ void Router::set_needs(const HeaderMap& headers) {
     needs_.key = stream_.arena().join(needs_.downstream->remote.to_string(), " ",
                                       needs_.downstream->local.to_string());
   }
-  if (!config.auto_sni && !config.auto_san_validation) return;
-  const http::HeaderEntry* other =
-      config.auto_sni_header.empty() ? nullptr : headers.find(config.auto_sni_header);
-  std::string_view name =
-      host_name_of(other != nullptr && !other->value.empty() ? other->value : headers.authority());
-  // What must be verified and has no name is verified against one that no certificate has.
-  if (name.empty()) name = kNoName;
-  const std::string_view copy = stream_.arena().copy(name);
-  needs_.key = needs_.key.empty() ? copy : stream_.arena().join(needs_.key, " ", copy);
-  // An address is no server name, but it may stand in a certificate.
-  if (config.auto_sni && name != kNoName && !is_ip_literal(name)) needs_.server_name = copy;
-  if (config.auto_san_validation) needs_.required_san = copy;
+  name_connection(config, headers, stream_.arena(), &needs_);
 }
 
 /// Of the request as the route has edited it, as Envoy does.
@@ -199,11 +181,29 @@ FilterStatus Router::answer_directly(const Route& route, HeaderMap& headers) {
                          {&location, 1});
   }
   const auto& direct = std::get<DirectAction>(route.action);
-  const http::Failure answer = {direct.status, http::kNoFlag, kDirectResponse, direct.body};
-  if (direct.status != kCreated && direct.status / 100 != 3) return stream_.reply(answer);
-  const http::ReplyHeader location = {HeaderId::Location,
-                                      redirect_location({}, stream_.info(), headers)};
-  return stream_.reply(answer, {}, {&location, 1});
+  http::Failure answer = {direct.status, http::kNoFlag, kDirectResponse, direct.body};
+  std::array<http::ReplyHeader, 2> own;
+  size_t count = 0;
+  if (route.extras != nullptr && route.extras->direct) {
+    answer.body = direct_body(*route.extras->direct, direct);
+    if (!answer.body.empty()) {
+      own[count++] = {HeaderId::ContentType, route.extras->direct->content_type};
+    }
+  }
+  if (direct.status == kCreated || direct.status / 100 == 3) {
+    own[count++] = {HeaderId::Location, redirect_location({}, stream_.info(), headers)};
+  }
+  return stream_.reply(answer, {}, {own.data(), count});
+}
+
+/// What the format makes of the action's own body and of the request.
+std::string_view Router::direct_body(const DirectFormat& format, const DirectAction& direct) {
+  http::StreamInfo& info = stream_.info();
+  info.local_reply_body = direct.body;
+  std::string text;
+  format.format->append(info, text);
+  info.local_reply_body = {};
+  return stream_.arena().copy(text);
 }
 
 /// Timeouts, retry plan and the route's edits: what happens once, before the first attempt.
@@ -242,6 +242,7 @@ void Router::try_upstream() {
   upstream::HostPtr host = pick_host();
   if (host == nullptr) return answer_no_host();
   stream_.info().upstream_host = &host->address();
+  stream_.info().upstream_metadata = host->endpoint().metadata.get();
   if (action_->auto_host_rewrite && !host->hostname().empty()) {
     rewrite_host(*action_, stream_.arena().copy(host->hostname()), stream_.request_headers());
   }
@@ -312,6 +313,7 @@ upstream::HostPtr Router::pick_host() {
 
 FilterStatus Router::on_request_body(Buffer& data, bool end_stream) {
   request_ended_ = end_stream;
+  if (!mirrors_.empty()) mirrors_.send(data, end_stream);
   keep_for_replay(data);
   if (attempt_ != nullptr && attempt_->sender() != nullptr) {
     stream_.info().upstream_last_tx_us = now_us();
@@ -333,6 +335,7 @@ FilterStatus Router::on_request_body(Buffer& data, bool end_stream) {
 FilterStatus Router::on_request_trailers(HeaderMap& trailers) {
   request_ended_ = true;
   trailers_ = &trailers;
+  if (!mirrors_.empty()) mirrors_.send_trailers(trailers);
   if (attempt_ != nullptr && attempt_->sender() != nullptr) {
     stream_.info().upstream_last_tx_us = now_us();
     attempt_->sender()->send_trailers(trailers);
@@ -341,24 +344,33 @@ FilterStatus Router::on_request_trailers(HeaderMap& trailers) {
   return FilterStatus::Continue();
 }
 
-/// For whom no policy retries less is kept: of a long body much will have gone before it fails.
+bool Router::may_redirect() const {
+  return extras_ != nullptr && extras_->redirects && !body_lost_;
+}
+
+/// For whom no policy sends it again less is kept: of a long body much will have gone before it
+/// fails.
 size_t Router::replay_limit() const {
   constexpr size_t kMaxResendBytes = size_t{64} * 1024;
-  const size_t limit = stream_.buffer_limit();
-  return plan_.armed() ? limit : std::min(limit, kMaxResendBytes);
+  const size_t limit =
+      extras_ != nullptr && extras_->body_limit ? *extras_->body_limit : stream_.buffer_limit();
+  return plan_.armed() || may_redirect() ? limit : std::min(limit, kMaxResendBytes);
 }
 
 /// A body that does not fit cannot be sent twice.
 void Router::keep_for_replay(Buffer& data) {
-  if ((!plan_.armed() && !resendable_) || response_started_) return;
+  if ((!plan_.armed() && !resendable_ && !may_redirect()) || response_started_) return;
   const bool fits = replay_.size() + data.size() <= replay_limit();
   const bool waiting_to_retry = attempt_ == nullptr;
   if (fits || waiting_to_retry) share(data, replay_);
   if (!fits && waiting_to_retry && !std::exchange(body_paused_, true)) stream_.pause_request_body();
   if (fits || waiting_to_retry) return;
-  if (plan_.armed()) cluster_->stats().inc(ClusterStat::retry_or_shadow_abandoned);
+  if (plan_.armed() || may_redirect()) {
+    cluster_->stats().inc(ClusterStat::retry_or_shadow_abandoned);
+  }
   plan_.give_up();
   resendable_ = false;
+  body_lost_ = true;
   replay_.clear();
 }
 
@@ -384,13 +396,14 @@ void Router::on_attempt_open(Attempt& attempt) {
   http::StreamInfo& info = stream_.info();
   Connection& connection = attempt.connection();
   info.upstream_host = &attempt.host()->address();
+  info.upstream_metadata = attempt.host()->endpoint().metadata.get();
   info.upstream_connection_id = connection.id();
   info.upstream_local = connection.local_address();
   info.upstream_first_tx_us = info.upstream_last_tx_us = now_us();
   // Whoever took the headers may have changed the protocol already.
   if (!info.tunnel.empty()) plan_.give_up();
   resendable_ = resendable_ && info.tunnel.empty() && attempt.may_go_unprocessed();
-  if (!resendable_ && !plan_.armed()) replay_.clear();
+  if (!resendable_ && !plan_.armed() && !may_redirect()) replay_.clear();
   if (attempt.raw() != nullptr && action_->connect->proxy_protocol) {
     attempt.raw()->send_first(proxy_protocol_header(*action_->connect->proxy_protocol,
                                                     info.connection, connection.local_address(),

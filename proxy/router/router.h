@@ -14,8 +14,10 @@
 #include "proxy/base/timer_wheel.h"
 #include "proxy/http/filter.h"
 #include "proxy/router/attempt.h"
+#include "proxy/router/mirror.h"
 #include "proxy/router/request_edit.h"
 #include "proxy/router/retry.h"
+#include "proxy/router/route_extras.h"
 #include "proxy/router/route_table.h"
 #include "proxy/router/timeouts.h"
 #include "proxy/stats/group.h"
@@ -48,6 +50,7 @@ class Router final : public http::Filter, private Attempt::Owner {
  private:
   // --- the request (router.cc) ---
   http::FilterStatus answer_directly(const Route& route, http::HeaderMap& headers);
+  std::string_view direct_body(const DirectFormat& format, const DirectAction& direct);
   http::FilterStatus refuse_unknown_cluster(const ClusterAction& action);
   void set_needs(const http::HeaderMap& headers);
   void set_hash(const http::HeaderMap& headers);
@@ -59,7 +62,9 @@ class Router final : public http::Filter, private Attempt::Owner {
   upstream::HostPtr pick_host();
   bool ends_here() const;
   void send_request();
+  bool may_redirect() const;
   void keep_for_replay(Buffer& data);
+  void prepare_mirrors();
   void on_request_complete();
   void start_timeouts();
 
@@ -75,6 +80,8 @@ class Router final : public http::Filter, private Attempt::Owner {
   void on_attempt_high_water() override;
   void on_attempt_low_water() override;
 
+  bool passes_redirect_policy(const http::HeaderMap& headers);
+  bool follows_redirect(Attempt& attempt, const http::HeaderMap& headers, bool end_stream);
   void complete_response_headers(http::HeaderMap& headers);
   uint16_t verdict_of(const http::HeaderMap& headers) const;
   void report_failure(const Attempt& attempt, uint16_t as_status);
@@ -117,6 +124,8 @@ class Router final : public http::Filter, private Attempt::Owner {
   upstream::ClusterPin member_;   // that serves the attempt: the same, or part of it
   std::optional<upstream::PriorityChoice> member_choice_;
   const ClusterAction* action_ = nullptr;
+  const RouteExtras* extras_ = nullptr;  // of the route; null: none
+  Mirrors mirrors_;
   RetryPlan plan_;
   Timeouts timeouts_;
   upstream::ConnectionNeeds needs_;
@@ -143,6 +152,7 @@ class Router final : public http::Filter, private Attempt::Owner {
   bool retried_ = false;
   bool resendable_ = true;  // once, should the upstream process nothing of it
   bool resent_ = false;
+  bool body_lost_ = false;  // it was too long to be kept
   bool over_ = false;
   bool grpc_ = false;           // the request
   bool host_unjudged_ = false;  // until grpc-status comes

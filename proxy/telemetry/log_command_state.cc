@@ -1,6 +1,7 @@
 // Commands on what filters have left, dynamic metadata and filter state, and on what is known of
 // the upstream.
 #include <algorithm>
+#include <utility>
 
 #include "proxy/telemetry/log_command_entry.h"
 
@@ -14,7 +15,26 @@ using Entry = LogCommandEntry;
 // -------------------------------------------------------------------------------------------------
 // metadata: "NAMESPACE:KEY:KEY"
 
+/// The older way to write it: ["NAMESPACE", "KEY"].
+absl::Status compile_metadata_list(std::string_view argument, Arguments& out) {
+  if (!argument.ends_with(']')) return absl::InvalidArgumentError("expected a list");
+  argument = argument.substr(1, argument.size() - 2);
+  while (!argument.empty()) {
+    const size_t comma = std::min(argument.find(','), argument.size());
+    const std::string_view item = argument.substr(0, comma);
+    argument.remove_prefix(std::min(comma + 1, argument.size()));
+    const size_t open = item.find('"'), close = item.rfind('"');
+    if (open == close) return absl::InvalidArgumentError("expected names in quotes");
+    out.path.emplace_back(item.substr(open + 1, close - open - 1));
+  }
+  if (out.path.empty()) return absl::InvalidArgumentError("needs a name space");
+  out.text = std::move(out.path.front());
+  out.path.erase(out.path.begin());
+  return out.text.empty() ? absl::InvalidArgumentError("needs a name space") : absl::OkStatus();
+}
+
 absl::Status compile_metadata(std::string_view argument, Arguments& out) {
+  if (argument.starts_with('[')) return compile_metadata_list(argument, out);
   const size_t colon = argument.find(':');
   out.text = argument.substr(0, colon);
   if (out.text.empty()) return absl::InvalidArgumentError("needs a name space");

@@ -106,6 +106,19 @@ TEST_F(LogIdentityTest, MetadataIsTextWhereItIsTextAndJsonElsewhere) {
   EXPECT_EQ(json("%DYNAMIC_METADATA(f:x)%"), "{\"v\":null}\n");
 }
 
+TEST_F(LogIdentityTest, MetadataOfTheUpstreamIsThatOfItsHost) {
+  EXPECT_EQ(text("%UPSTREAM_METADATA(f:a)%"), "-");
+  Metadata metadata;
+  metadata.at("f").emplace("a", MetadataValue("b"));
+  info_.upstream_metadata = &metadata;
+  EXPECT_EQ(text("%UPSTREAM_METADATA(f:a)% %UPSTREAM_METADATA(f)%"), "b {\"a\":\"b\"}");
+  EXPECT_EQ(text(R"(%UPSTREAM_METADATA(["f", "a"])%)"), "b") << "as headers once had it";
+  for (const char* bad : {"%UPSTREAM_METADATA([])%", "%UPSTREAM_METADATA([\"f\")%",
+                          "%UPSTREAM_METADATA([f])%", "%UPSTREAM_METADATA()%"}) {
+    EXPECT_FALSE(LogFormat::text(bad).ok()) << bad;
+  }
+}
+
 TEST_F(LogIdentityTest, MetadataOfATcpSessionIsItsConnections) {
   info_.is_http = false;
   facts_.metadata.at("f").emplace("a", MetadataValue("b"));

@@ -39,6 +39,11 @@ const std::set<std::string> kNewerThanReference = {
     "envoy.config.route.v3.RouteMatch.cookies",
     "envoy.config.route.v3.RouteMatch.filter_state",
     "envoy.config.route.v3.WeightedCluster.use_hash_policy",
+    "envoy.config.route.v3.DirectResponseAction.body_format",
+    "envoy.config.route.v3.Route.request_body_buffer_limit",
+    "envoy.config.route.v3.RouteAction.RequestMirrorPolicy.host_rewrite_literal",
+    "envoy.config.route.v3.RouteAction.RequestMirrorPolicy.request_headers_mutations",
+    "envoy.config.route.v3.VirtualHost.request_body_buffer_limit",
     "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.KeyValuePair."
     "ValueStringEncoding",
     "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.KeyValuePair."

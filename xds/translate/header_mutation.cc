@@ -2,6 +2,9 @@
 
 #include <absl/strings/ascii.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "api/early_header_mutation.pb.h"
 #include "xds/translate/header_edits.h"
 #include "xds/translate/match.h"
@@ -84,6 +87,18 @@ absl::StatusOr<HeaderMutations> headers_to_add(
   return out;
 }
 
+absl::StatusOr<HeaderMutations> header_mutations(
+    const google::protobuf::RepeatedPtrField<Proto>& protos, std::string_view name,
+    Context& context, const Path& path) {
+  HeaderMutations out;
+  for (int i = 0; i < protos.size(); ++i) {
+    auto compiled = mutation(protos[i], context, path.at(name, i));
+    if (!compiled.ok()) return compiled.status();
+    out.push_back(*std::move(compiled));
+  }
+  return out;
+}
+
 absl::StatusOr<HeaderMutations> early_header_mutations(
     const google::protobuf::RepeatedPtrField<core::TypedExtensionConfig>& protos, Context& context,
     const Path& path) {
@@ -94,11 +109,9 @@ absl::StatusOr<HeaderMutations> early_header_mutations(
     auto extension = unpack_as<early::HeaderMutation>(protos[i].typed_config(), at);
     if (!extension.ok()) return extension.status();
     if (extension->mutations().empty()) return at.field("mutations").error("must not be empty");
-    for (int j = 0; j < extension->mutations_size(); ++j) {
-      auto compiled = mutation(extension->mutations(j), context, at.at("mutations", j));
-      if (!compiled.ok()) return compiled.status();
-      out.push_back(*std::move(compiled));
-    }
+    auto compiled = header_mutations(extension->mutations(), "mutations", context, at);
+    if (!compiled.ok()) return compiled.status();
+    std::ranges::move(*compiled, std::back_inserter(out));
   }
   return out;
 }

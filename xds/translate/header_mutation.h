@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/core.pb.h"
+#include "api/mutation_rules.pb.h"
 #include "proxy/connection_manager/header_mutation.h"
 #include "xds/translate/context.h"
 #include "xds/translate/path.h"
@@ -20,6 +21,12 @@ using HeaderMutations = std::vector<connection_manager::HeaderMutation>;
 absl::StatusOr<HeaderMutations> headers_to_add(
     const google::protobuf::RepeatedPtrField<envoy::config::core::v3::HeaderValueOption>& protos,
     std::string_view name, const Path& path);
+
+/// Edits in the order in which they are made.
+absl::StatusOr<HeaderMutations> header_mutations(
+    const google::protobuf::RepeatedPtrField<
+        envoy::config::common::mutation_rules::v3::HeaderMutation>& protos,
+    std::string_view name, Context& context, const Path& path);
 
 /// early_header_mutation_extensions.
 absl::StatusOr<HeaderMutations> early_header_mutations(

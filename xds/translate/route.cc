@@ -12,6 +12,7 @@
 #include "xds/translate/match.h"
 #include "xds/translate/match_tree.h"
 #include "xds/translate/route_action.h"
+#include "xds/translate/route_extras.h"
 #include "xds/translate/route_rewrite.h"
 #include "xds/translate/typed_config.h"
 #include "xds/translate/values.h"
@@ -31,7 +32,8 @@ bool validates(const proto::RouteConfiguration& table, ValidateClusters by_defau
 class Compiler {
  public:
   Compiler(const proto::RouteConfiguration& table, ValidateClusters validate, Context& context)
-      : context_(context),
+      : table_(table),
+        context_(context),
         check_clusters_(validates(table, validate)),
         ignore_path_parameters_(table.ignore_path_parameters_in_path_matching()),
         max_direct_body_bytes_(table.has_max_direct_response_body_size_bytes()
@@ -43,6 +45,7 @@ class Compiler {
     if (host.name().empty()) return path.field("name").error("is required");
     if (host.domains_size() == 0) return path.field("domains").error("must not be empty");
     router::VirtualHost out;
+    host_ = &host;
     out.name = host.name();
     REMORA_TRY(read_domains(host, &out, path));
     REMORA_TRY(set_header_edits(host, path, &out.request_edits, &out.response_edits));
@@ -178,10 +181,24 @@ class Compiler {
     REMORA_TRY_ASSIGN(out.match, route_match(from.match(), context_, path.field("match")));
     out.match.ignore_path_parameters = ignore_path_parameters_;
     REMORA_TRY(read_action(from, &out, path));
+    REMORA_TRY(read_extras(from, &out, path));
     REMORA_TRY(set_header_edits(from, path, &out.request_edits, &out.response_edits));
     REMORA_TRY_ASSIGN(out.filter_configs,
                       filter_configs(from.typed_per_filter_config(), context_, path));
     return out;
+  }
+
+  absl::Status read_extras(const proto::Route& from, router::Route* out, const Path& path) {
+    auto extras = route_extras({table_, *host_, from}, context_, path);
+    if (!extras.ok()) return extras.status();
+    out->extras = *std::move(extras);
+    if (out->extras == nullptr || !check_clusters_) return absl::OkStatus();
+    for (const router::MirrorPolicy& mirror : out->extras->mirrors) {
+      if (!mirror.cluster.empty()) {
+        REMORA_TRY(check_cluster(mirror.cluster, path.field("request_mirror_policies")));
+      }
+    }
+    return absl::OkStatus();
   }
 
   absl::Status read_action(const proto::Route& from, router::Route* out, const Path& path) {
@@ -234,6 +251,8 @@ class Compiler {
     return path.error(absl::StrCat("unknown cluster '", name, "'"));
   }
 
+  const proto::RouteConfiguration& table_;
+  const proto::VirtualHost* host_ = nullptr;  // that is being compiled
   Context& context_;
   const bool check_clusters_;
   const bool ignore_path_parameters_;

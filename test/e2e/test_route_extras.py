@@ -1,0 +1,53 @@
+"""Mirrors and internal redirects where something goes wrong in the middle of them."""
+
+import threading
+
+import pytest
+
+from test.support import proxy as px
+from test.support.client import Client
+from test.support.upstream import Upstream
+
+PIECE = b"x" * 65536
+
+
+def cluster(name, port):
+    return {"name": name, "type": "STATIC", "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
+        {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}]}]}}
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    """A proxy whose upstream answers, and whose mirror reads nothing, but for requests to /read."""
+    def deaf(peer):
+        head = peer.read_head()
+        if b" /read" in head:
+            return peer.wait_for_close()
+        done.wait()
+
+    done = threading.Event()
+    with Upstream() as main, Upstream(deaf) as mirror:
+        routes = [{"match": {"prefix": "/"}, "route": {"cluster": "main", "timeout": "0s", "request_mirror_policies": [{"cluster": "mirror"}]}}]
+        listener = px.static_listener("in", px.http_filter_chain(routes), per_connection_buffer_limit_bytes=65536)
+        with px.Proxy(px.REMORA, px.static_bootstrap([listener], [cluster("main", main.port), cluster("mirror", mirror.port)])) as proxy:
+            yield proxy, main, mirror
+        done.set()
+
+
+def test_a_mirror_that_reads_nothing_holds_up_nobody(mesh):
+    proxy, _, _ = mesh
+    with Client(proxy.port("in"), timeout=20.0) as client:
+        client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % (len(PIECE) * 400))
+        for _ in range(400):
+            client.send(PIECE)
+        assert client.read_answer().status == 200
+    px.wait_for(lambda: proxy.stat("cluster.mirror.retry_or_shadow_abandoned") == 1, what="the mirror is given up")
+
+
+def test_what_a_mirror_has_begun_ends_with_its_client(mesh):
+    proxy, _, mirror = mesh
+    with Client(proxy.port("in")) as client:
+        client.send(b"POST /read HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc")
+        px.wait_for(lambda: any(b" /read" in record and b"abc" in record for record in mirror.received()), what="the copy has begun")
+    px.wait_for(lambda: proxy.stat("cluster.mirror.upstream_rq_active") == 0, what="the copy has ended")
+    assert proxy.alive()
