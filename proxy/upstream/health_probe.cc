@@ -255,13 +255,19 @@ void ConnectionProbe::send_request() {
 void ConnectionProbe::add_edits(http::HeaderMap& headers) const {
   using Action = CheckHeader::Action;
   for (const std::string& name : config().headers_to_remove) headers.remove(name);
+  // What is there is asked before anything changes, and what takes its place goes first.
+  std::vector<const CheckHeader*> to_set, to_add;
   for (const CheckHeader& header : config().headers) {
     const bool there = headers.find(header.name) != nullptr;
     if (header.action == (there ? Action::AddIfAbsent : Action::SetIfPresent)) continue;
-    if (header.action == Action::Set || header.action == Action::SetIfPresent) {
-      headers.remove(header.name);
-    }
-    headers.add(std::string_view(header.name), header.value);
+    const bool sets = header.action == Action::Set || header.action == Action::SetIfPresent;
+    (sets ? to_set : to_add).push_back(&header);
+  }
+  for (const CheckHeader* header : to_set) {
+    headers.set(std::string_view(header->name), header->value);
+  }
+  for (const CheckHeader* header : to_add) {
+    headers.add(std::string_view(header->name), header->value);
   }
 }
 

@@ -86,11 +86,14 @@ TEST_F(HealthProbeTest, HeadersAreEditedAsTheyAreSaidToBe) {
                    {"x-a", "1"},
                    {"x-a", "2", Action::AddIfAbsent},
                    {"x-b", "1", Action::AddIfAbsent},
-                   {"x-b", "2", Action::Set},
+                   {"x-d", "1"},
+                   {"x-d", "2", Action::Set},
                    {"x-c", "1", Action::SetIfPresent}};
   http("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
   EXPECT_EQ(head,
-            "GET /health HTTP/1.1\r\nhost: test\r\nuser-agent: mine\r\nx-a: 1\r\nx-b: 2\r\n\r\n");
+            "GET /health HTTP/1.1\r\nhost: test\r\nx-d: 2\r\nuser-agent: mine\r\nx-a: 1\r\nx-a: "
+            "2\r\nx-b: "
+            "1\r\nx-d: 1\r\n\r\n");
 }
 
 TEST_F(HealthProbeTest, AHostOfAnotherServiceIsIll) {

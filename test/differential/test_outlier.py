@@ -4,6 +4,7 @@ import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -77,7 +78,7 @@ CASES = {
                            ends={"ejections_detected_consecutive_5xx": 1}),
     "tcp_refused": Case({"consecutive_5xx": 3}, [None], tcp=True),
     "tcp_refused_split": Case({"consecutive_local_origin_failure": 2, **SPLIT}, [None], tcp=True),
-    "success_rate": Case({"consecutive_5xx": 1000, "interval": "1s", "success_rate_minimum_hosts": 3, "success_rate_request_volume": 5,
+    "success_rate": Case({"consecutive_5xx": 1000, "interval": "3s", "success_rate_minimum_hosts": 3, "success_rate_request_volume": 5,
                           "success_rate_stdev_factor": 1000}, [status(500)], good=4),
     "failure_percentage": Case({"consecutive_5xx": 1000, "interval": "1s", "enforcing_failure_percentage": 100, "enforcing_success_rate": 0,
                                 "failure_percentage_minimum_hosts": 3, "failure_percentage_request_volume": 5}, [status(500)], good=2),
@@ -96,7 +97,7 @@ class Side:
             routes = [{"match": {"prefix": "/"}, "route": {"cluster": name, **case.route}}]
             chain = px.tcp_filter_chain(name) if case.tcp else px.http_filter_chain(routes, name)
             listeners.append(px.static_listener(name, chain))
-        self.log = directory / "outliers.log"
+        self.log = Path(directory) / "outliers.log"
         logs = {"outlier_detection": {"event_log_path": str(self.log)}}
         self.proxy = px.Proxy(binary, px.static_bootstrap(listeners, clusters, cluster_manager=logs),
                               args=["--concurrency", "1", "--file-flush-interval-msec", "50"], directory=directory)
