@@ -48,9 +48,9 @@ void OriginalDst::set_config(std::shared_ptr<const ClusterConfig> config) {
   if (sweep_timer_.armed()) sweep_timer_.arm(config_->cleanup_interval_ms);
 }
 
-/// None: `text` is empty, or no address.
+/// None: there is no `text`, or it is no address.
 Address OriginalDst::parse_override(std::string_view text) const {
-  if (text.empty()) return {};
+  if (text.data() == nullptr) return {};
   Address address = parse_ip_port(text);
   if (!address) events_.on_invalid_destination();
   return address;

@@ -22,7 +22,7 @@ namespace remora::upstream {
 Address parse_ip_port(std::string_view text);
 
 /// What `key` leads to in the first of `places` that has text there, or a list that begins with it;
-/// empty: nothing. It lives as long as they do.
+/// null: nothing. It lives as long as they do.
 std::string_view destination_in(const std::vector<std::string>& key,
                                 std::initializer_list<const Metadata*> places);
 
