@@ -46,6 +46,8 @@ class MeasuredBalancersTest : public ::testing::Test {
     loop_.timers().advance();
   }
 
+  MonotonicMs now() const { return loop_.time().now_ms; }
+
   Counts pick(int times) {
     Counts counts;
     for (int i = 0; i < times; ++i) ++counts[balancer_->pick({})->address().ip_string()];
@@ -252,21 +254,21 @@ TEST_F(MeasuredBalancersTest, PeakEwmaPrefersWhoAnswersSooner) {
   balancing_.peak_ewma = std::make_shared<PeakEwmaConfig>();
   over(2);
   for (const auto& [ip, count] : pick(10'000)) EXPECT_NEAR(count, 5000, 250) << ip;
-  note_answer(host(0), 100, 1000, *balancing_.peak_ewma);
-  note_answer(host(1), 20, 1000, *balancing_.peak_ewma);
+  note_answer(host(0), 100, now(), *balancing_.peak_ewma);
+  note_answer(host(1), 20, now(), *balancing_.peak_ewma);
   EXPECT_EQ(pick(100)["10.0.0.2"], 100);
   host(1).counters.rq_active = 5;  // 20 * 6 is more than 100
   EXPECT_EQ(pick(100)["10.0.0.1"], 100);
   host(1).counters.rq_active = 0;
   advance(20'000);
-  note_answer(host(1), 20, loop_.time().now_ms, *balancing_.peak_ewma);
+  note_answer(host(1), 20, now(), *balancing_.peak_ewma);
   EXPECT_EQ(pick(100)["10.0.0.1"], 100) << "what was slow long ago is tried again";
 }
 
 TEST_F(MeasuredBalancersTest, PeakEwmaDrawsTwoOfMany) {
   balancing_.peak_ewma = std::make_shared<PeakEwmaConfig>();
   over(4);
-  for (size_t i = 0; i < 4; ++i) note_answer(host(i), 10.0 * (i + 1), 1000, *balancing_.peak_ewma);
+  for (size_t i = 0; i < 4; ++i) note_answer(host(i), 10.0 * (i + 1), now(), *balancing_.peak_ewma);
   // Of six pairs the fastest is in three, the next in two more, and the slowest wins none.
   constexpr int kPicks = 60'000;
   Counts counts = pick(kPicks);
@@ -281,7 +283,7 @@ TEST_F(MeasuredBalancersTest, PeakEwmaTriesTheUnknownOnce) {
   config.default_answer_ms = 50;
   balancing_.peak_ewma = std::make_shared<PeakEwmaConfig>(config);
   over(2);
-  note_answer(host(0), 60, 1000, config);
+  note_answer(host(0), 60, now(), config);
   EXPECT_EQ(pick(100)["10.0.0.2"], 100) << "never asked: as fast as the default";
   host(1).counters.rq_active = 1;
   EXPECT_EQ(pick(100)["10.0.0.1"], 100) << "asked, and no answer yet";
