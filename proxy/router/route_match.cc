@@ -6,6 +6,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <string>
 
 #include "proxy/http/grpc.h"
 #include "proxy/router/context_match.h"
@@ -88,6 +89,23 @@ std::optional<std::string_view> query_value(std::string_view path, std::string_v
   return std::nullopt;
 }
 
+namespace {
+
+/// What follows ';' goes from every segment.
+std::string_view drop_parameters(std::string_view path, Arena& arena) {
+  size_t semicolon = path.find(';');
+  if (semicolon == std::string_view::npos) return path;
+  std::string out;
+  while (semicolon != std::string_view::npos) {
+    out += path.substr(0, semicolon);
+    path.remove_prefix(std::min(path.find('/', semicolon), path.size()));
+    semicolon = path.find(';');
+  }
+  return arena.copy(out += path);
+}
+
+}  // namespace
+
 MatchInput::MatchInput(const http::HeaderMap& request, uint64_t random,
                        const http::StreamInfo* info)
     : request(request),
@@ -95,7 +113,7 @@ MatchInput::MatchInput(const http::HeaderMap& request, uint64_t random,
       info(info),
       path(request.path()),
       only_path(path_without_query(path)),
-      without_parameters(only_path.substr(0, only_path.find(';'))),
+      without_parameters(drop_parameters(only_path, request.arena())),
       has_path(request.has(http::HeaderId::Path)) {}
 
 bool matches(const RouteMatch& match, const MatchInput& input) {

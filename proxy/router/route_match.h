@@ -28,7 +28,7 @@ struct MatchInput {
   const http::StreamInfo* const info;
   std::string_view path;
   std::string_view only_path;           // without query and fragment
-  std::string_view without_parameters;  // nor what follows ';'
+  std::string_view without_parameters;  // nor what follows ';' in a segment
   bool has_path;
 };
 

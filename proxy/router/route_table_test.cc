@@ -315,6 +315,9 @@ TEST_F(RouteTableTest, PathParametersMayBeLeftOut) {
   auto lenient = routes({to("a", exact)});
   EXPECT_EQ(cluster(*lenient, request("x", "/a;v=1?q")), "a");
   EXPECT_EQ(cluster(*lenient, request("x", "/a/b;v=1")), "");
+  exact.path = "/a/b/";
+  auto longer = routes({to("ab", exact)});
+  EXPECT_EQ(cluster(*longer, request("x", "/a;v=1;w/b;x/?q;/r")), "ab");
 }
 
 TEST_F(RouteTableTest, AHeaderMayStandForTheHost) {

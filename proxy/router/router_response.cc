@@ -432,7 +432,8 @@ void Router::find_route_counters(const HeaderMap& headers) {
   const RouteDecision& decision = stream_.route_decision();
   const uint32_t worker = stream_.worker().index();
   if (const VirtualCluster* cluster = virtual_cluster_of(*decision.vhost, headers)) {
-    stream_.info().virtual_cluster_name = cluster->name;
+    // The one that takes the rest has no name for logs, as in Envoy.
+    if (!cluster->headers.empty()) stream_.info().virtual_cluster_name = cluster->name;
     route_stats_.push_back(&cluster->stats->at(worker));
   }
   if (decision.route->stats != nullptr) route_stats_.push_back(&decision.route->stats->at(worker));

@@ -204,8 +204,8 @@ void Scrape::show_responses() {
   const auto scopes = group_->schema_.response_scopes;
   for (size_t i = 0; i < scopes.size(); ++i) {
     CodeCounts counts = sum_codes(slabs_, i);
-    // The first family always shows its total, the others only once they are used.
-    if (counts.empty() && i != 0) continue;
+    // The first of several families always shows its total, the others only once they are used.
+    if (counts.empty() && (i != 0 || scopes.size() == 1)) continue;
     if (group_->cache_ != nullptr) {
       for (const auto& [scope, code, zero] : group_->cache_->response_zero) {
         if (scope != i) continue;

@@ -94,4 +94,4 @@ def test_virtual_clusters_and_routes_count(proxy):
     ends = ("upstream_rq_200", "upstream_rq_2xx", "upstream_rq_completed", "upstream_rq_total")
     assert grown == {f"vhost.listed.{kind}.{end}": 1 for kind in ("vcluster.other", "route.testers") for end in ends}
     _, text = proxy.admin("/stats/prometheus")
-    assert 'envoy_vhost_vcluster_upstream_rq_total{envoy_virtual_host="listed",envoy_virtual_cluster="posts"} 0' in text
+    assert 'envoy_vhost_vcluster_upstream_rq_total{envoy_virtual_cluster="posts",envoy_virtual_host="listed"} 0' in text
