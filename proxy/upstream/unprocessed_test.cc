@@ -155,22 +155,6 @@ TEST_F(CrossedRequestTest, NorIsOneWhosePeerHasOnlyEndedItsOwnDirection) {
   EXPECT_NE(peer.read_available(), "");
 }
 
-TEST_F(CrossedRequestTest, WhatCameWithTheEndThatARequestHasCrossedIsNoAnswerToIt) {
-  one_host();
-  TestPeer peer;
-  exchange(&peer);
-  TestRequest request(loop);
-  request.start(cluster(), host());
-  ASSERT_TRUE(request.immediate);
-  peer.answer("poison");
-  peer.close();
-  request.connection->connection().flush();
-  run_until([&] { return request.done(); });
-  EXPECT_EQ(request.status, 0);
-  EXPECT_TRUE(request.unprocessed);
-  EXPECT_EQ(stat(ClusterStat::upstream_cx_protocol_error), 1u);
-}
-
 TEST_F(CrossedRequestTest, WhatComesBeforeTheRequestLeavesIsNoAnswerToIt) {
   one_host();
   TestPeer peer;
@@ -183,6 +167,22 @@ TEST_F(CrossedRequestTest, WhatComesBeforeTheRequestLeavesIsNoAnswerToIt) {
   EXPECT_EQ(request.body, "");
   EXPECT_TRUE(request.unprocessed);
   EXPECT_EQ(stat(ClusterStat::upstream_cx_protocol_error), 1u);
+}
+
+TEST_F(CrossedRequestTest, NorIsWhatComesWithTheEnd) {
+  one_host();
+  TestPeer peer;
+  exchange(&peer);
+  peer.answer("poison");
+  peer.close();
+  TestRequest request(loop);
+  request.start(cluster(), host());
+  ASSERT_TRUE(request.immediate);
+  run_until([&] { return request.done(); });
+  EXPECT_EQ(request.status, 0);
+  EXPECT_TRUE(request.unprocessed);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_protocol_error), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_destroy_remote_with_active_rq), 1u);
 }
 
 }  // namespace

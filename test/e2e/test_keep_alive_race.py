@@ -37,7 +37,8 @@ class Stand:
     def __init__(self, script, directory, **cluster):
         self.upstream = Upstream(script)
         self.log = str(directory / "access.log")
-        self.proxy = px.Proxy(px.REMORA, bootstrap(self.upstream.port, self.log, **cluster), args=["--concurrency", "1"], directory=str(directory))
+        self.proxy = px.Proxy(px.REMORA, bootstrap(self.upstream.port, self.log, **cluster), args=["--concurrency", "1", "--file-flush-interval-msec", "20"],
+                              directory=str(directory))
         self.client = Client(self.proxy.port("in"))
 
     def __enter__(self):

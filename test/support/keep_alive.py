@@ -48,7 +48,10 @@ class _Connection(asyncio.Protocol):
         waiting, sock = ctypes.c_int(), self.transport.get_extra_info("socket")
         fcntl.ioctl(sock.fileno(), termios.FIONREAD, waiting)
         if waiting.value == 0:
-            sock.shutdown(socket.SHUT_RDWR)
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # the other side was first
             self.transport.abort()
             self.server.closed += 1
 
