@@ -3,82 +3,103 @@
 Each is a process of its own; every request has a number, by which the upstream sees whether it comes twice.
 """
 
-import asyncio
 import ctypes
 import fcntl
 import json
 import multiprocessing
 import random
+import select
 import socket
 import termios
 import time
+from collections import Counter, deque
+
+MOST_EVENTS = 1024
+PATIENCE_S = 120
 
 
-class _Connection(asyncio.Protocol):
-    """The upstream's end: answers each request, and closes when it has stood idle for long enough."""
-
-    def __init__(self, server):
-        self.server, self.buffer, self.timer = server, b"", None
-
-    def connection_made(self, transport):
-        self.transport = transport
-
-    def connection_lost(self, error):
-        if self.timer is not None:
-            self.timer.cancel()
-
-    def data_received(self, data):
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-        self.buffer += data
-        while b"\r\n\r\n" in self.buffer:
-            head, rest = self.buffer.split(b"\r\n\r\n", 1)
-            body = 4 if head.startswith(b"POST") else 0
-            if len(rest) < body:
-                return
-            self.buffer = rest[body:]
-            self.server.count(int(head.split(b" ", 2)[1][1:]))
-            self.transport.write(self.server.answer)
-        self.timer = asyncio.get_running_loop().call_later(self.server.idle, self.close)
-
-    def close(self):
-        # As careful as an application can be: it does not close upon a request that has come. asyncio closes a turn later; what
-        # comes from now on is refused as after a close().
-        waiting, sock = ctypes.c_int(), self.transport.get_extra_info("socket")
-        fcntl.ioctl(sock.fileno(), termios.FIONREAD, waiting)
-        if waiting.value == 0:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # the other side was first
-            self.transport.abort()
-            self.server.closed += 1
+class _Connection:
+    def __init__(self, sock):
+        self.sock, self.buffer, self.due = sock, b"", None
 
 
 class _Server:
-    def __init__(self, idle, announce):
-        self.idle, self.closed, self.twice = idle, 0, 0
-        self.seen = set()
+    """Answers each request, and closes connections that have stood idle for long enough."""
+
+    def __init__(self, listener, idle, announce, pipe):
+        self.listener, self.idle, self.pipe = listener, idle, pipe
+        self.closed, self.twice, self.seen = 0, 0, set()
+        self.connections, self.idlers = {}, deque()  # all are idle for the same time: who comes first is due first
         keep = b"keep-alive: timeout=%d\r\n" % announce if announce else b""
         self.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n" + keep + b"\r\nok"
+        listener.setblocking(False)
+        self.poll = select.epoll()
+        for source in (listener, pipe):
+            self.poll.register(source.fileno(), select.EPOLLIN)
 
-    def count(self, number):
-        self.twice += number in self.seen
-        self.seen.add(number)
+    def run(self):
+        while True:
+            wait = self.idlers[0][0] - time.monotonic() if self.idlers else -1
+            for fd, _ in self.poll.poll(max(wait, 0) if self.idlers else None, MOST_EVENTS):
+                if fd == self.listener.fileno():
+                    self.accept()
+                elif fd == self.pipe.fileno():
+                    self.pipe.recv()
+                    self.pipe.send({"requests": len(self.seen), "twice": self.twice, "closed": self.closed})
+                    return
+                elif fd in self.connections:
+                    self.read(self.connections[fd])
+            self.close_idle()
 
+    def accept(self):
+        try:
+            while True:
+                sock, _ = self.listener.accept()
+                self.connections[sock.fileno()] = _Connection(sock)
+                self.poll.register(sock.fileno(), select.EPOLLIN)
+        except BlockingIOError:
+            pass
 
-def _serve(listener, idle, announce, pipe):
-    async def run():
-        server, loop = _Server(idle, announce), asyncio.get_running_loop()
-        await loop.create_server(lambda: _Connection(server), sock=listener, backlog=4096)
-        over = asyncio.Event()
-        loop.add_reader(pipe.fileno(), over.set)
-        await over.wait()
-        pipe.recv()
-        pipe.send({"requests": len(server.seen), "twice": server.twice, "closed": server.closed})
+    def read(self, connection):
+        try:
+            data = connection.sock.recv(65536)
+        except OSError:
+            data = b""
+        if not data:
+            self.forget(connection)
+            return
+        connection.due = None
+        connection.buffer += data
+        while b"\r\n\r\n" in connection.buffer:
+            head, rest = connection.buffer.split(b"\r\n\r\n", 1)
+            body = 4 if head.startswith(b"POST") else 0
+            if len(rest) < body:
+                return
+            connection.buffer = rest[body:]
+            number = int(head.split(b" ", 2)[1][1:])
+            self.twice += number in self.seen
+            self.seen.add(number)
+            connection.sock.send(self.answer)
+        connection.due = time.monotonic() + self.idle
+        self.idlers.append((connection.due, connection))
 
-    asyncio.run(run())
+    def close_idle(self):
+        now = time.monotonic()
+        while self.idlers and self.idlers[0][0] <= now:
+            due, connection = self.idlers.popleft()
+            if connection.due != due:
+                continue
+            # As careful as an application can be: it does not close upon a request that has come.
+            waiting = ctypes.c_int()
+            fcntl.ioctl(connection.sock.fileno(), termios.FIONREAD, waiting)
+            if waiting.value == 0:
+                self.forget(connection)
+                self.closed += 1
+
+    def forget(self, connection):
+        del self.connections[connection.sock.fileno()]
+        connection.due = None
+        connection.sock.close()
 
 
 class Upstream:
@@ -86,7 +107,8 @@ class Upstream:
         listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.port = listener.getsockname()[1]
         self.pipe, theirs = multiprocessing.Pipe()
-        self.process = multiprocessing.get_context("fork").Process(target=_serve, args=(listener, idle, announce, theirs), daemon=True)
+        self.process = multiprocessing.get_context("fork").Process(
+            target=lambda: _Server(listener, idle, announce, theirs).run(), daemon=True)
         self.process.start()
         listener.close()
 
@@ -98,61 +120,68 @@ class Upstream:
         return counted
 
 
-class _Asker(asyncio.Protocol):
-    def __init__(self):
-        self.buffer, self.waiter = b"", None
+class _Clients:
+    def __init__(self, port, count):
+        self.port, self.statuses, self.poll, self.waiting = port, Counter(), select.epoll(), {}
+        self.idle = [self.connect() for _ in range(count)]
 
-    def connection_made(self, transport):
-        self.transport = transport
+    def connect(self):
+        sock = socket.create_connection(("127.0.0.1", self.port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.poll.register(sock.fileno(), select.EPOLLIN)
+        return sock
 
-    def connection_lost(self, error):
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(b"closed")
-
-    def data_received(self, data):
-        self.buffer += data
-        head, end, body = self.buffer.partition(b"\r\n\r\n")
-        if not end:
-            return
-        length = int(head.lower().split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0])
-        if len(body) >= length:
-            self.buffer = b""
-            self.waiter.set_result(head[9:12])
-
-    async def ask(self, number):
-        self.waiter = asyncio.get_running_loop().create_future()
+    def send(self, number):
+        sock = self.idle.pop()
         if number % 2:
-            self.transport.write(b"POST /%d HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\npay!" % number)
+            request = b"POST /%d HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\npay!" % number
         else:
-            self.transport.write(b"GET /%d HTTP/1.1\r\nhost: a\r\n\r\n" % number)
-        return await self.waiter
+            request = b"GET /%d HTTP/1.1\r\nhost: a\r\n\r\n" % number
+        self.waiting[sock.fileno()] = (sock, b"")
+        sock.send(request)
 
-
-async def _ask_all(port, requests, clients, idle, spread, seed):
-    """Rounds of all clients: a round begins about when the upstream closes what the last one has left."""
-    loop, chance, statuses, next_number = asyncio.get_running_loop(), random.Random(seed), {}, iter(range(requests))
-    askers = [(await loop.create_connection(_Asker, "127.0.0.1", port))[1] for _ in range(clients)]
-
-    async def one(asker, number, delay):
-        await asyncio.sleep(delay)
-        status = (await asker.ask(number)).decode()
-        statuses[status] = statuses.get(status, 0) + 1
-
-    asked = 0
-    while asked < requests:
-        numbers = [n for _, n in zip(askers, next_number)]
-        await asyncio.gather(*(one(a, n, chance.uniform(0, spread)) for a, n in zip(askers, numbers)))
-        asked += len(numbers)
-        # The first pauses are longer, so that the closes can be seen.
-        await asyncio.sleep(idle * 2 if asked <= 2 * clients else chance.uniform(0.5, 1.3) * idle)
-    for asker in askers:
-        asker.transport.close()
-    return statuses
+    def read(self, wait):
+        for fd, _ in self.poll.poll(wait, MOST_EVENTS):
+            if fd not in self.waiting:
+                continue  # ended while idle: the next request will tell
+            sock, buffer = self.waiting[fd]
+            try:
+                data = sock.recv(65536)
+            except OSError:
+                data = b""
+            head, end, body = (buffer + data).partition(b"\r\n\r\n")
+            complete = end and len(body) >= int(head.lower().split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0])
+            if data and not complete:
+                self.waiting[fd] = (sock, buffer + data)
+                continue
+            del self.waiting[fd]
+            self.statuses[head[9:12].decode() if complete else "closed"] += 1
+            if not complete:
+                sock.close()
+                sock = self.connect()
+            self.idle.append(sock)
 
 
 def race(port, requests, clients, idle, seed=1):
-    """Statuses and how often each came; "closed" where none came."""
-    return asyncio.run(_ask_all(port, requests, clients, idle, idle * 0.4, seed))
+    """Rounds of all clients: a round begins about when the upstream closes what the last one has left.
+
+    Statuses and how often each came; "closed" where none came.
+    """
+    chance, crowd, asked = random.Random(seed), _Clients(port, clients), 0
+    while asked < requests:
+        begun, share = time.monotonic(), min(clients, requests - asked)
+        due = deque(sorted(begun + chance.uniform(0, idle * 0.4) for _ in range(share)))
+        while due or crowd.waiting:
+            now = time.monotonic()
+            assert now < begun + PATIENCE_S, "no answer"
+            while due and due[0] <= now:
+                due.popleft()
+                crowd.send(asked)
+                asked += 1
+            crowd.read(max(due[0] - now, 0) if due else 1)
+        # The first pauses are longer, so that the closes can be seen.
+        time.sleep(idle * 2 if asked <= 2 * clients else chance.uniform(0.5, 1.3) * idle)
+    return dict(crowd.statuses)
 
 
 def run(proxy_class, binary, bootstrap, listener, upstream, requests, clients, idle, directory=None):
