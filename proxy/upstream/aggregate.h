@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "proxy/upstream/cluster_map.h"
@@ -28,12 +29,14 @@ class Aggregate {
     uint32_t priority;  // its own
   };
   void refresh();
+  std::optional<uint32_t> level_of(const Host& host) const;
 
   std::shared_ptr<const ClusterConfig> config_;
   ClusterMap& map_;
   WorkerContext& worker_;
   uint64_t generation_ = 0;  // of the map, when the levels were found
   std::vector<Level> levels_;
+  std::vector<PriorityCounts> counts_;  // by level
   PriorityLoad load_;
 };
 

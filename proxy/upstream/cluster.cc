@@ -8,6 +8,7 @@
 #include "proxy/upstream/aggregate.h"
 #include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/client_codec.h"
+#include "proxy/upstream/metadata_criteria.h"
 #include "proxy/upstream/original_dst.h"
 #include "proxy/upstream/tcp_upstream.h"
 
@@ -16,9 +17,19 @@ namespace {
 
 using stats::ClusterStat;
 
-bool is_to_be_avoided(const Host* host, const PickContext& context) {
-  return std::find(context.avoid, context.avoid + context.avoid_count, host) !=
-         context.avoid + context.avoid_count;
+bool avoids(const PickContext& context) {
+  return context.avoid_count > 0 || context.avoid_canaries || context.avoid_labels != nullptr;
+}
+
+bool is_to_be_avoided(const Host& host, const PickContext& context) {
+  const Host* const* end = context.avoid + context.avoid_count;
+  if (std::find(context.avoid, end, &host) != end) return true;
+  if (context.avoid_canaries && host.endpoint().canary) return true;
+  constexpr bool kListAsAny = true;
+  return context.avoid_labels != nullptr &&
+         std::ranges::any_of(*context.avoid_labels, [&](const MetadataStruct& labels) {
+           return has_all(host.labels(), labels, kListAsAny);
+         });
 }
 
 bool same_options(const std::vector<SocketOption>& a, const std::vector<SocketOption>& b) {
@@ -84,11 +95,11 @@ Cluster& Cluster::member_for(PickContext& context) {
 
 HostPtr Cluster::pick_host(const PickContext& context) {
   HostPtr host = pick_once(context);
-  if (context.avoid_count > 0) {
+  if (avoids(context)) {
     PickContext again = context;
     again.random = 0;
     for (uint32_t i = 0; i < context.max_attempts && host != nullptr; ++i) {
-      if (!is_to_be_avoided(host.get(), context)) break;
+      if (!is_to_be_avoided(*host, context)) break;
       ++again.attempt;
       host = pick_once(again);
     }
@@ -219,7 +230,8 @@ TcpAcquired Cluster::acquire_tcp(const HostPtr& host, TcpWaiter& waiter,
   acquired.failure = PoolFailure::Overflow;
   const CircuitBreakerThresholds& limits = config_->default_thresholds;
   ResourceCounts& counts = shared_->counts(Priority::Default);
-  if (!counts.try_take(Resource::Connections, limits.max_connections)) {
+  if (host->counters.cx_active.load(std::memory_order_relaxed) >= limits.max_connections_per_host ||
+      !counts.try_take(Resource::Connections, limits.max_connections)) {
     stats().inc(ClusterStat::upstream_cx_overflow);
     return acquired;
   }

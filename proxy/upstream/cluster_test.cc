@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 
 #include "proxy/upstream/balancing_config.h"
+#include "proxy/upstream/metadata_criteria.h"
 #include "proxy/upstream/test_cluster.h"
 
 namespace remora::upstream {
@@ -45,6 +47,27 @@ TEST_F(ClusterTest, PanicIsCounted) {
   apply_sets({mixed(0, 0, 2)});
   EXPECT_THAT(cluster().pick_host({}), NotNull());
   EXPECT_EQ(stat(ClusterStat::lb_healthy_panic), 1u);
+}
+
+TEST_F(ClusterTest, ARetryMayAvoidHostsForWhatTheyAre) {
+  EndpointConfig canary = endpoint("10.0.0.1");
+  canary.canary = true;
+  EndpointConfig labelled = endpoint("10.0.0.2");
+  HostLabels labels;
+  labels.fields.emplace("version", MetadataList{std::string("1"), std::string("2")});
+  labelled.labels = std::make_shared<const HostLabels>(labels);
+  const std::vector<EndpointConfig> all = {canary, labelled, endpoint("10.0.0.3")};
+  apply(all);
+  const std::vector<MetadataStruct> avoided = {{{"version", std::string("2")}}};
+  std::set<std::string> seen;
+  PickContext context;
+  context.avoid_canaries = true;
+  context.avoid_labels = &avoided;
+  context.max_attempts = 100;
+  for (int i = 0; i < 20; ++i) seen.insert(cluster().pick_host(context)->address().ip_string());
+  EXPECT_EQ(seen, std::set<std::string>{"10.0.0.3"});
+  apply({canary});
+  EXPECT_THAT(cluster().pick_host(context), NotNull()) << "there is no other";
 }
 
 TEST_F(ClusterTest, AHostMayBeAskedForByAddress) {

@@ -146,10 +146,15 @@ void HttpPool::connect_for_waiting() {
 bool HttpPool::may_connect() {
   const CircuitBreakerThresholds& limits = cluster_.config().thresholds(priority_);
   ResourceCounts& counts = cluster_.shared().counts(priority_);
-  if (counts.try_take(Resource::Connections, limits.max_connections)) return true;
+  const auto take = [&] {
+    return host_->counters.cx_active.load(std::memory_order_relaxed) <
+               limits.max_connections_per_host &&
+           counts.try_take(Resource::Connections, limits.max_connections);
+  };
+  if (take()) return true;
   if (watched_ != nullptr) {
     watched_->close();
-    if (counts.try_take(Resource::Connections, limits.max_connections)) return true;
+    if (take()) return true;
   }
   cluster_.stats().inc(ClusterStat::upstream_cx_overflow);
   // With no connection at all those who wait would wait for ever: always allow one.

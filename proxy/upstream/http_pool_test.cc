@@ -170,6 +170,21 @@ TEST_F(HttpPoolTest, AtTheConnectionLimitRequestsWaitForAConnectionToBecomeFree)
   EXPECT_EQ(stat(ClusterStat::upstream_cx_total), 1u);
 }
 
+TEST_F(HttpPoolTest, AHostMayHaveALimitOfItsOwn) {
+  config.default_thresholds.max_connections_per_host = 1;
+  one_host();
+  TestRequest a(loop), b(loop);
+  TestPeer peer = deliver(a);
+  b.start(cluster(), host());
+  settle();
+  EXPECT_FALSE(server.has_waiting());
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_overflow), 1u);
+  EXPECT_EQ(in_use(Resource::Connections), 1u);
+  peer.answer("a");
+  run_until([&] { return b.sender != nullptr; });
+  EXPECT_EQ(b.connection, a.connection);
+}
+
 TEST_F(HttpPoolTest, AHostWithNoConnectionGetsOneEvenAtTheLimit) {
   config.default_thresholds.max_connections = 0;
   one_host();

@@ -6,6 +6,7 @@
 #include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/least_request.h"
 #include "proxy/upstream/peak_ewma.h"
+#include "proxy/upstream/previous_priorities.h"
 #include "proxy/upstream/reported_weights.h"
 #include "proxy/upstream/round_robin.h"
 
@@ -13,7 +14,7 @@ namespace remora::upstream {
 
 using stats::ClusterStat;
 
-PriorityLoad load_of(const HostSet& set, uint32_t panic_threshold_percent) {
+std::vector<PriorityCounts> counts_of(const HostSet& set) {
   std::vector<PriorityCounts> counts;
   for (const PriorityHosts& priority : set.priorities) {
     counts.push_back({static_cast<uint32_t>(priority.hosts.size()) - priority.excluded,
@@ -21,7 +22,12 @@ PriorityLoad load_of(const HostSet& set, uint32_t panic_threshold_percent) {
                       static_cast<uint32_t>(priority.degraded.size())});
   }
   if (counts.empty()) counts.emplace_back();
-  return compute_priority_load(counts, set.overprovisioning_percent, panic_threshold_percent);
+  return counts;
+}
+
+PriorityLoad load_of(const HostSet& set, uint32_t panic_threshold_percent) {
+  return compute_priority_load(counts_of(set), set.overprovisioning_percent,
+                               panic_threshold_percent);
 }
 
 namespace {
@@ -129,10 +135,19 @@ ListBalancer::Group ListBalancer::make_group(const PriorityHosts& priority,
   return group;
 }
 
+PriorityChoice ListBalancer::choose(const PickContext& context) const {
+  if (context.choice) return *context.choice;
+  const uint64_t random = context.random != 0 ? context.random : worker_.random();
+  if (context.previous_priorities == nullptr) return choose_priority(load_, random);
+  return choose_priority(
+      context.previous_priorities->load(counts_of(*hosts_), hosts_->overprovisioning_percent, load_,
+                                        [](const Host& host) { return host.priority(); }),
+      random);
+}
+
 HostPtr ListBalancer::pick(const PickContext& context) {
   if (sources_.empty()) return nullptr;
-  const uint64_t random = context.random != 0 ? context.random : worker_.random();
-  const PriorityChoice choice = context.choice ? *context.choice : choose_priority(load_, random);
+  const PriorityChoice choice = choose(context);
   if (choice.priority >= sources_.size()) return nullptr;
   PrioritySources& sources = sources_[choice.priority];
   if (load_.shares[choice.priority].panic) {

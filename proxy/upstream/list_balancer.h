@@ -15,6 +15,8 @@ namespace remora::upstream {
 
 class ReportedWeights;
 
+std::vector<PriorityCounts> counts_of(const HostSet& hosts);
+
 /// The shares of the priorities of `hosts`.
 PriorityLoad load_of(const HostSet& hosts, uint32_t panic_threshold_percent);
 
@@ -53,6 +55,7 @@ class ListBalancer final : public Balancer {
   void set_zone_routing(const BalancerParts& parts);
   bool zones_count();
   Source& choose_zone(Group& group);
+  PriorityChoice choose(const PickContext& context) const;
   HostPtr pick_from(Group& group);
   HostPtr pick_from(Source& source);
 

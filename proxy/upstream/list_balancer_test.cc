@@ -8,6 +8,7 @@
 #include <map>
 
 #include "proxy/upstream/balancing_config.h"
+#include "proxy/upstream/previous_priorities.h"
 #include "proxy/upstream/test_hosts.h"
 
 namespace remora::upstream {
@@ -49,6 +50,20 @@ class ListBalancerTest : public ::testing::Test {
       sum += difference * difference / expected;
     }
     return sum;
+  }
+
+  /// Where each of a request's attempts goes, all of which fail.
+  std::string priorities_tried(uint32_t frequency, int attempts) {
+    PreviousPriorities previous(frequency);
+    std::string tried;
+    for (int i = 0; i < attempts; ++i) {
+      PickContext context;
+      if (i > 0) context.previous_priorities = &previous;
+      const HostPtr host = balancer_->pick(context);
+      tried += std::to_string(host->priority());
+      previous.attempted(host);
+    }
+    return tried;
   }
 
   EventLoop loop_;
@@ -409,6 +424,16 @@ TEST_F(ZoneTest, OnlyHealthyHostsMakeRoom) {
 TEST_F(ListBalancerTest, LocalityWeightsAreIgnoredUnlessConfigured) {
   over({mixed(1, 0, 0, 0, "a", 9), mixed(1, 0, 0, 0, "b", 1)});
   for (const auto& [host, count] : pick(200)) EXPECT_EQ(count, 100) << host;
+}
+
+TEST_F(ListBalancerTest, RetriesGoToPrioritiesThatWereNotTried) {
+  over({mixed(2, 0, 0, 0), mixed(2, 0, 0, 1), mixed(2, 0, 0, 2)});
+  EXPECT_EQ(priorities_tried(1, 6), "012012") << "and begin anew when there is no other";
+  EXPECT_EQ(priorities_tried(2, 6), "001122");
+  over({mixed(2, 0, 0, 0), mixed(0, 0, 2, 1), mixed(0, 1, 2, 2)});
+  EXPECT_EQ(priorities_tried(1, 5), "02020") << "whoever serves";
+  over({mixed(0, 0, 1, 0)});
+  EXPECT_EQ(priorities_tried(1, 3), "000") << "in panic, as ever";
 }
 
 }  // namespace

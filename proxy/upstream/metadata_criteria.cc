@@ -1,5 +1,6 @@
 #include "proxy/upstream/metadata_criteria.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace remora::upstream {
@@ -14,6 +15,18 @@ std::string keys_of(const MetadataStruct& fields) {
 }
 
 }  // namespace
+
+bool has_all(const HostLabels* labels, const MetadataStruct& wanted, bool list_as_any) {
+  if (wanted.empty()) return true;
+  if (labels == nullptr) return false;
+  return std::ranges::all_of(wanted, [&](const auto& field) {
+    const auto found = labels->fields.find(field.first);
+    if (found == labels->fields.end()) return false;
+    const MetadataList* list = list_as_any ? found->second.list() : nullptr;
+    if (list == nullptr) return found->second == field.second;
+    return std::ranges::find(*list, field.second) != list->end();
+  });
+}
 
 std::string keys_text(std::span<const std::string> keys) {
   std::string text;

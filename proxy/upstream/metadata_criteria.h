@@ -20,6 +20,10 @@ struct HostLabels {
   MetadataStruct fields;
 };
 
+/// Whether `labels`, which may be null, have all of `wanted`; with `list_as_any` a list has each of
+/// its elements.
+bool has_all(const HostLabels* labels, const MetadataStruct& wanted, bool list_as_any);
+
 class MetadataCriteria {
  public:
   explicit MetadataCriteria(MetadataStruct fields);

@@ -37,19 +37,6 @@ Combinations combinations(const MetadataStruct& labels, const SubsetSelector& se
   return all;
 }
 
-bool has_all(const Host& host, const MetadataStruct& wanted, bool list_as_any) {
-  if (wanted.empty()) return true;
-  if (host.labels() == nullptr) return false;
-  const MetadataStruct& labels = host.labels()->fields;
-  return std::ranges::all_of(wanted, [&](const auto& field) {
-    const auto found = labels.find(field.first);
-    if (found == labels.end()) return false;
-    const MetadataList* list = list_as_any ? found->second.list() : nullptr;
-    if (list == nullptr) return found->second == field.second;
-    return std::ranges::find(*list, field.second) != list->end();
-  });
-}
-
 void add_host(auto& lists, const HostPtr& host) {
   lists.hosts.push_back(host);
   const Health health = host->overall_health();
@@ -184,7 +171,7 @@ class SubsetIndex::Builder {
   std::shared_ptr<const HostSet> all_with(const MetadataStruct& wanted) const {
     PartOf part(all_, subsets_);
     for_each_place(all_, [&](const HostPtr& host, auto... place) {
-      if (has_all(*host, wanted, subsets_.list_as_any)) part.add(place..., host);
+      if (has_all(host->labels(), wanted, subsets_.list_as_any)) part.add(place..., host);
     });
     return part.finish(config_);
   }

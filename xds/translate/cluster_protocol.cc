@@ -251,6 +251,26 @@ absl::StatusOr<upstream::CircuitBreakerThresholds> thresholds(
   return out;
 }
 
+/// Of what a single host may have, connections alone are limited, as in Envoy.
+absl::Status set_per_host_limits(const proto::CircuitBreakers& from, upstream::ClusterConfig* out,
+                                 const Path& path) {
+  bool seen[2] = {false, false};
+  for (int i = 0; i < from.per_host_thresholds_size(); ++i) {
+    const auto& limits = from.per_host_thresholds(i);
+    const std::string name = absl::StrCat("circuit_breakers.per_host_thresholds[", i, "]");
+    if (limits.has_max_pending_requests() || limits.has_max_requests() ||
+        limits.has_max_retries() || limits.has_max_connection_pools() ||
+        limits.has_retry_budget()) {
+      return path.field(name).error("only max_connections is supported");
+    }
+    const bool high = limits.priority() == core::HIGH;
+    if (std::exchange(seen[high], true) || !limits.has_max_connections()) continue;
+    (high ? out->high_thresholds : out->default_thresholds).max_connections_per_host =
+        limits.max_connections().value();
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status set_protocol(const proto::Cluster& cluster, Context& context,
@@ -320,7 +340,7 @@ absl::Status set_circuit_breakers(const proto::Cluster& cluster, upstream::Clust
     if (std::exchange(seen[high], true)) continue;  // the first of a priority counts
     (high ? out->high_thresholds : out->default_thresholds) = *compiled;
   }
-  return absl::OkStatus();
+  return set_per_host_limits(breakers, out, path);
 }
 
 }  // namespace remora::xds::translate

@@ -168,11 +168,14 @@ TEST_F(ClusterTest, LimitsByPriority) {
   auto config = compile(
       "{name: a, circuit_breakers: {thresholds: [{max_connections: 1, max_retries: 2, "
       "track_remaining: true}, {priority: HIGH, max_requests: 3, retry_budget: {budget_percent: "
-      "{value: 25}}}, {max_connections: 99}]}, upstream_connection_options: {tcp_keepalive: "
+      "{value: 25}}}, {max_connections: 99}], per_host_thresholds: [{max_connections: 5}]}, "
+      "upstream_connection_options: {tcp_keepalive: "
       "{keepalive_time: 300}}, per_connection_buffer_limit_bytes: 32768}");
   EXPECT_EQ(config->default_thresholds.max_connections, 1u) << "the first of a priority counts";
   EXPECT_EQ(config->default_thresholds.max_retries, 2u);
   EXPECT_EQ(config->default_thresholds.retry_budget_percent, std::nullopt);
+  EXPECT_EQ(config->default_thresholds.max_connections_per_host, 5u);
+  EXPECT_EQ(config->high_thresholds.max_connections_per_host, UINT32_MAX);
   EXPECT_TRUE(config->default_thresholds.track_remaining);
   EXPECT_EQ(config->high_thresholds.max_requests, 3u);
   EXPECT_EQ(config->high_thresholds.retry_budget_percent, 25.0);
@@ -350,6 +353,8 @@ TEST_F(ClusterTest, WhatCannotBeHonouredIsRefusedWithItsPlace) {
       {"{name: a, circuit_breakers: {thresholds: [{retry_budget: {budget_percent: {value: "
        "101}}}]}}",
        "circuit_breakers.thresholds[0].retry_budget.budget_percent: "},
+      {"{name: a, circuit_breakers: {per_host_thresholds: [{max_requests: 1}]}}",
+       "circuit_breakers.per_host_thresholds[0]: only max_connections is supported"},
       {"{name: a, upstream_bind_config: {source_address: {address: x, port_value: 0}}}",
        "upstream_bind_config.source_address.address: malformed"},
       {"{name: a, http2_protocol_options: {}, http_protocol_options: {}}", "exclude each other"},

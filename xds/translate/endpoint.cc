@@ -25,12 +25,21 @@ upstream::TransportLabels labels_of(const core::Metadata& metadata) {
   return transport_labels(found->second);
 }
 
-/// What the endpoint wants to be known by in hash tables.
-std::string hash_key(const core::Metadata& metadata) {
+/// Of name space envoy.lb; without one, an empty value.
+google::protobuf::Value balancing_value(const core::Metadata& metadata, const char* key) {
   const auto found = metadata.filter_metadata().find("envoy.lb");
   if (found == metadata.filter_metadata().end()) return {};
-  const auto key = found->second.fields().find("hash_key");
-  return key == found->second.fields().end() ? std::string() : key->second.string_value();
+  const auto value = found->second.fields().find(key);
+  return value == found->second.fields().end() ? google::protobuf::Value() : value->second;
+}
+
+/// What the endpoint wants to be known by in hash tables.
+std::string hash_key(const core::Metadata& metadata) {
+  return balancing_value(metadata, "hash_key").string_value();
+}
+
+bool is_canary(const core::Metadata& metadata) {
+  return balancing_value(metadata, "canary").bool_value();
 }
 
 void set_health(core::HealthStatus status, upstream::EndpointConfig* out) {
@@ -112,6 +121,7 @@ absl::StatusOr<upstream::EndpointConfig> endpoint_config(const proto::LbEndpoint
     out.metadata_key = canonical_text(from.metadata());
     out.labels = host_labels(from.metadata());
     out.metadata = host_metadata(from.metadata());
+    out.canary = is_canary(from.metadata());
     out.transport_labels = labels_of(from.metadata());
     out.hash_key = hash_key(from.metadata());
   }

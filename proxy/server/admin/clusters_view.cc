@@ -121,7 +121,7 @@ std::string as_text(const ClusterManager& clusters) {
       out += prefix + "region::" + host.locality().region + "\n";
       out += prefix + "zone::" + host.locality().zone + "\n";
       out += prefix + "sub_zone::" + host.locality().sub_zone + "\n";
-      out += prefix + "canary::false\n";
+      out += prefix + (host.endpoint().canary ? "canary::true\n" : "canary::false\n");
       out += prefix + "priority::" + std::to_string(priority) + "\n";
       const uint64_t idle_close_ms = host.idle_close_ms.load(std::memory_order_relaxed);
       if (idle_close_ms != 0) {
