@@ -1,5 +1,6 @@
 // The router seen through a connection manager: what clients and upstreams get to see of it.
 #include "proxy/connection_manager/test_support.h"
+#include "proxy/router/retry_extras.h"
 
 namespace remora::connection_manager {
 namespace {
@@ -298,6 +299,76 @@ TEST_F(RoutingTest, ATryHasToAnswerInItsOwnTime) {
   second.answer("fine");
   expect(client, "fine");
   EXPECT_EQ(stat(ClusterStat::upstream_rq_per_try_timeout), 1u);
+}
+
+TEST_F(RoutingTest, OfTwoAttemptsTheFirstGoodAnswerCounts) {
+  retry_on("5xx").per_try_timeout_ms = 50;
+  action().hedges = true;
+  for (const bool late_wins : {true, false}) {
+    TestClient& client = connect();
+    TestPeer late = request(client, kGet);
+    late.read_head();
+    run_until([&] { return server.has_waiting(); });
+    TestPeer second = server.accept();
+    settle();
+    second.read_head();
+    EXPECT_FALSE(late.ended());
+    (late_wins ? late : second).answer(late_wins ? "late" : "second");
+    expect(client, late_wins ? "late" : "second");
+    TestPeer& other = late_wins ? second : late;
+    run_until([&] { return other.ended(); });
+    client.leave();
+    settle();
+  }
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_retry), 2u);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_retry_success), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_per_try_timeout), 0u);
+  EXPECT_EQ(in_use(upstream::Resource::Retries), 0u);
+}
+
+TEST_F(RoutingTest, ABadAnswerIsNotTakenWhileAnotherMayCome) {
+  retry_on("5xx").per_try_timeout_ms = 50;
+  action().hedges = true;
+  TestClient& client = connect();
+  TestPeer late = request(client, kGet);
+  late.read_head();
+  run_until([&] { return server.has_waiting(); });
+  TestPeer second = server.accept();
+  late.write("HTTP/1.1 503 No\r\ncontent-length: 9\r\n\r\n");
+  run_until([&] { return late.ended(); });
+  EXPECT_EQ(client.received(), "");
+  second.close();
+  expect(client, "503");
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_retry_limit_exceeded), 1u);
+}
+
+TEST_F(RoutingTest, ATryHasToGoOn) {
+  router::RetryExtras extras;
+  extras.per_try_idle_ms = 50;
+  retry_on("5xx").extras = std::make_shared<const router::RetryExtras>(extras);
+  TestClient& client = connect();
+  TestPeer first = request(client, kGet);
+  first.read_head();
+  run_until([&] { return server.has_waiting(); });
+  settle();
+  TestPeer second = server.accept();
+  settle();
+  second.read_head();
+  second.write("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbegun");
+  expect(client, "begun");
+  run_until([&] { return client.ended(); });
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_per_try_idle_timeout), 2u);
+}
+
+TEST_F(RoutingTest, WhoHasBegunToSpeakIsNotReplaced) {
+  retry_on("5xx");
+  TestClient& client = connect();
+  TestPeer peer = request(client, kGet);
+  peer.read_head();
+  peer.write(
+      "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n");
+  expect(client, "HTTP/1.1 503");
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_retry), 0u);
 }
 
 TEST_F(RoutingTest, AClientThatLeavesWhileARetryWaitsLeavesNothingBehind) {

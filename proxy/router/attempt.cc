@@ -22,6 +22,13 @@ http::ResetReason reason_of(upstream::PoolFailure failure) {
 
 }  // namespace
 
+Attempt::Attempt(Owner& owner, upstream::HostPtr host, TimerWheel& timers)
+    : owner_(owner),
+      host_(std::move(host)),
+      headers_timer_(timers, Timer::bind<&Attempt::on_headers_late, Attempt>(), this),
+      idle_timer_(timers, Timer::bind<&Attempt::on_idle, Attempt>(), this),
+      stream_timer_(timers, Timer::bind<&Attempt::on_stream_late, Attempt>(), this) {}
+
 std::optional<http::ResetReason> Attempt::start(upstream::Cluster& cluster,
                                                 upstream::Priority priority,
                                                 const upstream::ConnectionNeeds& needs) {
@@ -46,9 +53,32 @@ std::optional<http::ResetReason> Attempt::start_raw(upstream::Cluster& cluster,
   return reason_of(acquired.failure);
 }
 
+void Attempt::bound_answer(uint64_t headers_ms, uint64_t idle_ms) {
+  if (headers_ms != 0 && !headers_seen_) headers_timer_.arm(headers_ms);
+  idle_ms_ = idle_ms;
+  note_progress();
+}
+
+void Attempt::note_progress() {
+  if (idle_ms_ != 0) idle_timer_.arm(idle_ms_);
+}
+
+void Attempt::stop_timers() {
+  headers_timer_.disarm();
+  idle_timer_.disarm();
+  stream_timer_.disarm();
+  idle_ms_ = 0;
+}
+
+void Attempt::complete() {
+  sender_ = nullptr;
+  stop_timers();
+}
+
 void Attempt::abandon() {
   if (over_) return;
   over_ = true;
+  stop_timers();
   pending_ = nullptr;
   leave_high_water();
   count_reset(http::ResetReason::LocalReset);
@@ -89,12 +119,14 @@ void Attempt::on_pool_failure(upstream::PoolFailure failure, std::string_view de
 }
 
 void Attempt::on_informational(http::HeaderMap& headers) {
-  if (!over_) owner_.on_attempt_informational(headers);
+  if (!over_) owner_.on_attempt_informational(*this, headers);
 }
 
 void Attempt::on_headers(http::HeaderMap& headers, bool end_stream) {
   if (over_) return;
   headers_seen_ = true;
+  headers_timer_.disarm();
+  note_progress();
   measure(headers);
   owner_.on_attempt_headers(*this, headers, end_stream);
 }
@@ -125,6 +157,7 @@ void Attempt::on_data(Buffer& data, bool end_stream) {
     data.clear();
     return;
   }
+  note_progress();
   owner_.on_attempt_data(data, end_stream);
 }
 
@@ -142,6 +175,7 @@ void Attempt::on_reset(http::ResetReason reason, std::string_view detail) {
   unprocessed_ = reason == http::ResetReason::RemoteRefused ||
                  (reason == http::ResetReason::ConnectionClosed && pooled_ != nullptr &&
                   !headers_seen_ && pooled_->unprocessed());
+  stop_timers();
   leave_high_water();
   // A codec says what became of the stream, which the reason tells already; only transports say
   // why.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "proxy/http/grpc.h"
+#include "proxy/router/retry_extras.h"
 
 namespace remora::router {
 namespace {
@@ -119,6 +120,7 @@ RetryPlan::RetryPlan(const RetryPolicy* policy, HeaderMap& request)
     if (policy == nullptr) remaining_ = RetryPolicy().num_retries;
     request.remove(HeaderId::XEnvoyRetryGrpcOn);
   }
+  if (!request_qualifies(request)) on_ = 0;
   if (request.has(HeaderId::XEnvoyMaxRetries)) {
     if (auto most = number<uint32_t>(request.get(HeaderId::XEnvoyMaxRetries))) remaining_ = *most;
     request.remove(HeaderId::XEnvoyMaxRetries);
@@ -127,7 +129,48 @@ RetryPlan::RetryPlan(const RetryPolicy* policy, HeaderMap& request)
     extra_statuses_ = request.get(HeaderId::XEnvoyRetriableStatusCodes);
     request.remove(HeaderId::XEnvoyRetriableStatusCodes);
   }
-  request.remove(HeaderId::XEnvoyRetriableHeaderNames);
+  if (request.has(HeaderId::XEnvoyRetriableHeaderNames)) {
+    extra_headers_ = request.get(HeaderId::XEnvoyRetriableHeaderNames);
+    request.remove(HeaderId::XEnvoyRetriableHeaderNames);
+  }
+}
+
+bool RetryPlan::request_qualifies(const HeaderMap& request) const {
+  if (policy_ == nullptr || policy_->extras == nullptr) return true;
+  const auto& wanted = policy_->extras->retriable_request_headers;
+  return wanted.empty() || std::ranges::any_of(wanted, [&](const HeaderMatch& match) {
+           return match.matches(request);
+         });
+}
+
+bool RetryPlan::has_header(const HeaderMap& response) const {
+  if (policy_ != nullptr && policy_->extras != nullptr) {
+    for (const HeaderMatch& match : policy_->extras->retriable_headers) {
+      if (match.matches(response)) return true;
+    }
+  }
+  bool found = false;
+  for_each_element(extra_headers_, [&](std::string_view name) {
+    found |= response.find(absl::AsciiStrToLower(absl::string_view(name.data(), name.size()))) !=
+             nullptr;
+  });
+  return found;
+}
+
+void RetryPlan::heed_reset_headers(const HeaderMap& response, uint64_t unix_seconds) {
+  constexpr uint64_t kMsPerSecond = 1000;
+  told_ms_ = 0;
+  if (policy_ == nullptr || policy_->extras == nullptr) return;
+  const RetryExtras& extras = *policy_->extras;
+  for (const ResetHeader& header : extras.reset_headers) {
+    const http::HeaderEntry* entry = response.find(header.name);
+    const auto seconds = entry == nullptr ? std::nullopt : number<uint64_t>(entry->value);
+    if (!seconds || (header.is_unix_time && *seconds < unix_seconds)) continue;
+    const uint64_t wait = header.is_unix_time ? *seconds - unix_seconds : *seconds;
+    if (wait > extras.reset_max_ms / kMsPerSecond) continue;
+    told_ms_ = wait * kMsPerSecond;
+    return;
+  }
 }
 
 bool RetryPlan::has_status(uint16_t status) const {
@@ -151,6 +194,7 @@ bool RetryPlan::wants_retry(const HeaderMap& response) const {
   if ((on_ & RetryPolicy::kGatewayError) && status >= 502 && status <= 504) return true;
   if ((on_ & RetryPolicy::kRetriable4xx) && status == kConflict) return true;
   if ((on_ & RetryPolicy::kRetriableStatusCodes) && has_status(status)) return true;
+  if ((on_ & RetryPolicy::kRetriableHeaders) && has_header(response)) return true;
   return (on_ & grpc_bit(response)) != 0;
 }
 
@@ -168,6 +212,9 @@ bool RetryPlan::wants_retry_after_timeout() const {
 }
 
 uint64_t RetryPlan::next_back_off_ms(uint64_t random) {
+  if (const uint64_t told = std::exchange(told_ms_, 0); told != 0) {
+    return told + random % (told / 2);
+  }
   const uint64_t interval = std::max<uint64_t>(back_off_ms_, 1);
   back_off_ms_ = std::min(back_off_ms_ * 2, max_back_off_ms_);
   return random % interval;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "proxy/router/retry_extras.h"
+
 namespace remora::router {
 namespace {
 
@@ -53,6 +55,73 @@ TEST_F(RetryTest, StatusesThatThePolicyOrAHeaderLists) {
   EXPECT_TRUE(codes.wants_retry(response(425)));
   EXPECT_FALSE(codes.wants_retry(response(503)));
   EXPECT_FALSE(request_.has(HeaderId::XEnvoyRetriableStatusCodes));
+}
+
+TEST_F(RetryTest, HeadersOfAnswersThatThePolicyOrAHeaderLists) {
+  RetryExtras extras;
+  extras.retriable_headers.resize(1);
+  extras.retriable_headers[0].name = "x-again";
+  policy_.extras = std::make_shared<const RetryExtras>(extras);
+  request_.add(HeaderId::XEnvoyRetriableHeaderNames, "x-other, X-Sorry");
+  RetryPlan words = plan("retriable-headers");
+  EXPECT_FALSE(words.wants_retry(response(503)));
+  http::HeaderMap& again = response(200);
+  again.add("x-again", "yes");
+  http::HeaderMap& sorry = response(200);
+  sorry.add("x-sorry", "");
+  EXPECT_TRUE(words.wants_retry(again));
+  EXPECT_TRUE(words.wants_retry(sorry));
+  EXPECT_FALSE(plan("5xx").wants_retry(again));
+  EXPECT_FALSE(request_.has(HeaderId::XEnvoyRetriableHeaderNames));
+}
+
+TEST_F(RetryTest, OnlyRequestsWithTheHeadersOfThePolicyAreRepeated) {
+  RetryExtras extras;
+  extras.retriable_request_headers.resize(1);
+  extras.retriable_request_headers[0].name = "x-safe";
+  policy_.extras = std::make_shared<const RetryExtras>(extras);
+  EXPECT_FALSE(plan("5xx").armed());
+  request_.add("x-safe", "1");
+  EXPECT_TRUE(plan("5xx").armed());
+}
+
+TEST_F(RetryTest, AnswersMaySayWhenToComeAgain) {
+  RetryExtras extras;
+  extras.reset_headers = {{"retry-after", false}, {"x-reset", true}};
+  extras.reset_max_ms = 10'000;
+  policy_.extras = std::make_shared<const RetryExtras>(extras);
+  RetryPlan told = plan("5xx", 9);
+  constexpr uint64_t kNow = 1000;
+  const auto wait = [&](std::string_view name, std::string_view value) {
+    http::HeaderMap& answer = response(503);
+    answer.add(name, value);
+    told.heed_reset_headers(answer, kNow);
+    return told.told_when() ? told.next_back_off_ms(0) : 0;
+  };
+  EXPECT_EQ(wait("retry-after", "2"), 2000u);
+  EXPECT_EQ(wait("retry-after", "10"), 10'000u);
+  EXPECT_EQ(wait("retry-after", "11"), 0u) << "above the bound";
+  EXPECT_EQ(wait("retry-after", "soon"), 0u);
+  EXPECT_EQ(wait("retry-after", "0"), 0u);
+  EXPECT_EQ(wait("retry-after", "99999999999999999999"), 0u);
+  EXPECT_EQ(wait("x-reset", "1003"), 3000u);
+  EXPECT_EQ(wait("x-reset", "999"), 0u) << "in the past";
+  EXPECT_EQ(wait("x-wait", "2"), 0u);
+  wait("x-wait", "2");
+  EXPECT_LT(told.next_back_off_ms(UINT64_MAX), 250u) << "as ever";
+}
+
+TEST_F(RetryTest, WhatAnAnswerAsksForIsSpreadOverHalfOfItBesides) {
+  RetryExtras extras;
+  extras.reset_headers = {{"retry-after", false}};
+  policy_.extras = std::make_shared<const RetryExtras>(extras);
+  RetryPlan told = plan("5xx", 9);
+  http::HeaderMap& answer = response(503);
+  answer.add("retry-after", "2");
+  told.heed_reset_headers(answer, 0);
+  EXPECT_EQ(told.next_back_off_ms(999), 2999u);
+  told.heed_reset_headers(answer, 0);
+  EXPECT_EQ(told.next_back_off_ms(1000), 2000u);
 }
 
 TEST_F(RetryTest, ALimitedRequestIsRepeatedOnlyByItsOwnWord) {

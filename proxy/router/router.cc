@@ -11,6 +11,7 @@
 #include "proxy/http/upgrade.h"
 #include "proxy/net/proxy_protocol.h"
 #include "proxy/router/connection_name.h"
+#include "proxy/router/retry_extras.h"
 #include "proxy/router/shared_body.h"
 #include "proxy/telemetry/log_format.h"
 #include "proxy/upstream/balancing_config.h"
@@ -49,10 +50,6 @@ Router::Router(http::FilterStream& stream, const RouterConfig& config)
       replay_(stream.worker().blocks()),
       global_timer_(stream.worker().timers(), Timer::bind<&Router::on_global_timeout, Router>(),
                     this),
-      per_try_timer_(stream.worker().timers(), Timer::bind<&Router::on_per_try_timeout, Router>(),
-                     this),
-      stream_timer_(stream.worker().timers(),
-                    Timer::bind<&Router::on_stream_duration_reached, Router>(), this),
       back_off_timer_(stream.worker().timers(), Timer::bind<&Router::on_back_off_over, Router>(),
                       this) {}
 
@@ -67,11 +64,7 @@ Router::~Router() {
 void Router::on_destroy() {
   over_ = true;
   global_timer_.disarm();
-  per_try_timer_.disarm();
-  stream_timer_.disarm();
-  back_off_timer_.disarm();
-  if (attempt_ != nullptr) attempt_->abandon();
-  release_retry();
+  give_up_attempts();
   mirrors_.detach();
 }
 
@@ -214,11 +207,17 @@ void Router::prepare_request(HeaderMap& headers) {
                               : vhost.retry  ? &*vhost.retry
                                              : nullptr;
   grpc_ = http::has_grpc_content_type(headers);
-  timeouts_ = timeouts_of(*action_, policy, config_.respect_expected_rq_timeout, headers);
+  const bool hedges = action_->hedges.value_or(vhost.hedges.value_or(false));
+  timeouts_ = timeouts_of(*action_, policy, config_.respect_expected_rq_timeout, hedges, headers);
   set_attempt_headers();
   stream_.info().attempt_count = attempt_count_;
   edit_request(decision, stream_.info(), headers, config_.envoy_headers);
   plan_ = RetryPlan(policy, headers);
+  const RetryExtras* extras = policy != nullptr ? policy->extras.get() : nullptr;
+  if (extras != nullptr && extras->priority_update_frequency != 0) {
+    previous_priorities_ =
+        std::make_unique<upstream::PreviousPriorities>(extras->priority_update_frequency);
+  }
 }
 
 /// What tells the upstream which attempt this is and how long it has.
@@ -231,8 +230,12 @@ void Router::set_attempt_headers() {
     }
     if (timeouts_.tells_grpc) http::set_grpc_timeout(ms, headers);
   }
-  if (stream_.route_decision().vhost->include_request_attempt_count) {
+  const VirtualHost& vhost = *stream_.route_decision().vhost;
+  if (vhost.include_request_attempt_count) {
     headers.set(HeaderId::XEnvoyAttemptCount, decimal(attempt_count_, arena));
+  }
+  if (vhost.include_is_timeout_retry_header && attempt_count_ > 1) {
+    headers.set("x-envoy-is-timeout-retry", last_was_late_ ? "true" : "false");
   }
 }
 
@@ -250,11 +253,10 @@ void Router::try_upstream() {
     const bool secure = member_->config().reaches_securely(host->transport());
     stream_.request_headers().set(HeaderId::Scheme, secure ? "https" : "http");
   }
-  auto* attempt =
-      stream_.arena().make<Attempt>(static_cast<Attempt::Owner&>(*this), std::move(host));
+  auto* attempt = stream_.arena().make<Attempt>(static_cast<Attempt::Owner&>(*this),
+                                                std::move(host), stream_.worker().timers());
   attempt->previous = std::exchange(attempts_, attempt);
   attempt_ = attempt;
-  if (request_ended_ && timeouts_.per_try_ms != 0) per_try_timer_.arm(timeouts_.per_try_ms);
   const auto priority =
       action_->high_priority ? upstream::Priority::High : upstream::Priority::Default;
   const auto refused = ends_here() ? attempt->start_raw(*member_, needs_)
@@ -272,6 +274,7 @@ bool Router::ends_here() const {
 /// Of an aggregate cluster the part that serves the next attempt. Answers whether it is another.
 bool Router::choose_member() {
   upstream::PickContext context;
+  if (attempt_count_ > 1) context.previous_priorities = previous_priorities_.get();
   upstream::Cluster& chosen = cluster_->member_for(context);
   member_choice_ = context.choice;
   if (member_.get() == &chosen) return false;
@@ -301,13 +304,11 @@ upstream::HostPtr Router::pick_host() {
         upstream::destination_in(key, {&info.dynamic_metadata, &info.connection->metadata});
   }
   const RetryPolicy* policy = plan_.policy();
-  if (policy != nullptr && policy->previous_hosts && !tried_.empty()) {
-    context.avoid = tried_.data();
-    context.avoid_count = tried_.size();
-    context.max_attempts = policy->host_selection_max_attempts;
-  }
+  if (policy != nullptr && attempt_count_ > 1) avoid_what_failed(*policy, context);
   upstream::HostPtr host = member_->pick_host(context);
-  if (host != nullptr && policy != nullptr && policy->previous_hosts) tried_.push_back(host.get());
+  if (host == nullptr || policy == nullptr) return host;
+  if (policy->previous_hosts) tried_.push_back(host.get());
+  if (previous_priorities_ != nullptr) previous_priorities_->attempted(host);
   return host;
 }
 
@@ -348,32 +349,6 @@ bool Router::may_redirect() const {
   return extras_ != nullptr && extras_->redirects && !body_lost_;
 }
 
-/// For whom no policy sends it again less is kept: of a long body much will have gone before it
-/// fails.
-size_t Router::replay_limit() const {
-  constexpr size_t kMaxResendBytes = size_t{64} * 1024;
-  const size_t limit =
-      extras_ != nullptr && extras_->body_limit ? *extras_->body_limit : stream_.buffer_limit();
-  return plan_.armed() || may_redirect() ? limit : std::min(limit, kMaxResendBytes);
-}
-
-/// A body that does not fit cannot be sent twice.
-void Router::keep_for_replay(Buffer& data) {
-  if ((!plan_.armed() && !resendable_ && !may_redirect()) || response_started_) return;
-  const bool fits = replay_.size() + data.size() <= replay_limit();
-  const bool waiting_to_retry = attempt_ == nullptr;
-  if (fits || waiting_to_retry) share(data, replay_);
-  if (!fits && waiting_to_retry && !std::exchange(body_paused_, true)) stream_.pause_request_body();
-  if (fits || waiting_to_retry) return;
-  if (plan_.armed() || may_redirect()) {
-    cluster_->stats().inc(ClusterStat::retry_or_shadow_abandoned);
-  }
-  plan_.give_up();
-  resendable_ = false;
-  body_lost_ = true;
-  replay_.clear();
-}
-
 void Router::on_request_complete() {
   request_end_us_ = now_us();
   if (!tunnel_) start_timeouts();
@@ -382,9 +357,14 @@ void Router::on_request_complete() {
 void Router::start_timeouts() {
   if (attempt_ == nullptr && !back_off_timer_.armed()) return;
   if (timeouts_.global_ms != 0) global_timer_.arm(timeouts_.global_ms);
-  if (attempt_ != nullptr && timeouts_.per_try_ms != 0 && !per_try_timer_.armed()) {
-    per_try_timer_.arm(timeouts_.per_try_ms);
-  }
+  bound_answer();
+}
+
+/// Of an attempt that has a connection and will have the whole request.
+void Router::bound_answer() {
+  const bool complete = request_ended_ || !stream_.info().tunnel.empty();
+  if (!complete || attempt_ == nullptr || !attempt_->opened()) return;
+  attempt_->bound_answer(timeouts_.per_try_ms, timeouts_.per_try_idle_ms);
 }
 
 void Router::on_attempt_open(Attempt& attempt) {
@@ -395,10 +375,7 @@ void Router::on_attempt_open(Attempt& attempt) {
   count_for_route(RouteStat::upstream_rq_total);
   http::StreamInfo& info = stream_.info();
   Connection& connection = attempt.connection();
-  info.upstream_host = &attempt.host()->address();
-  info.upstream_metadata = attempt.host()->endpoint().metadata.get();
-  info.upstream_connection_id = connection.id();
-  info.upstream_local = connection.local_address();
+  note_connection(attempt);
   info.upstream_first_tx_us = info.upstream_last_tx_us = now_us();
   // Whoever took the headers may have changed the protocol already.
   if (!info.tunnel.empty()) plan_.give_up();
@@ -411,10 +388,20 @@ void Router::on_attempt_open(Attempt& attempt) {
   }
   const uint64_t longest =
       timeouts_.upstream_stream_ms.value_or(cluster_->config().max_stream_duration_ms);
-  if (longest != 0) stream_timer_.arm(longest);
+  if (longest != 0) attempt.bound_stream(longest);
+  bound_answer();
   for (uint32_t i = 0; i < response_pauses_; ++i) attempt.sender()->pause_receiving();
   send_request();
   if (std::exchange(body_paused_, false)) stream_.resume_request_body();
+}
+
+/// For logs.
+void Router::note_connection(Attempt& attempt) {
+  http::StreamInfo& info = stream_.info();
+  info.upstream_host = &attempt.host()->address();
+  info.upstream_metadata = attempt.host()->endpoint().metadata.get();
+  info.upstream_connection_id = attempt.connection().id();
+  info.upstream_local = attempt.connection().local_address();
 }
 
 void Router::on_attempt_high_water() {
@@ -437,84 +424,15 @@ void Router::send_request() {
   if (trailers_ != nullptr) sender.send_trailers(*trailers_);
 }
 
-// --------------------------------------------------------------------------------------------------
-// trying again
-
-Router::Again Router::decide_retry(bool wanted) {
-  if (retry_taken_ && retried_ && !wanted) {
-    cluster_->stats().inc(ClusterStat::upstream_rq_retry_success);
-    count_for_route(RouteStat::upstream_rq_retry_success);
-  }
-  release_retry();
-  if (!wanted) return Again::No;
-  upstream::Cluster::Stats& counts = cluster_->stats();
-  if (plan_.remaining() == 0) {
-    counts.inc(ClusterStat::upstream_rq_retry_limit_exceeded);
-    count_for_route(RouteStat::upstream_rq_retry_limit_exceeded);
-    stream_.info().flags.set(http::ResponseFlag::URX);
-    return Again::No;
-  }
-  const auto priority =
-      action_->high_priority ? upstream::Priority::High : upstream::Priority::Default;
-  if (!cluster_->try_retry(priority)) {
-    counts.inc(ClusterStat::upstream_rq_retry_overflow);
-    count_for_route(RouteStat::upstream_rq_retry_overflow);
-    stream_.info().flags.set(http::ResponseFlag::UO);
-    return Again::No;
-  }
-  plan_.spend();
-  retry_taken_ = true;
-  retried_ = true;
-  counts.inc(ClusterStat::upstream_rq_retry);
-  count_for_route(RouteStat::upstream_rq_retry);
-  counts.inc(ClusterStat::upstream_rq_retry_backoff_exponential);
-  attempt_ = nullptr;
-  per_try_timer_.disarm();
-  stream_timer_.disarm();
-  back_off_timer_.arm(plan_.next_back_off_ms(stream_.worker().random()));
-  return Again::Yes;
-}
-
-/// Nothing of the request was processed, which the attempt knows for certain: it goes out once more
-/// without any policy, on a connection that nobody has used. Streams that a loaded host refuses are
-/// sent again within the bounds of retries only.
-Router::Again Router::send_unprocessed_again(http::ResetReason reason) {
-  if (!std::exchange(resendable_, false)) return Again::No;
-  if (reason == http::ResetReason::RemoteRefused) {
-    const auto priority =
-        action_->high_priority ? upstream::Priority::High : upstream::Priority::Default;
-    if (retry_taken_ || !cluster_->try_retry(priority)) return Again::No;
-    retry_taken_ = true;
-  }
-  resent_ = true;
-  cluster_->remora_stats().inc(upstream::ClusterRemoraStat::upstream_rq_resent);
-  attempt_ = nullptr;
-  unsent_.clear();
-  share(replay_, unsent_);
-  needs_.fresh = true;
-  try_upstream();
-  needs_.fresh = false;
-  return Again::Yes;
-}
-
-void Router::release_retry() {
-  if (!std::exchange(retry_taken_, false)) return;
-  cluster_->release_retry(action_->high_priority ? upstream::Priority::High
-                                                 : upstream::Priority::Default);
-}
-
-void Router::on_back_off_over() {
-  ++attempt_count_;
-  unsent_.clear();
-  share(replay_, unsent_);
-  set_attempt_headers();
-  try_upstream();
-}
-
 // ------------------------------------------------------------------------------------------------------
 // the clock
 
 uint64_t Router::now_us() const { return stream_.worker().loop().time().now_us; }
+
+uint64_t Router::unix_seconds() const {
+  constexpr uint64_t kNsPerSecond = 1'000'000'000;
+  return static_cast<uint64_t>(stream_.worker().loop().time().wall_ns) / kNsPerSecond;
+}
 
 uint64_t Router::ms_since_request() const {
   return request_end_us_ == 0 ? 0 : (now_us() - request_end_us_) / kUsPerMs;

@@ -23,6 +23,7 @@
 #include "proxy/stats/group.h"
 #include "proxy/stats/schemas.h"
 #include "proxy/upstream/cluster.h"
+#include "proxy/upstream/previous_priorities.h"
 
 namespace remora::router {
 
@@ -60,6 +61,7 @@ class Router final : public http::Filter, private Attempt::Owner {
   void try_upstream();
   bool choose_member();
   upstream::HostPtr pick_host();
+  void avoid_what_failed(const RetryPolicy& policy, upstream::PickContext& context);
   bool ends_here() const;
   void send_request();
   bool may_redirect() const;
@@ -67,52 +69,61 @@ class Router final : public http::Filter, private Attempt::Owner {
   void prepare_mirrors();
   void on_request_complete();
   void start_timeouts();
+  void bound_answer();
+  void note_connection(Attempt& attempt);
 
   // --- the response (router_response.cc) ---
   Arena& attempt_arena() override { return stream_.arena(); }
   void on_attempt_open(Attempt& attempt) override;
-  void on_attempt_informational(http::HeaderMap& headers) override;
+  void on_attempt_informational(Attempt& attempt, http::HeaderMap& headers) override;
   void on_attempt_headers(Attempt& attempt, http::HeaderMap& headers, bool end_stream) override;
   void on_attempt_data(Buffer& data, bool end_stream) override;
   void on_attempt_trailers(http::HeaderMap& trailers) override;
   void on_attempt_failed(Attempt& attempt, http::ResetReason reason,
                          std::string_view detail) override;
+  void on_attempt_overdue(Attempt& attempt, Attempt::Bound bound) override;
   void on_attempt_high_water() override;
   void on_attempt_low_water() override;
 
   bool passes_redirect_policy(const http::HeaderMap& headers);
   bool follows_redirect(Attempt& attempt, const http::HeaderMap& headers, bool end_stream);
   void complete_response_headers(http::HeaderMap& headers);
+  uint16_t timeout_status() const;
   uint16_t verdict_of(const http::HeaderMap& headers) const;
   void report_failure(const Attempt& attempt, uint16_t as_status);
   void on_response_complete();
   void open_tunnel();
   void on_global_timeout();
-  void on_per_try_timeout();
-  void on_stream_duration_reached();
+  void on_try_timeout(Attempt& attempt, stats::ClusterStat counter, const http::Failure& failure);
+  void hedge(Attempt& late);
+  void on_stream_duration_reached(Attempt& attempt);
+  void charge_timeout(const Attempt& attempt);
   void answer_timeout(const http::Failure& failure);
-  void give_up_attempt();
+  void give_up_attempts();
+  void settle_on(Attempt& attempt);
+  bool others_may_answer(const Attempt& attempt) const;
   void answer_no_host();
   void answer_reset(http::ResetReason reason, std::string_view detail);
   void reply(const http::Failure& failure, std::string_view body, bool overloaded);
-  void reply_uncounted(const http::Failure& failure, std::string_view body, bool overloaded);
 
   // --- trying again ---
   enum class Again : uint8_t { Yes, No };
   Again send_unprocessed_again(http::ResetReason reason);
   size_t replay_limit() const;
-  Again decide_retry(bool wanted);
+  Again decide_retry(bool wanted, bool late = false);
   void release_retry();
   void on_back_off_over();
 
   // --- counting ---
-  void count_upstream_code(uint16_t status, const http::HeaderMap* response);
+  void count_upstream_code(uint16_t status, const http::HeaderMap* response,
+                           const Attempt* attempt = nullptr);
   void count_retried_code(uint16_t status);
   void find_route_counters(const http::HeaderMap& headers);
   void count_for_route(stats::RouteStat stat);
   void judge_host(Attempt& attempt, const http::HeaderMap& headers, bool end_stream);
   void count_upstream_time();
   uint64_t now_us() const;
+  uint64_t unix_seconds() const;
   uint64_t ms_since_request() const;
 
   http::FilterStream& stream_;
@@ -129,9 +140,10 @@ class Router final : public http::Filter, private Attempt::Owner {
   RetryPlan plan_;
   Timeouts timeouts_;
   upstream::ConnectionNeeds needs_;
-  Attempt* attempt_ = nullptr;   // the one in flight; null while waiting to retry
+  Attempt* attempt_ = nullptr;   // the newest, or who answers; null while waiting to retry
   Attempt* attempts_ = nullptr;  // all, newest first
   absl::InlinedVector<const upstream::Host*, 2> tried_;
+  std::unique_ptr<upstream::PreviousPriorities> previous_priorities_;  // null: not asked for
   std::optional<uint64_t> hash_;  // of the request, when its cluster's balancer wants one
   const upstream::MetadataCriteria* metadata_ = nullptr;  // what is asked of hosts; null: nothing
   std::unique_ptr<const upstream::MetadataCriteria> own_metadata_;  // when filters ask for more
@@ -152,13 +164,12 @@ class Router final : public http::Filter, private Attempt::Owner {
   bool retried_ = false;
   bool resendable_ = true;  // once, should the upstream process nothing of it
   bool resent_ = false;
-  bool body_lost_ = false;  // it was too long to be kept
+  bool body_lost_ = false;      // it was too long to be kept
+  bool last_was_late_ = false;  // a timeout has led to the retry
   bool over_ = false;
   bool grpc_ = false;           // the request
   bool host_unjudged_ = false;  // until grpc-status comes
   Timer global_timer_;
-  Timer per_try_timer_;
-  Timer stream_timer_;
   Timer back_off_timer_;
 };
 

@@ -65,6 +65,11 @@ ResponseFlag flag_of(ResetReason reason) {
   return ResponseFlag::UR;
 }
 
+uint16_t status_of(ResetReason reason) {
+  constexpr uint16_t kBadGateway = 502;
+  return reason == ResetReason::ProtocolError ? kBadGateway : kServiceUnavailable;
+}
+
 /// As a response-code detail: no white space.
 std::string_view with_underscores(std::string_view text, Arena& arena) {
   if (text.empty()) return text;
@@ -82,7 +87,10 @@ std::string_view reset_details(std::string_view event, ResetReason reason, std::
 
 }  // namespace
 
-void Router::on_attempt_informational(HeaderMap& headers) {
+/// Whoever says anything to the client has the last word too, as in Envoy.
+void Router::on_attempt_informational(Attempt& attempt, HeaderMap& headers) {
+  settle_on(attempt);
+  count_upstream_code(headers.status(), &headers, &attempt);
   stream_.respond_informational(headers);
 }
 
@@ -102,10 +110,13 @@ void Router::on_attempt_headers(Attempt& attempt, HeaderMap& headers, bool end_s
   }
   http::StreamInfo& info = stream_.info();
   info.upstream_first_rx_us = now_us();
-  per_try_timer_.disarm();
   const uint16_t status = headers.status();
-  if (decide_retry(plan_.wants_retry(headers)) == Again::Yes) {
-    count_retried_code(status);
+  const bool wanted = plan_.wants_retry(headers);
+  if (wanted) plan_.heed_reset_headers(headers, unix_seconds());
+  // An attempt that another has replaced is not repeated once more.
+  const bool again = !attempt.replaced && decide_retry(wanted) == Again::Yes;
+  if (again) count_retried_code(status);
+  if (again || (wanted && others_may_answer(attempt))) {
     count(attempt.host()->counters.rq_error);
     if (end_stream && request_ended_) {
       attempt.complete();
@@ -117,13 +128,12 @@ void Router::on_attempt_headers(Attempt& attempt, HeaderMap& headers, bool end_s
   if (extras_ != nullptr && extras_->redirects && follows_redirect(attempt, headers, end_stream)) {
     return;
   }
-  plan_.give_up();
-  resendable_ = false;
+  settle_on(attempt);
   replay_.clear();
   response_started_ = true;
   info.response_code_details = resent_ ? "via_upstream{resent}" : "via_upstream";
   complete_response_headers(headers);
-  count_upstream_code(status, &headers);
+  count_upstream_code(status, &headers, &attempt);
   judge_host(attempt, headers, end_stream);
   if (!end_stream && http::opens_tunnel(info.tunnel, status)) open_tunnel();
   if (end_stream) on_response_complete();
@@ -221,7 +231,6 @@ void Router::open_tunnel() {
 void Router::on_response_complete() {
   response_ended_ = true;
   global_timer_.disarm();
-  stream_timer_.disarm();
   stream_.info().upstream_last_rx_us = now_us();
   count_upstream_time();
   if (request_ended_) {
@@ -233,17 +242,21 @@ void Router::on_response_complete() {
 
 void Router::on_response_high_water() {
   ++response_pauses_;
-  if (attempt_ == nullptr || attempt_->sender() == nullptr) return;
-  cluster_->stats().inc(ClusterStat::upstream_flow_control_paused_reading_total);
-  attempt_->sender()->pause_receiving();
+  for (Attempt* attempt = attempts_; attempt != nullptr; attempt = attempt->previous) {
+    if (attempt->sender() == nullptr) continue;
+    cluster_->stats().inc(ClusterStat::upstream_flow_control_paused_reading_total);
+    attempt->sender()->pause_receiving();
+  }
 }
 
 void Router::on_response_low_water() {
   if (response_pauses_ == 0) return;
   --response_pauses_;
-  if (attempt_ == nullptr || attempt_->sender() == nullptr) return;
-  cluster_->stats().inc(ClusterStat::upstream_flow_control_resumed_reading_total);
-  attempt_->sender()->resume_receiving();
+  for (Attempt* attempt = attempts_; attempt != nullptr; attempt = attempt->previous) {
+    if (attempt->sender() == nullptr) continue;
+    cluster_->stats().inc(ClusterStat::upstream_flow_control_resumed_reading_total);
+    attempt->sender()->resume_receiving();
+  }
 }
 
 // --------------------------------------------------------------------------------------------------------
@@ -251,12 +264,10 @@ void Router::on_response_low_water() {
 
 void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string_view detail) {
   http::StreamInfo& info = stream_.info();
-  per_try_timer_.disarm();
-  stream_timer_.disarm();
   info.upstream_host = &attempt.host()->address();
   if (!detail.empty()) info.upstream_transport_failure = stream_.arena().copy(detail);
   // That a connection was too old is no fault of the host.
-  if (reason == ResetReason::ConnectionClosed && attempt.unprocessed() &&
+  if (reason == ResetReason::ConnectionClosed && attempt.unprocessed() && !attempt.replaced &&
       send_unprocessed_again(reason) == Again::Yes) {
     return;
   }
@@ -273,10 +284,13 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     stream_.reset(ResetReason::LocalReset);
     return;
   }
-  const bool wanted = plan_.wants_retry(reason, attempt.opened());
-  if (decide_retry(wanted) == Again::Yes) return;
-  if (!wanted && attempt.unprocessed() && send_unprocessed_again(reason) == Again::Yes) return;
-  answer_reset(reason, detail);
+  if (!attempt.replaced) {
+    const bool wanted = plan_.wants_retry(reason, attempt.opened());
+    if (decide_retry(wanted) == Again::Yes) return;
+    if (!wanted && attempt.unprocessed() && send_unprocessed_again(reason) == Again::Yes) return;
+  }
+  count_upstream_code(status_of(reason), nullptr, &attempt);
+  if (!others_may_answer(attempt)) answer_reset(reason, detail);
 }
 
 void Router::report_failure(const Attempt& attempt, uint16_t as_status) {
@@ -286,10 +300,9 @@ void Router::report_failure(const Attempt& attempt, uint16_t as_status) {
 }
 
 void Router::answer_reset(ResetReason reason, std::string_view detail) {
-  constexpr uint16_t kBadGateway = 502;
   Arena& arena = stream_.arena();
   http::Failure failure;
-  failure.status = reason == ResetReason::ProtocolError ? kBadGateway : kServiceUnavailable;
+  failure.status = status_of(reason);
   failure.flag = flag_of(reason);
   failure.details = reset_details("upstream_reset_before_response_started", reason, detail, arena);
   failure.body = arena.join("upstream connect error or disconnect/reset before headers. ",
@@ -300,44 +313,87 @@ void Router::answer_reset(ResetReason reason, std::string_view detail) {
 
 void Router::answer_no_host() {
   attempt_ = nullptr;
+  count_upstream_code(http::failures::kNoHealthyUpstream.status, nullptr);
   reply(http::failures::kNoHealthyUpstream, {}, false);
 }
 
+// --- what takes too long ---
+
+void Router::on_attempt_overdue(Attempt& attempt, Attempt::Bound bound) {
+  switch (bound) {
+    case Attempt::Bound::Headers:
+      return on_try_timeout(attempt, ClusterStat::upstream_rq_per_try_timeout,
+                            http::failures::kUpstreamPerTryTimeout);
+    case Attempt::Bound::Idle:
+      return on_try_timeout(attempt, ClusterStat::upstream_rq_per_try_idle_timeout,
+                            http::failures::kUpstreamPerTryIdleTimeout);
+    case Attempt::Bound::Stream:
+      return on_stream_duration_reached(attempt);
+  }
+}
+
 void Router::on_global_timeout() {
-  if (attempt_ != nullptr && !response_started_) report_failure(*attempt_, kGatewayTimeout);
-  cluster_->stats().inc(ClusterStat::upstream_rq_timeout);
-  count_for_route(RouteStat::upstream_rq_timeout);
+  for (Attempt* attempt = attempts_; attempt != nullptr; attempt = attempt->previous) {
+    if (!attempt->in_flight()) continue;
+    cluster_->stats().inc(ClusterStat::upstream_rq_timeout);
+    count_for_route(RouteStat::upstream_rq_timeout);
+    count(attempt->host()->counters.rq_timeout);
+    if (response_started_) continue;
+    if (!attempt->lateness_counted) report_failure(*attempt, kGatewayTimeout);
+    charge_timeout(*attempt);
+  }
   answer_timeout(http::failures::kUpstreamTimeout);
 }
 
-void Router::on_per_try_timeout() {
-  if (response_started_) return;
-  cluster_->stats().inc(ClusterStat::upstream_rq_per_try_timeout);
-  stream_.info().flags.set(ResponseFlag::UT);
-  Attempt* attempt = attempt_;
-  report_failure(*attempt, kGatewayTimeout);
-  if (decide_retry(plan_.wants_retry_after_timeout()) == Again::Yes) {
-    count(attempt->host()->counters.rq_timeout);
-    count(attempt->host()->counters.rq_error);
-    attempt->abandon();
-    return;
-  }
-  answer_timeout(http::failures::kUpstreamPerTryTimeout);
+void Router::charge_timeout(const Attempt& attempt) {
+  count(attempt.host()->counters.rq_error);
+  count_upstream_code(timeout_status(), nullptr, &attempt);
 }
 
-/// The attempt is given up; what was begun downstream can only be broken off.
-void Router::answer_timeout(const http::Failure& timeout) {
+void Router::on_try_timeout(Attempt& attempt, ClusterStat counter, const http::Failure& failure) {
+  if (timeouts_.hedges) return hedge(attempt);
+  cluster_->stats().inc(counter);
+  count(attempt.host()->counters.rq_timeout);
+  report_failure(attempt, kGatewayTimeout);
+  if (!response_started_) {
+    constexpr bool kLate = true;
+    if (decide_retry(plan_.wants_retry_after_timeout(), kLate) == Again::Yes) {
+      count(attempt.host()->counters.rq_error);
+      attempt.abandon();
+      return;
+    }
+    charge_timeout(attempt);
+  }
+  answer_timeout(failure);
+}
+
+/// `attempt` answers, and nobody else.
+void Router::settle_on(Attempt& attempt) {
+  plan_.give_up();
+  resendable_ = false;
+  back_off_timer_.disarm();
+  release_retry();
+  if (attempt_ != &attempt) note_connection(attempt);
+  attempt_ = &attempt;
+  for (Attempt* other = attempts_; other != nullptr; other = other->previous) {
+    if (other != &attempt) other->abandon();
+  }
+}
+
+/// The client may have asked for another status.
+uint16_t Router::timeout_status() const {
   constexpr uint16_t kNoContent = 204;
+  return stream_.request_headers().has(HeaderId::XEnvoyUpstreamRqTimeoutAltResponse)
+             ? kNoContent
+             : kGatewayTimeout;
+}
+
+/// The attempts are given up; what was begun downstream can only be broken off.
+void Router::answer_timeout(const http::Failure& timeout) {
   http::Failure failure = timeout;
-  if (stream_.request_headers().has(HeaderId::XEnvoyUpstreamRqTimeoutAltResponse)) {
-    failure.status = kNoContent;
-    failure.body = {};
-  }
-  if (attempt_ != nullptr) {
-    count(attempt_->host()->counters.rq_timeout);
-    if (!response_started_) count(attempt_->host()->counters.rq_error);
-  }
-  give_up_attempt();
+  failure.status = timeout_status();
+  if (failure.status != kGatewayTimeout) failure.body = {};
+  give_up_attempts();
   if (response_started_) {
     stream_.reply(failure);
     return;
@@ -345,37 +401,33 @@ void Router::answer_timeout(const http::Failure& timeout) {
   reply(failure, {}, false);
 }
 
-void Router::give_up_attempt() {
-  if (attempt_ != nullptr) attempt_->abandon();
+void Router::give_up_attempts() {
+  for (Attempt* attempt = attempts_; attempt != nullptr; attempt = attempt->previous) {
+    attempt->abandon();
+  }
   back_off_timer_.disarm();
   release_retry();
 }
 
 /// An attempt's stream has lasted as long as the cluster, or the request, lets it.
-void Router::on_stream_duration_reached() {
+void Router::on_stream_duration_reached(Attempt& attempt) {
   cluster_->stats().inc(ClusterStat::upstream_rq_max_duration_reached);
-  Attempt* attempt = attempt_;
-  if (!response_started_ && decide_retry(plan_.wants_retry_after_timeout()) == Again::Yes) {
-    count(attempt->host()->counters.rq_error);
-    attempt->abandon();
+  const bool may_retry = !response_started_ && !attempt.replaced;
+  if (may_retry && decide_retry(plan_.wants_retry_after_timeout()) == Again::Yes) {
+    count(attempt.host()->counters.rq_error);
+    attempt.abandon();
     return;
   }
   http::Failure failure = http::failures::kUpstreamMaxStreamDuration;
   if (request_ended_) failure.status = kGatewayTimeout;
-  give_up_attempt();
-  reply_uncounted(failure, {}, false);
+  give_up_attempts();
+  reply(failure, {}, false);
 }
 
-/// A local answer on behalf of the upstream, counted as if it had given it.
+/// A local answer on behalf of the upstream.
 void Router::reply(const http::Failure& failure, std::string_view body, bool overloaded) {
-  count_upstream_code(failure.status, nullptr);
-  reply_uncounted(failure, body, overloaded);
-}
-
-void Router::reply_uncounted(const http::Failure& failure, std::string_view body, bool overloaded) {
   global_timer_.disarm();
-  per_try_timer_.disarm();
-  stream_timer_.disarm();
+  give_up_attempts();
   std::array<http::ReplyHeader, 2> headers;
   size_t count = 0;
   if (stream_.route_decision().vhost->include_attempt_count_in_response) {
@@ -391,13 +443,15 @@ void Router::reply_uncounted(const http::Failure& failure, std::string_view body
 // --------------------------------------------------------------------------------------------------------
 // counting
 
-void Router::count_upstream_code(uint16_t status, const HeaderMap* response) {
+void Router::count_upstream_code(uint16_t status, const HeaderMap* response,
+                                 const Attempt* attempt) {
   if (!config_.dynamic_stats) return;
   upstream::Cluster::Stats& counts = cluster_->stats();
   const bool internal = stream_.request_headers().get(HeaderId::XEnvoyInternal) == "true";
   counts.count_response(ClusterScope::All, status);
   counts.count_response(internal ? ClusterScope::Internal : ClusterScope::External, status);
-  if (response != nullptr && response->get(HeaderId::XEnvoyUpstreamCanary) == "true") {
+  if ((response != nullptr && response->get(HeaderId::XEnvoyUpstreamCanary) == "true") ||
+      (attempt != nullptr && attempt->host()->endpoint().canary)) {
     counts.count_response(ClusterScope::Canary, status);
   }
   for (auto* slab : route_stats_) slab->count_response(stats::RouteScope::All, status);

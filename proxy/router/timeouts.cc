@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "proxy/http/grpc.h"
+#include "proxy/router/retry_extras.h"
 
 namespace remora::router {
 namespace {
@@ -31,6 +32,14 @@ std::optional<uint64_t> take_ms(HeaderMap& request, HeaderId id) {
   return ms;
 }
 
+bool takes_hedging(HeaderMap& request, bool otherwise) {
+  if (!request.has(HeaderId::XEnvoyHedgeOnPerTryTimeout)) return otherwise;
+  const std::string_view word = request.get(HeaderId::XEnvoyHedgeOnPerTryTimeout);
+  const bool hedges = word == "true" || (otherwise && word != "false");
+  request.remove(HeaderId::XEnvoyHedgeOnPerTryTimeout);
+  return hedges;
+}
+
 std::optional<uint64_t> grpc_timeout_in(const HeaderMap& request) {
   if (!request.has(HeaderId::GrpcTimeout)) return std::nullopt;
   return http::parse_grpc_timeout(request.get(HeaderId::GrpcTimeout));
@@ -55,15 +64,19 @@ uint64_t new_grpc_timeout_ms(const GrpcTimeout& bound, uint64_t ms) {
 }  // namespace
 
 Timeouts timeouts_of(const ClusterAction& action, const RetryPolicy* policy, bool respect_expected,
-                     HeaderMap& request) {
+                     bool hedges, HeaderMap& request) {
   Timeouts timeouts;
+  timeouts.hedges = takes_hedging(request, hedges);
   // A route that bounds the whole stream does not bound the answer besides.
   if (!action.bounds_streams) {
     timeouts.tells_grpc = action.max_grpc_timeout.max_ms && http::has_grpc_content_type(request);
     timeouts.global_ms =
         timeouts.tells_grpc ? old_grpc_timeout_ms(action, request) : action.timeout_ms;
   }
-  if (policy != nullptr) timeouts.per_try_ms = policy->per_try_timeout_ms;
+  if (policy != nullptr) {
+    timeouts.per_try_ms = policy->per_try_timeout_ms;
+    if (policy->extras != nullptr) timeouts.per_try_idle_ms = policy->extras->per_try_idle_ms;
+  }
 
   std::optional<uint64_t> asked;
   if (respect_expected && request.has(HeaderId::XEnvoyExpectedRqTimeoutMs)) {
@@ -81,7 +94,9 @@ Timeouts timeouts_of(const ClusterAction& action, const RetryPolicy* policy, boo
 }
 
 uint64_t expected_timeout_ms(const Timeouts& timeouts, uint64_t elapsed_ms) {
-  const uint64_t expected = timeouts.per_try_ms != 0 ? timeouts.per_try_ms : timeouts.global_ms;
+  // Who is late but not reset has all the time there is.
+  const bool by_try = timeouts.per_try_ms != 0 && !timeouts.hedges;
+  const uint64_t expected = by_try ? timeouts.per_try_ms : timeouts.global_ms;
   if (expected == 0 || timeouts.global_ms == 0) return expected;
   if (elapsed_ms >= timeouts.global_ms) return 1;
   return std::min(expected, timeouts.global_ms - elapsed_ms);

@@ -9,7 +9,7 @@ using http::HeaderId;
 
 class TimeoutsTest : public testing::Test {
  protected:
-  Timeouts timeouts() { return timeouts_of(action_, nullptr, false, request_); }
+  Timeouts timeouts() { return timeouts_of(action_, nullptr, false, false, request_); }
   void make_grpc(std::string_view timeout) {
     request_.set(HeaderId::ContentType, "application/grpc");
     request_.set(HeaderId::GrpcTimeout, timeout);
@@ -26,7 +26,7 @@ TEST_F(TimeoutsTest, ComeFromTheRouteAndItsPolicy) {
   RetryPolicy policy;
   action_.timeout_ms = 500;
   policy.per_try_timeout_ms = 100;
-  const Timeouts timeouts = timeouts_of(action_, &policy, false, request_);
+  const Timeouts timeouts = timeouts_of(action_, &policy, false, false, request_);
   EXPECT_EQ(timeouts.global_ms, 500u);
   EXPECT_EQ(timeouts.per_try_ms, 100u);
   EXPECT_EQ(expected_timeout_ms(timeouts, 0), 100u);
@@ -53,6 +53,22 @@ TEST_F(TimeoutsTest, NonsenseInHeadersChangesNothing) {
     EXPECT_EQ(found.global_ms, 15000u) << junk;
     EXPECT_EQ(found.upstream_stream_ms, std::nullopt) << junk;
   }
+}
+
+TEST_F(TimeoutsTest, WhoeverIsNotResetHasAllTheTimeThereIs) {
+  RetryPolicy policy;
+  policy.per_try_timeout_ms = 100;
+  const auto hedged = [&](bool configured, std::string_view word) {
+    request_.set(HeaderId::XEnvoyHedgeOnPerTryTimeout, word);
+    const Timeouts found = timeouts_of(action_, &policy, false, configured, request_);
+    EXPECT_FALSE(request_.has(HeaderId::XEnvoyHedgeOnPerTryTimeout));
+    EXPECT_EQ(expected_timeout_ms(found, 0), found.hedges ? 15000u : 100u);
+    return found.hedges;
+  };
+  EXPECT_TRUE(hedged(false, "true"));
+  EXPECT_TRUE(hedged(true, "1"));
+  EXPECT_FALSE(hedged(true, "false"));
+  EXPECT_FALSE(hedged(false, "1"));
 }
 
 TEST_F(TimeoutsTest, GrpcTimeoutTakesTheRoutesPlaceWithinItsBound) {

@@ -11,6 +11,7 @@
 #include "xds/translate/header_edits.h"
 #include "xds/translate/match.h"
 #include "xds/translate/match_tree.h"
+#include "xds/translate/retry_policy.h"
 #include "xds/translate/route_action.h"
 #include "xds/translate/route_extras.h"
 #include "xds/translate/route_rewrite.h"
@@ -54,10 +55,8 @@ class Compiler {
     out.include_request_attempt_count = host.include_request_attempt_count();
     out.include_attempt_count_in_response = host.include_attempt_count_in_response();
     out.require_tls = require_tls(host.require_tls());
-    if (host.has_retry_policy()) {
-      REMORA_TRY_ASSIGN(out.retry,
-                        retry_policy(host.retry_policy(), context_, path.field("retry_policy")));
-    }
+    out.include_is_timeout_retry_header = host.include_is_timeout_retry_header();
+    REMORA_TRY(set_retries(host, context_, &out, path));
     REMORA_TRY(read_virtual_clusters(host, &out, path));
     if (host.has_matcher()) {
       REMORA_TRY(read_tree(host, &out, path));

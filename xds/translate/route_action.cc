@@ -2,17 +2,15 @@
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_split.h>
 
-#include <array>
 #include <limits>
 #include <optional>
 
-#include "api/previous_hosts.pb.h"
 #include "xds/translate/filter_configs.h"
 #include "xds/translate/hash_policies.h"
 #include "xds/translate/header_edits.h"
 #include "xds/translate/host_metadata.h"
+#include "xds/translate/retry_policy.h"
 #include "xds/translate/route_rewrite.h"
 #include "xds/translate/runtime.h"
 #include "xds/translate/typed_config.h"
@@ -23,77 +21,6 @@ namespace remora::xds::translate {
 namespace {
 
 namespace route = envoy::config::route::v3;
-using PreviousHosts = envoy::extensions::retry::host::previous_hosts::v3::PreviousHostsPredicate;
-
-struct RetryCondition {
-  std::string_view name;
-  router::RetryPolicy::On bit;
-};
-
-constexpr auto kRetryConditions = std::to_array<RetryCondition>({
-    {"5xx", router::RetryPolicy::k5xx},
-    {"gateway-error", router::RetryPolicy::kGatewayError},
-    {"reset", router::RetryPolicy::kReset},
-    {"reset-before-request", router::RetryPolicy::kResetBeforeRequest},
-    {"connect-failure", router::RetryPolicy::kConnectFailure},
-    {"retriable-4xx", router::RetryPolicy::kRetriable4xx},
-    {"refused-stream", router::RetryPolicy::kRefusedStream},
-    {"retriable-status-codes", router::RetryPolicy::kRetriableStatusCodes},
-    {"retriable-headers", router::RetryPolicy::kRetriableHeaders},
-    {"envoy-ratelimited", router::RetryPolicy::kEnvoyRatelimited},
-    {"cancelled", router::RetryPolicy::kGrpcCancelled},
-    {"deadline-exceeded", router::RetryPolicy::kGrpcDeadlineExceeded},
-    {"internal", router::RetryPolicy::kGrpcInternal},
-    {"resource-exhausted", router::RetryPolicy::kGrpcResourceExhausted},
-    {"unavailable", router::RetryPolicy::kGrpcUnavailable},
-});
-
-constexpr uint64_t kDefaultBackOffFactor = 10;  // longest wait, in base intervals
-
-absl::Status read_retry_on(const std::string& text, Context& context, uint32_t* out,
-                           const Path& path) {
-  for (absl::string_view word : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
-    word = absl::StripAsciiWhitespace(word);
-    const std::string_view name(word.data(), word.size());
-    const auto* known =
-        std::ranges::find_if(kRetryConditions, [&](const auto& c) { return c.name == name; });
-    if (known != kRetryConditions.end()) {
-      *out |= known->bit;
-      continue;
-    }
-    REMORA_TRY(context.not_honoured(path, absl::StrCat("unknown condition '", word, "'"), false));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status read_back_off(const route::RetryPolicy::RetryBackOff& proto, router::RetryPolicy* out,
-                           const Path& path) {
-  if (!proto.has_base_interval()) return path.field("base_interval").error("is required");
-  REMORA_TRY_ASSIGN(out->back_off_base_ms,
-                    positive_milliseconds(proto.base_interval(), path.field("base_interval")));
-  out->back_off_max_ms = out->back_off_base_ms * kDefaultBackOffFactor;
-  if (proto.has_max_interval()) {
-    REMORA_TRY_ASSIGN(out->back_off_max_ms,
-                      positive_milliseconds(proto.max_interval(), path.field("max_interval")));
-  }
-  if (out->back_off_max_ms < out->back_off_base_ms) {
-    return path.field("max_interval").error("must not be less than base_interval");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status read_host_predicates(const route::RetryPolicy& proto, router::RetryPolicy* out,
-                                  const Path& path) {
-  for (int i = 0; i < proto.retry_host_predicate_size(); ++i) {
-    const Path here = path.at("retry_host_predicate", i);
-    const Path config = here.field("typed_config");
-    if (!proto.retry_host_predicate(i).has_typed_config()) return config.error("is required");
-    REMORA_TRY(
-        unpack_as<PreviousHosts>(proto.retry_host_predicate(i).typed_config(), config).status());
-    out->previous_hosts = true;
-  }
-  return absl::OkStatus();
-}
 
 /// Which cluster, and as which host it is asked.
 absl::Status read_part(const route::WeightedCluster::ClusterWeight& from,
@@ -244,10 +171,7 @@ absl::StatusOr<router::ClusterAction> cluster_action(const route::RouteAction& p
   REMORA_TRY(read_upgrades(proto, context, &out, path));
   out.cluster_not_found_status = not_found_status(proto.cluster_not_found_response_code());
   out.high_priority = proto.priority() == envoy::config::core::v3::HIGH;
-  if (proto.has_retry_policy()) {
-    REMORA_TRY_ASSIGN(out.retry,
-                      retry_policy(proto.retry_policy(), context, path.field("retry_policy")));
-  }
+  REMORA_TRY(set_retries(proto, context, &out, path));
   return out;
 }
 
@@ -261,34 +185,6 @@ absl::StatusOr<router::DirectAction> direct_action(const route::DirectResponseAc
   if (proto.has_body()) {
     REMORA_TRY_ASSIGN(out.body, data_source(proto.body(), path.field("body"), max_body_bytes));
   }
-  return out;
-}
-
-absl::StatusOr<router::RetryPolicy> retry_policy(const route::RetryPolicy& proto, Context& context,
-                                                 const Path& path) {
-  router::RetryPolicy out;
-  REMORA_TRY(read_retry_on(proto.retry_on(), context, &out.on, path.field("retry_on")));
-  if (proto.has_num_retries()) out.num_retries = proto.num_retries().value();
-  if (proto.has_per_try_timeout()) {
-    REMORA_TRY_ASSIGN(out.per_try_timeout_ms,
-                      milliseconds(proto.per_try_timeout(), path.field("per_try_timeout")));
-  }
-  if (proto.has_retry_back_off()) {
-    REMORA_TRY(read_back_off(proto.retry_back_off(), &out, path.field("retry_back_off")));
-  }
-  for (int i = 0; i < proto.retriable_status_codes_size(); ++i) {
-    const uint32_t code = proto.retriable_status_codes(i);
-    if (code < 100 || code > 999) {
-      return path.at("retriable_status_codes", i).error("is not a status code");
-    }
-    out.retriable_status_codes.push_back(static_cast<uint16_t>(code));
-  }
-  REMORA_TRY(read_host_predicates(proto, &out, path));
-  const int64_t attempts = proto.host_selection_retry_max_attempts();
-  if (attempts < 0 || attempts > std::numeric_limits<uint32_t>::max()) {
-    return path.field("host_selection_retry_max_attempts").error("is out of range");
-  }
-  if (attempts > 0) out.host_selection_max_attempts = static_cast<uint32_t>(attempts);
   return out;
 }
 

@@ -18,7 +18,4 @@ absl::StatusOr<router::DirectAction> direct_action(
     const envoy::config::route::v3::DirectResponseAction& proto, size_t max_body_bytes,
     const Path& path);
 
-absl::StatusOr<router::RetryPolicy> retry_policy(const envoy::config::route::v3::RetryPolicy& proto,
-                                                 Context& context, const Path& path);
-
 }  // namespace remora::xds::translate
