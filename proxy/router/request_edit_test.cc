@@ -206,6 +206,7 @@ TEST_F(RequestEditTest, PathAndHostMayBeWrittenLikeALog) {
   edit_all();
   EXPECT_EQ(request_.path(), "/to/b?q=1");
   EXPECT_EQ(request_.authority(), "b.com");
+  route_.match.path = "/";
   action().path_rewrite = action().host_rewrite = format("%REQ(x-absent)%");
   edit_all();
   EXPECT_EQ(request_.path(), "/to/b?q=1") << "nothing: it stays";

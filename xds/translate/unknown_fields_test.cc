@@ -72,13 +72,13 @@ TEST(UnknownFieldsTest, RouteMatchesAreDecisiveAndRouteActionsAreNot) {
   auto* route = routes.add_virtual_hosts()->add_routes();
   add_unknown(route->mutable_match()->add_headers()->mutable_string_match(), 50);
   add_unknown(route->mutable_route(), 15);
-  add_unknown(routes.mutable_virtual_hosts(0), 21);
+  add_unknown(routes.mutable_virtual_hosts(0), 26);
   EXPECT_THAT(found_in(routes),
               UnorderedElementsAre(
                   "virtual_hosts[0].routes[0].match.headers[0].string_match.50: unknown field "
                   "(decisive)",
                   "virtual_hosts[0].routes[0].route.15: unknown field",
-                  "virtual_hosts[0].21: unknown field (decisive)"));
+                  "virtual_hosts[0].26: unknown field (decisive)"));
 }
 
 TEST(UnknownFieldsTest, LooksInsideAnyAndTypedStruct) {
