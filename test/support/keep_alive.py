@@ -11,6 +11,7 @@ import random
 import select
 import socket
 import termios
+import threading
 import time
 from collections import Counter, deque
 
@@ -167,7 +168,7 @@ def race(port, requests, clients, idle, seed=1):
 
     Statuses and how often each came; "closed" where none came.
     """
-    chance, crowd, asked = random.Random(seed), _Clients(port, clients), 0
+    chance, crowd, silence, asked = random.Random(seed), _Clients(port, clients), threading.Event(), 0
     while asked < requests:
         begun, share = time.monotonic(), min(clients, requests - asked)
         due = deque(sorted(begun + chance.uniform(0, idle * 0.4) for _ in range(share)))
@@ -179,8 +180,8 @@ def race(port, requests, clients, idle, seed=1):
                 crowd.send(asked)
                 asked += 1
             crowd.read(max(due[0] - now, 0) if due else 1)
-        # The first pauses are longer, so that the closes can be seen.
-        time.sleep(idle * 2 if asked <= 2 * clients else chance.uniform(0.5, 1.3) * idle)
+        # Nothing is waited for: silence of that length is what is tried. The first ones are longer, so that closes can be seen.
+        silence.wait(idle * 2 if asked <= 2 * clients else chance.uniform(0.5, 1.3) * idle)
     return dict(crowd.statuses)
 
 
