@@ -59,12 +59,6 @@ struct Field {
 
 // Single fields that are not in the API and that must not be passed over.
 constexpr auto kDecisiveFields = std::to_array<Field>({
-    {"envoy.config.core.v3.HealthCheck", "alt_port", "6"},
-    {"envoy.config.core.v3.HealthCheck", "tls_options", "21"},
-    {"envoy.config.core.v3.HealthCheck", "transport_socket_match_criteria", "23"},
-    {"envoy.config.core.v3.HealthCheck.GrpcHealthCheck", "initial_metadata", "3"},
-    {"envoy.config.core.v3.HealthCheck.HttpHealthCheck", "service_name_matcher", "11"},
-    {"envoy.config.core.v3.HealthCheck.TcpHealthCheck", "proxy_protocol_config", "3"},
     {"envoy.config.listener.v3.Listener", "api_listener", "19"},
     {"envoy.config.listener.v3.Listener", "filter_chain_matcher", "32"},
     {"envoy.config.listener.v3.Listener", "internal_listener", "27"},
