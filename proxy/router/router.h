@@ -166,6 +166,7 @@ class Router final : public http::Filter, private Attempt::Owner {
   bool resent_ = false;
   bool body_lost_ = false;      // it was too long to be kept
   bool last_was_late_ = false;  // a timeout has led to the retry
+  bool told_when_ = false;      // the answer has, for the retry that waits
   bool over_ = false;
   bool grpc_ = false;           // the request
   bool host_unjudged_ = false;  // until grpc-status comes

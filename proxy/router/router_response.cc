@@ -335,9 +335,7 @@ void Router::settle_on(Attempt& attempt) {
 /// The client may have asked for another status.
 uint16_t Router::timeout_status() const {
   constexpr uint16_t kNoContent = 204;
-  return stream_.request_headers().has(HeaderId::XEnvoyUpstreamRqTimeoutAltResponse)
-             ? kNoContent
-             : kGatewayTimeout;
+  return timeouts_.answers_no_content ? kNoContent : kGatewayTimeout;
 }
 
 /// The attempts are given up; what was begun downstream can only be broken off.

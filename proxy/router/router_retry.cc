@@ -65,10 +65,7 @@ Router::Again Router::decide_retry(bool wanted, bool late) {
   retry_taken_ = true;
   retried_ = true;
   last_was_late_ = late;
-  counts.inc(ClusterStat::upstream_rq_retry);
-  count_for_route(RouteStat::upstream_rq_retry);
-  counts.inc(plan_.told_when() ? ClusterStat::upstream_rq_retry_backoff_ratelimited
-                               : ClusterStat::upstream_rq_retry_backoff_exponential);
+  told_when_ = plan_.told_when();
   attempt_ = nullptr;
   back_off_timer_.arm(plan_.next_back_off_ms(stream_.worker().random()));
   return Again::Yes;
@@ -103,6 +100,11 @@ void Router::release_retry() {
 }
 
 void Router::on_back_off_over() {
+  upstream::Cluster::Stats& counts = cluster_->stats();
+  counts.inc(ClusterStat::upstream_rq_retry);
+  count_for_route(RouteStat::upstream_rq_retry);
+  counts.inc(told_when_ ? ClusterStat::upstream_rq_retry_backoff_ratelimited
+                        : ClusterStat::upstream_rq_retry_backoff_exponential);
   ++attempt_count_;
   unsent_.clear();
   share(replay_, unsent_);

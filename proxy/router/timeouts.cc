@@ -67,6 +67,8 @@ Timeouts timeouts_of(const ClusterAction& action, const RetryPolicy* policy, boo
                      bool hedges, HeaderMap& request) {
   Timeouts timeouts;
   timeouts.hedges = takes_hedging(request, hedges);
+  timeouts.answers_no_content = request.has(HeaderId::XEnvoyUpstreamRqTimeoutAltResponse);
+  request.remove(HeaderId::XEnvoyUpstreamRqTimeoutAltResponse);
   // A route that bounds the whole stream does not bound the answer besides.
   if (!action.bounds_streams) {
     timeouts.tells_grpc = action.max_grpc_timeout.max_ms && http::has_grpc_content_type(request);

@@ -17,13 +17,15 @@ struct Timeouts {
   bool hedges = false;           // an attempt that is late goes on beside the next one
   // x-envoy-upstream-stream-duration-ms: of one attempt's stream, in place of the cluster's own
   std::optional<uint64_t> upstream_stream_ms;
-  bool tells_grpc = false;  // grpc-timeout says what is expected of the upstream
+  bool answers_no_content = false;  // when one is over: 204 in place of 504
+  bool tells_grpc = false;          // grpc-timeout says what is expected of the upstream
 };
 
 /// The route's timeouts as changed by x-envoy-upstream-rq-timeout-ms,
-/// x-envoy-upstream-rq-per-try-timeout-ms, x-envoy-hedge-on-per-try-timeout and grpc-timeout, which
-/// are taken out of the request where Envoy does. `respect_expected`: a proxy before this one may
-/// say in x-envoy-expected-rq-timeout-ms what is left. `hedges`: as configured.
+/// x-envoy-upstream-rq-per-try-timeout-ms, x-envoy-upstream-rq-timeout-alt-response,
+/// x-envoy-hedge-on-per-try-timeout and grpc-timeout, which are taken out of the request where
+/// Envoy does. `respect_expected`: a proxy before this one may say in
+/// x-envoy-expected-rq-timeout-ms what is left. `hedges`: as configured.
 Timeouts timeouts_of(const ClusterAction& action, const RetryPolicy* policy, bool respect_expected,
                      bool hedges, http::HeaderMap& request);
 

@@ -38,10 +38,12 @@ TEST_F(TimeoutsTest, HeadersChangeThemAndAreTakenOut) {
   request_.add(HeaderId::XEnvoyUpstreamRqTimeoutMs, "50");
   request_.add(HeaderId::XEnvoyUpstreamRqPerTryTimeoutMs, "60");
   request_.add(HeaderId::XEnvoyUpstreamStreamDurationMs, "70");
+  request_.add(HeaderId::XEnvoyUpstreamRqTimeoutAltResponse, "1");
   const Timeouts found = timeouts();
   EXPECT_EQ(found.global_ms, 50u);
   EXPECT_EQ(found.per_try_ms, 0u) << "a try never outlives the whole";
   EXPECT_EQ(found.upstream_stream_ms, 70u);
+  EXPECT_TRUE(found.answers_no_content);
   EXPECT_EQ(request_.live_count(), 0u);
 }
 
