@@ -96,7 +96,7 @@ def test_a_host_has_no_more_connections_than_it_may(tmp_path):
     with Upstream(InTurn(waits)) as upstream, running(tmp_path, upstream.port, cluster=limits) as proxy, ThreadPoolExecutor(2) as pool:
         port = proxy.port("in")
         asked = [pool.submit(get, port) for _ in range(2)]
-        wait_for(lambda: proxy.stat("cluster.app.upstream_cx_overflow") == 1, what="the second has to wait")
+        wait_for(lambda: proxy.stat("cluster.app.upstream_cx_overflow") >= 1, what="the second has to wait")
         both.set()
         assert [answer.result().status for answer in asked] == [200, 200]
         assert proxy.stat("cluster.app.upstream_cx_total") == 1
