@@ -227,9 +227,10 @@ void rewrite_host(const ClusterAction& action, std::string_view host, HeaderMap&
 void rewrite_prefix(const RouteMatch& match, std::string_view replacement, HeaderMap& request,
                     EnvoyHeaders envoy_headers) {
   std::string_view path = request.path();
-  std::string_view matched = matched_part(match, path);
+  const std::optional<std::string_view> matched = matched_part(match, path);
+  if (!matched) return;
   keep_original_path(request, envoy_headers);
-  request.set(HeaderId::Path, request.arena().join(replacement, path.substr(matched.size())));
+  request.set(HeaderId::Path, request.arena().join(replacement, path.substr(matched->size())));
 }
 
 std::string_view redirect_location(const RedirectAction& redirect, const http::StreamInfo& info,

@@ -165,6 +165,17 @@ TEST_F(RequestEditTest, APrefixIsRewrittenAndTheOldPathKept) {
   EXPECT_EQ(value("x-envoy-original-path"), "/old/x?q=1");
 }
 
+TEST_F(RequestEditTest, APrefixThatOnlyParametersHideIsNotRewritten) {
+  request_.set(http::HeaderId::Path, "/old;v/x");
+  route_.match.path = "/old/";
+  route_.match.ignore_path_parameters = true;
+  action().prefix_rewrite = "/new/";
+  action().has_prefix_rewrite = true;
+  edit_all();
+  EXPECT_EQ(request_.path(), "/old;v/x");
+  EXPECT_EQ(value("x-envoy-original-path"), "(none)");
+}
+
 TEST_F(RequestEditTest, ARegexRewriteLeavesTheQueryAlone) {
   action().regex_rewrite = std::make_shared<re2::RE2>("^/old/(.*)$");
   action().regex_substitution = "/v2/\\1/end";

@@ -155,18 +155,21 @@ const VirtualCluster* virtual_cluster_of(const VirtualHost& vhost, const http::H
   return found == vhost.virtual_clusters.end() ? nullptr : &*found;
 }
 
-std::string_view matched_part(const RouteMatch& match, std::string_view path) {
+std::optional<std::string_view> matched_part(const RouteMatch& match, std::string_view path) {
   switch (match.kind) {
     case RouteMatch::Kind::Prefix:
     case RouteMatch::Kind::PathSeparatedPrefix:
-    case RouteMatch::Kind::Path:
-      return path.substr(0, match.path.size());
+    case RouteMatch::Kind::Path: {
+      const std::string_view part = path.substr(0, match.path.size());
+      if (!equal(part, match.path, match.case_sensitive)) return std::nullopt;
+      return part;
+    }
     case RouteMatch::Kind::Regex:
       return path_without_query(path);
     case RouteMatch::Kind::Connect:
-      return {};
+      break;
   }
-  return {};
+  return std::string_view();
 }
 
 }  // namespace remora::router

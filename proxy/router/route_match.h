@@ -42,6 +42,7 @@ bool match_all(const std::vector<HeaderMatch>& matchers, const http::HeaderMap& 
 const VirtualCluster* virtual_cluster_of(const VirtualHost& vhost, const http::HeaderMap& request);
 
 /// The part of `path` that `match` matched, to be replaced by prefix_rewrite.
-std::string_view matched_part(const RouteMatch& match, std::string_view path);
+/// None: it matched without the path's parameters only, and the path begins otherwise.
+std::optional<std::string_view> matched_part(const RouteMatch& match, std::string_view path);
 
 }  // namespace remora::router

@@ -1,6 +1,6 @@
 """Tables by hand, where chance would hide what chooses: weighted clusters by number, matching trees, virtual clusters."""
 
-from test.differential.route_tables import CLUSTERS
+from test.differential.route_tables import CLUSTERS, extension
 
 API = "type.googleapis.com/"
 
@@ -93,6 +93,12 @@ CASES = {
                       [get("/"), get("/", ("x-vhost", "ONE")), get("/", ("x-vhost", "a.one")), get("/", ("x-vhost", "one:80")),
                        get("/", ("x-vhost", "")), get("/", ("x-vhost", "one"), ("x-vhost", "two")), get("/", host="one")],
                       {"vhost_header": "X-Vhost"}),
+    "parameters": ([host([
+        {"match": {"path_match_policy": extension("match.uri_template.v3.UriTemplateMatchConfig", path_template="/a/{x}")},
+         "route": {"cluster": "c0"}},
+        {"match": {"prefix": "/a/"}, "route": {"cluster": "c1", "prefix_rewrite": "/new/"}}, {**to("c2"), "match": {"path": "/a"}}])],
+        [get(path) for path in ("/a;v", "/a;v/b", "/a/b;v", "/a/b;v/c;w", "/a;v/b;w/c?q;r", "/a;v/")],
+        {"ignore_path_parameters_in_path_matching": True}),
     "counted": ([host([to("c0", stat_prefix="of.all", match={"prefix": "/a"}), to("c1"),
                        ], "v.h", virtual_clusters=COUNTED,
                       request_headers_to_add=[{"header": {"key": "x-cluster-is", "value": "%VIRTUAL_CLUSTER_NAME%"}}])],

@@ -178,7 +178,9 @@ class Compiler {
     out.name = from.name();
     if (!from.stat_prefix().empty()) out.stats = counters(host, "route", from.stat_prefix());
     REMORA_TRY_ASSIGN(out.match, route_match(from.match(), context_, path.field("match")));
-    out.match.ignore_path_parameters = ignore_path_parameters_;
+    // A template tells parameters from the rest by itself.
+    out.match.ignore_path_parameters =
+        ignore_path_parameters_ && !from.match().has_path_match_policy();
     REMORA_TRY(read_action(from, &out, path));
     REMORA_TRY(read_extras(from, &out, path));
     REMORA_TRY(set_header_edits(from, path, &out.request_edits, &out.response_edits));
