@@ -131,6 +131,23 @@ TEST_F(IdleHostTest, OneConnectionStaysOutOfUseToSeeWhenTheHostCloses) {
   EXPECT_EQ(stat(ClusterStat::upstream_cx_idle_timeout), 0u);
 }
 
+TEST_F(IdleHostTest, WhatIsForgottenEndsNoConnection) {
+  one_host();
+  close_after(200);
+  TestPeer watched, used;
+  exchange(&watched);
+  run_until([&] { return retired() == 1; });
+  // Used shortly before the patience with the other one ends.
+  const uint64_t begun = monotonic_now_ms();
+  run_until([&] { return monotonic_now_ms() >= begun + 240; });
+  exchange(&used);
+  run_until([&] { return host()->idle_close_ms == 0; });
+  const uint64_t forgotten = monotonic_now_ms();
+  run_until([&] { return monotonic_now_ms() >= forgotten + 200; });
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_active), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_idle_timeout), 0u);
+}
+
 TEST_F(IdleHostTest, AConnectionOutOfUseMakesRoomForOneThatIsNeeded) {
   config.default_thresholds.max_connections = 1;
   one_host();

@@ -112,7 +112,8 @@ void PooledHttp::start_idling() {
   const uint64_t configured_ms = pool_.cluster().config().idle_timeout_ms;
   const uint64_t timeout_ms = std::min(configured_ms > 0 ? configured_ms : UINT64_MAX,
                                        pool_.idle_close().retire_after_ms());
-  if (timeout_ms != UINT64_MAX) idle_timer_.arm(timeout_ms);
+  const uint64_t idle_for_ms = idle_ms();
+  if (timeout_ms != UINT64_MAX) idle_timer_.arm(timeout_ms - std::min(timeout_ms, idle_for_ms));
 }
 
 void PooledHttp::drain() {
@@ -176,12 +177,15 @@ void PooledHttp::on_idle_timeout() {
     close();
     return;
   }
-  if (overdue()) {
+  const uint64_t configured_ms = pool_.cluster().config().idle_timeout_ms;
+  if (configured_ms > 0 && idle_ms() >= configured_ms) {
+    pool_.cluster().stats().inc(ClusterStat::upstream_cx_idle_timeout);
+    close();
+  } else if (overdue()) {
     retire();
-    return;
+  } else {
+    start_idling();  // something else has been learnt meanwhile
   }
-  pool_.cluster().stats().inc(ClusterStat::upstream_cx_idle_timeout);
-  close();
 }
 
 // --- what became of a request that the peer's end has crossed ---
