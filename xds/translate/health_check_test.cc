@@ -78,6 +78,7 @@ TEST_F(HealthCheckTest, HowItIsAskedMayDiffer) {
 }
 
 TEST_F(HealthCheckTest, WhatMakesNoSenseIsRefused) {
+  set_policy(UnknownFieldPolicy::Kind::StaticRefuse);
   const auto check = [](const std::string& fields) {
     return "{name: a, health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, "
            "healthy_threshold: 1, " +
@@ -94,7 +95,7 @@ TEST_F(HealthCheckTest, WhatMakesNoSenseIsRefused) {
       {check("tcp_health_check: {send: {text: xyz}}"),
        "tcp_health_check.send.text: is not hexadecimal"},
       {check("http_health_check: {path: /, request_headers_to_add: [{header: {key: a, value: "
-             "'%X%'}}]}"),
+             "'%PROTOCOL%'}}]}"),
        "request_headers_to_add[0].header.value: substitutions are not supported"},
       {check("http_health_check: {path: /, send: {text: '00'}}"),
        "http_health_check.send: requests of checks have no body"},
