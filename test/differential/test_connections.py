@@ -2,7 +2,6 @@
 same bootstrap."""
 
 import contextlib
-import socket
 
 import pytest
 
@@ -10,7 +9,7 @@ from test.differential.exchange import pair_of
 from test.support import proxy as px
 from test.support import proxy_header
 from test.support.client import Client
-from test.support.upstream import ClosedPort, Upstream, answer_with
+from test.support.upstream import ClosedPort, Upstream, answer_with, black_hole
 
 COUNTERS = ("upstream_cx_total", "upstream_cx_active", "upstream_cx_connect_fail", "upstream_cx_connect_timeout", "upstream_cx_overflow",
             "upstream_rq_total", "original_dst_host_invalid")
@@ -18,19 +17,6 @@ COUNTERS = ("upstream_cx_total", "upstream_cx_active", "upstream_cx_connect_fail
 
 def named(text):
     return answer_with(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(text), text.encode()))
-
-
-@contextlib.contextmanager
-def silence():
-    """A port where connects get no answer: the queue of the listener is full."""
-    with socket.socket() as full, contextlib.ExitStack() as stack:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        for _ in range(8):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(full.getsockname())
-        yield full.getsockname()[1]
 
 
 def address(ip, port):
@@ -64,7 +50,7 @@ class World:
         self.a, self.b, self.d = (self.stack.enter_context(Upstream(named(name))) for name in "abd")
         self.six = self.stack.enter_context(Upstream(named("six"), "::1"))
         self.closed = self.stack.enter_context(ClosedPort()).port
-        self.silent = self.stack.enter_context(silence())
+        self.silent = self.stack.enter_context(black_hole())
         return self
 
     def __exit__(self, *unused):

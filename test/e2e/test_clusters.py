@@ -5,7 +5,6 @@ breakers, connect timeouts, original destinations. Envoy must do the same with t
 import collections
 import contextlib
 import os
-import socket
 import threading
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from test.support import proxy as px
 from test.support.client import Client, get
 from test.support.proxy import wait_for
-from test.support.upstream import Upstream, answer_ok, answer_with
+from test.support.upstream import Upstream, answer_ok, answer_with, black_hole
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 
@@ -147,19 +146,6 @@ def test_a_connection_serves_so_many_requests(binary, upstreams, tmp_path):
         assert shares(proxy, 6) == {"a": 6}
         assert len(upstreams["a"].received()) == 3
         assert proxy.stat("cluster.app.upstream_cx_max_requests") == 3
-
-
-@contextlib.contextmanager
-def black_hole():
-    """A port where connects get no answer: the queue of the listener is full."""
-    with socket.socket() as full, contextlib.ExitStack() as stack:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        for _ in range(8):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(full.getsockname())
-        yield full.getsockname()[1]
 
 
 def test_a_connect_that_gets_no_answer_is_given_up(binary, tmp_path):

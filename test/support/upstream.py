@@ -3,6 +3,7 @@
 It shares no code with the proxy on purpose.
 """
 
+import contextlib
 import socket
 import threading
 
@@ -180,3 +181,16 @@ class ClosedPort:
 
     def __exit__(self, *unused):
         self.close()
+
+
+@contextlib.contextmanager
+def black_hole():
+    """A port where connects get no answer: the queue of the listener is full."""
+    with socket.socket() as full, contextlib.ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(8):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        yield full.getsockname()[1]
