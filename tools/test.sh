@@ -56,7 +56,8 @@ bazel_tests() { # configuration, flags...
 # count_results.py names every such test, and each is a bug to be mended.
 end_to_end() {
   local pytest=(env REMORA_BIN="$PWD/.bazel-bin/proxy/remora" /usr/bin/python3 -m pytest -o cache_dir="$results/cache" -q -rs --tb=short)
-  "${pytest[@]}" --junitxml="$results/pytest.xml" test
+  # Most of a test is waiting: more of them at once than there are processors, the tests of a file by one and in order.
+  "${pytest[@]}" -n "$(($(nproc) + 1))" --dist loadfile --junitxml="$results/pytest.xml" test
   local status=$?
   [ $status -eq 1 ] && [ "$(test/support/count_results.py --failures "$results/pytest.xml")" -le 3 ] || return $status
   "${pytest[@]}" --junitxml="$results/second-attempt.xml" --last-failed --last-failed-no-failures none test

@@ -119,12 +119,12 @@ FIRST_BYTES = [
 ]
 
 
-@pytest.mark.parametrize("first,chain", FIRST_BYTES, ids=lambda v: v if isinstance(v, str) else repr(v[:12]))
+@pytest.mark.parametrize("first,chain", FIRST_BYTES, ids=lambda v: v if isinstance(v, str) else repr(v[:9]))
 def test_the_first_bytes_choose_the_chain(permissive, first, chain):
     assert permissive.chain_for(first) == chain
 
 
-@pytest.mark.parametrize("first,chain", FIRST_BYTES, ids=lambda v: v if isinstance(v, str) else repr(v[:12]))
+@pytest.mark.parametrize("first,chain", FIRST_BYTES, ids=lambda v: v if isinstance(v, str) else repr(v[:9]))
 def test_they_do_so_byte_by_byte(permissive, first, chain):
     assert permissive.chain_for([bytes([byte]) for byte in first]) == chain
 

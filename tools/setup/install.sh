@@ -13,8 +13,8 @@ build=(
 run=(curl iproute2 iptables libnginx-mod-stream nginx openssl procps prometheus python3 tcpdump util-linux wrk)
 test=(
   ca-certificates chromium clang-16 clang-format-16 clang-tidy-16 git haproxy libclang-rt-16-dev nftables nghttp2-client
-  python3-grpcio python3-h2 python3-httpx python3-pip python3-protobuf python3-pytest python3-venv python3-websockets
-  python3-yaml shellcheck strace unzip valgrind
+  python3-grpcio python3-h2 python3-httpx python3-pip python3-protobuf python3-pytest python3-pytest-xdist python3-venv
+  python3-websockets python3-yaml shellcheck strace unzip valgrind
 )
 # Other packagings of node bring their own npm, and conflict with Debian's.
 command -v npm >/dev/null || test+=(npm)
