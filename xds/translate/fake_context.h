@@ -1,11 +1,14 @@
 // A context for tests and fuzzing: stand-ins for filters, and a memory of what was reported.
 #pragma once
 
+#include <google/protobuf/generated_message_reflection.h>
+
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "api/original_dst.pb.h"
 #include "proxy/stats/schemas.h"
 #include "proxy/stats/store.h"
 #include "proxy/tls/transport_factory.h"
@@ -89,6 +92,9 @@ class FakeTls final : public TlsRegistry {
 
 struct FakeContext {
   FakeContext() {
+    // No code of this room names it; the types that are not linked are not known.
+    google::protobuf::LinkMessageReflection<
+        envoy::extensions::filters::listener::original_dst::v3::OriginalDst>();
     registries.http.add({kRouter,
                          [](std::string_view, const FactoryContext&) { return fake_http(true); },
                          {},
