@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what is needed, builds, and runs every test. Ends with "N passed, N failed".
 #
-#   tools/test.sh                                 what CI runs: unit, e2e, frames
-#   tools/test.sh unit e2e frames asan race fuzz  what is named:
+#   tools/test.sh                                       what CI runs: unit, micro, e2e, frames
+#   tools/test.sh unit micro e2e frames asan race fuzz  what is named:
 #     unit  unit tests, and the fuzz targets' corpora
+#     micro  what one operation of each micro-benchmark takes, in instructions, against the baseline
 #     e2e   tests through the binary: end to end, against Envoy, the demo mesh
 #     frames  the fuzz targets of HTTP/2 frames and of whole connections, a minute each from the stored corpus
 #     asan  the unit tests and corpora under AddressSanitizer and UndefinedBehaviorSanitizer, and 10,000 TLS handshakes
@@ -14,7 +15,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 parts=("$@")
-[ ${#parts[@]} -eq 0 ] && parts=(unit e2e frames)
+[ ${#parts[@]} -eq 0 ] && parts=(unit micro e2e frames)
 wants() { local p; for p in "${parts[@]}"; do [ "$p" = "$1" ] && return 0; done; return 1; }
 
 tools/setup/install.sh || { echo "0 passed, 1 failed"; exit 1; }
@@ -71,6 +72,7 @@ if wants unit || wants e2e; then
 fi
 if wants unit || wants e2e; then step "build" bazel build --noshow_progress //proxy:remora //tools/control_plane; fi
 if wants unit; then step "unit tests" bazel_tests "" --flaky_test_attempts=2 --test_env=REMORA_OFFICIAL_PROTOS -- //...; fi
+if wants micro; then step "instructions" tools/bench/micro.sh --junit "$results/micro.xml"; fi
 if wants asan; then
   step "unit tests, address and undefined" bazel_tests asan --config=asan --test_env=REMORA_TLS_HANDSHAKES=10000 -- "${sources[@]}"
 fi

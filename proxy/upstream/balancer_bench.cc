@@ -5,8 +5,7 @@
 
 #include "proxy/base/bench.h"
 #include "proxy/stats/store.h"
-#include "proxy/upstream/hash_balancer.h"
-#include "proxy/upstream/list_balancer.h"
+#include "proxy/upstream/balancer.h"
 #include "proxy/upstream/test_hosts.h"
 
 namespace remora::upstream {
@@ -24,19 +23,14 @@ LoadAssignment hundred(bool weighted) {
 void choose(benchmark::State& state, LbPolicy policy, bool weighted = false) {
   EventLoop loop;
   WorkerContext worker(loop, 0, 42);
-  ClusterConfig config;
-  config.name = "bench";
-  config.lb = policy;
+  auto config = std::make_shared<ClusterConfig>();
+  config->name = "bench";
+  config->lb = policy;
   const std::unique_ptr<stats::Store> store = *stats::Store::make({}, 1);
-  const ClusterShared shared(config, *store);
-  const auto hosts = make_host_set(hundred(weighted), nullptr, config);
-  std::unique_ptr<Balancer> balancer;
-  if (config.chooses_by_hash()) {
-    balancer = std::make_unique<HashBalancer>(config, hosts, worker, shared);
-  } else {
-    balancer =
-        std::make_unique<ListBalancer>(std::make_shared<ClusterConfig>(config), hosts, worker);
-  }
+  ClusterShared shared(*config, *store);
+  const std::unique_ptr<Balancer> balancer =
+      make_balancer({.config = config, .worker = worker, .shared = shared},
+                    make_host_set(hundred(weighted), nullptr, *config));
   PickContext context;
   for (auto _ : state) {
     context.hash = worker.random();

@@ -95,6 +95,7 @@ ListBalancer::ListBalancer(const BalancerParts& parts, std::shared_ptr<const Hos
     sources.degraded = make_group(priority, &PriorityHosts::degraded, &LocalityHosts::degraded);
     sources_.push_back(std::move(sources));
   }
+  find_only_source();
   const auto& by_report = balancing_of(*config_).reported_weights;
   if (by_report == nullptr) return;
   reported_ =
@@ -102,6 +103,17 @@ ListBalancer::ListBalancer(const BalancerParts& parts, std::shared_ptr<const Hos
 }
 
 ListBalancer::~ListBalancer() = default;
+
+/// Health leaves no choice of priorities, and neither weights nor zones one of localities.
+void ListBalancer::find_only_source() {
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    const PriorityLoad::Share& share = load_.shares[i];
+    Group& group = sources_[i].healthy;
+    if (share.healthy < 100 || share.panic || group.by_zone || !group.turn.empty()) continue;
+    only_ = &group.whole;
+    return;
+  }
+}
 
 /// They are made for weights that were.
 void ListBalancer::reset_pickers() {
@@ -146,6 +158,9 @@ PriorityChoice ListBalancer::choose(const PickContext& context) const {
 }
 
 HostPtr ListBalancer::pick(const PickContext& context) {
+  if (only_ != nullptr && !context.choice && context.previous_priorities == nullptr) {
+    return pick_from(*only_);
+  }
   if (sources_.empty()) return nullptr;
   const PriorityChoice choice = choose(context);
   if (choice.priority >= sources_.size()) return nullptr;

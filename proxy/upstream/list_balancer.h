@@ -55,6 +55,7 @@ class ListBalancer final : public Balancer {
   void set_zone_routing(const BalancerParts& parts);
   bool zones_count();
   Source& choose_zone(Group& group);
+  void find_only_source();
   PriorityChoice choose(const PickContext& context) const;
   HostPtr pick_from(Group& group);
   HostPtr pick_from(Source& source);
@@ -67,6 +68,7 @@ class ListBalancer final : public Balancer {
   ZoneRouting zones_;  // of the first priority
   bool own_in_panic_ = false;
   std::vector<PrioritySources> sources_;
+  Source* only_ = nullptr;  // where every pick ends that nothing diverts: of most clusters
   std::unique_ptr<ReportedWeights> reported_;  // null: weights are those of discovery
 };
 

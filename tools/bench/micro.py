@@ -1,10 +1,10 @@
 """Instructions that one operation of each micro-benchmark takes, by callgrind, against the baseline in the tree.
 
-    tools/bench/micro.sh [--update] [NAME...]
+    tools/bench/micro.sh [--update] [--junit FILE] [NAME...]
 
 Each benchmark runs twice under callgrind, with two numbers of iterations; the difference over that of the numbers is what one
 operation takes, free of what start-up takes. Fails when one takes 15% more than the baseline says, or is not in it.
-`--update` writes the baseline anew. NAME: only benchmarks with this in their name, as "parser" or "balancer/ring_hash".
+`--update` writes the baseline anew; `--junit` writes what rose and what did not as test results. NAME: only benchmarks with this in their name, as "parser" or "balancer/ring_hash".
 """
 
 import argparse
@@ -63,9 +63,17 @@ def measure(binaries, wanted):
         return dict(zip((task[0] for task in tasks), pool.map(of_one_operation, tasks)))
 
 
+def write_junit(path, found, worse):
+    cases = "".join(f'<testcase classname="micro" name="{name}">{"<failure/>" if name in worse else ""}</testcase>\n'
+                    for name in found)
+    with open(path, "w") as f:
+        f.write(f'<testsuite name="micro">\n{cases}</testsuite>\n')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--update", action="store_true")
+    parser.add_argument("--junit", metavar="FILE")
     parser.add_argument("--binaries", nargs="+", required=True, help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
@@ -77,6 +85,8 @@ def main():
         print(f"{name:40} {count:8}" + (f"  {count / before:6.2f} of {before}" if before else "  not in the baseline"))
         if not before or count > before * RISE:
             worse.append(name)
+    if options.junit:
+        write_junit(options.junit, found, worse)
     if options.update:
         with open(BASELINE, "w") as f:
             f.writelines(f"{name} {count}\n" for name, count in sorted({**baseline, **found}.items()))

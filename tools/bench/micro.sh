@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the micro-benchmarks and counts their instructions; fails when an operation takes 15% more than the baseline says.
 #
-#   tools/bench/micro.sh [--update] [NAME...]
+#   tools/bench/micro.sh [--update] [--junit FILE] [NAME...]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tools/setup/install.sh
