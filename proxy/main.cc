@@ -10,9 +10,11 @@
 #include "proxy/server/options.h"
 #include "proxy/server/server.h"
 #include "proxy/server/signals.h"
+#include "proxy/tls/record_memory.h"
 
 int main(int argc, char** argv) {
   using namespace remora;
+  tls::keep_record_memory();
   auto options = server::parse_options(std::vector<std::string>(argv + 1, argv + argc));
   if (!options.ok()) {
     std::fprintf(stderr, "remora: %s\n", std::string(options.status().message()).c_str());
