@@ -63,16 +63,9 @@ BlockRef BlockPool::take() {
   return BlockRef(block);
 }
 
-/// While many are in use as many more may soon be: what is idle falls to its bound only with them.
 void BlockPool::give_back(Block* block) {
-  constexpr size_t kMaxIdleWhenBusy = 512;
   --in_use_;
-  const size_t keep = std::max(max_idle_, std::min(in_use_, kMaxIdleWhenBusy));
-  if (idle_ >= keep) {
-    release(block);
-    trim(keep);
-    return;
-  }
+  if (idle_ >= max_idle_) return release(block);
   REMORA_POISON(block->data(), block->capacity);
   block->next_free = free_;
   free_ = block;

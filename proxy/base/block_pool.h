@@ -50,7 +50,7 @@ class BlockRef {
 class BlockPool {
  public:
   /// Keeps at most `max_idle_blocks` free blocks; gives the rest back to the allocator.
-  explicit BlockPool(size_t max_idle_blocks = 64) : max_idle_(max_idle_blocks) {}
+  explicit BlockPool(size_t max_idle_blocks = 512) : max_idle_(max_idle_blocks) {}
   ~BlockPool();  // all blocks must have come back
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
@@ -58,7 +58,7 @@ class BlockPool {
   BlockRef take();
   size_t blocks_in_use() const { return in_use_; }
   size_t blocks_idle() const { return idle_; }
-  /// Frees idle blocks beyond `keep`; called when the worker goes quiet.
+  /// Frees idle blocks beyond `keep`. The event loop does so a while after each burst.
   void trim(size_t keep);
 
   /// How many bytes all connections of the worker together may let their peers send ahead, beyond

@@ -38,17 +38,5 @@ TEST(BlockPool, KeepsNoMoreIdleBlocksThanItsBoundAndTrims) {
   EXPECT_EQ(pool.blocks_idle(), 1u);
 }
 
-TEST(BlockPool, KeepsAsManyAsAreInUseWhileTheyAre) {
-  BlockPool pool(4);
-  std::vector<BlockRef> taken;
-  for (int i = 0; i < 40; ++i) taken.push_back(pool.take());
-  taken.resize(20);
-  EXPECT_EQ(pool.blocks_idle(), 20u);
-  taken.resize(10);
-  EXPECT_EQ(pool.blocks_idle(), 10u);
-  taken.clear();
-  EXPECT_EQ(pool.blocks_idle(), 4u);
-}
-
 }  // namespace
 }  // namespace remora

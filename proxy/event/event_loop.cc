@@ -28,6 +28,12 @@ event_base* new_base() {
   return base;
 }
 
+// What a worker keeps of its free blocks, a second after it needed more. A load that goes on needs
+// them again in the next turn: to ask the heap each time would cost more than the request's own
+// headers do.
+constexpr size_t kIdleBlocks = 64;
+constexpr uint64_t kBurstMs = 1000;
+
 TurnTime kernel_time() {
   const uint64_t now_us = monotonic_now_us();
   return {now_us / 1000, now_us, wall_now_ns()};
@@ -39,7 +45,11 @@ EndOfTurn::~EndOfTurn() {
   if (loop_ != nullptr) loop_->unlink(*this);
 }
 
-EventLoop::EventLoop() : base_(new_base()), time_(kernel_time()), timers_(time_) {
+EventLoop::EventLoop()
+    : base_(new_base()),
+      time_(kernel_time()),
+      timers_(time_),
+      burst_over_(timers_, Timer::bind<&EventLoop::on_burst_over, EventLoop>(), this) {
   tick_ = evtimer_new(base_, &EventLoop::on_tick, this);
 }
 
@@ -141,6 +151,9 @@ void EventLoop::finish_turn() {
     destroying_.swap(deferred_);
     destroying_.clear();  // may flush and defer again
   }
+  if (blocks_.blocks_idle() > kIdleBlocks && !burst_over_.armed()) burst_over_.arm(kBurstMs);
 }
+
+void EventLoop::on_burst_over() { blocks_.trim(kIdleBlocks); }
 
 }  // namespace remora

@@ -81,6 +81,7 @@ class EventLoop {
   friend class FdEvent;
 
   static void on_tick(int fd, short what, void* self);
+  void on_burst_over();
   void begin_turn();  // the first callback of a turn calls it
   void turn(std::optional<uint64_t> max_wait_ms);
   void arm_tick(std::optional<uint64_t> max_wait_ms);
@@ -97,6 +98,7 @@ class EventLoop {
   // Order matters: blocks outlive everything that holds buffers.
   BlockPool blocks_;
   TimerWheel timers_;
+  Timer burst_over_;
   EndOfTurn* flush_head_ = nullptr;
   EndOfTurn* flush_tail_ = nullptr;
   std::vector<FdEvent*> activated_;  // to be run in the next turn; null: destroyed meanwhile

@@ -114,5 +114,19 @@ TEST(EventLoop, ADestroyedItemLeavesTheList) {
   EXPECT_THAT(log, ElementsAre("stays"));
 }
 
+TEST(EventLoop, WhatABurstLeavesOfBlocksIsGivenBackSoonAfter) {
+  EventLoop loop;
+  std::vector<BlockRef> burst;
+  for (int i = 0; i < 200; ++i) burst.push_back(loop.blocks().take());
+  burst.clear();
+  loop.run_once(0);
+  EXPECT_EQ(loop.blocks().blocks_idle(), 200u);  // the next turn may want them
+  const MonotonicMs before = monotonic_now_ms();
+  while (loop.blocks().blocks_idle() > 64 && monotonic_now_ms() < before + 30'000) {
+    loop.run_once(10'000);
+  }
+  EXPECT_EQ(loop.blocks().blocks_idle(), 64u);
+}
+
 }  // namespace
 }  // namespace remora

@@ -184,12 +184,10 @@ size_t HeaderMap::byte_size() const {
 uint16_t HeaderMap::status() const {
   const std::string_view text = get(HeaderId::Status);
   if (text.size() != 3) return 0;
-  uint16_t code = 0;
-  for (char c : text) {
-    if (c < '0' || c > '9') return 0;
-    code = static_cast<uint16_t>(code * 10 + (c - '0'));
-  }
-  return code >= 100 ? code : 0;
+  const auto digit = [text](size_t i) { return static_cast<uint16_t>(text[i] - '0'); };
+  const uint16_t hundreds = digit(0), tens = digit(1), ones = digit(2);
+  if (hundreds < 1 || hundreds > 9 || tens > 9 || ones > 9) return 0;
+  return static_cast<uint16_t>(hundreds * 100 + tens * 10 + ones);
 }
 
 void HeaderMap::set_status(uint16_t code) {
