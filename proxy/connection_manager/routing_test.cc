@@ -387,8 +387,8 @@ TEST_F(RoutingTest, AClientThatLeavesWhileARetryWaitsLeavesNothingBehind) {
 // edits
 
 TEST_F(RoutingTest, EditsOfTheRouteReachTheUpstreamAndTheClient) {
-  action().prefix_rewrite = "/new";
-  action().has_prefix_rewrite = true;
+  action().rewrites.edit().prefix_rewrite = "/new";
+  action().rewrites.edit().has_prefix_rewrite = true;
   router::HeaderEdit edit;
   edit.name = "x-route";
   edit.value = "yes";

@@ -228,7 +228,10 @@ class TunnelEndTest : public TunnelTest {
  protected:
   TunnelEndTest() {
     route.match.kind = router::RouteMatch::Kind::Connect;
-    action().connect.emplace();
+    set_connect(router::ConnectConfig());
+  }
+  void set_connect(const router::ConnectConfig& config) {
+    action().connect = std::make_shared<const router::ConnectConfig>(config);
   }
   TestPeer reached(TestClient& client, std::string_view bytes) {
     client.send(bytes);
@@ -280,7 +283,7 @@ TEST_F(TunnelEndTest, LetGoOfTheServerWhenTheClientLeaves) {
 }
 
 TEST_F(TunnelEndTest, SayWhoTheClientIsWhereAsked) {
-  action().connect->proxy_protocol.emplace();
+  set_connect({.allow_post = false, .proxy_protocol = ProxyProtocolSettings()});
   TestClient& client = connect();
   TestPeer peer = reached(client, kConnect);
   settle();
@@ -297,7 +300,7 @@ TEST_F(TunnelEndTest, AreRefusedWhenNobodyIsThere) {
 
 TEST_F(TunnelEndTest, MayBeBodiesOfPostRequests) {
   route.match.kind = router::RouteMatch::Kind::Prefix;
-  action().connect->allow_post = true;
+  set_connect({.allow_post = true, .proxy_protocol = {}});
   TestClient& client = connect();
   TestPeer peer = reached(client, "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nping");
   settle();

@@ -97,31 +97,32 @@ void set_path(std::string_view path, HeaderMap& request, EnvoyHeaders envoy_head
 void rewrite_path(const Route& route, const ClusterAction& action, const http::StreamInfo& info,
                   HeaderMap& request, EnvoyHeaders envoy_headers) {
   if (!request.has(HeaderId::Path)) return;
-  if (action.has_prefix_rewrite) {
-    rewrite_prefix(route.match, action.prefix_rewrite, request, envoy_headers);
-  } else if (action.regex_rewrite) {
-    set_path(replaced(request.path(), *action.regex_rewrite, action.regex_substitution), request,
-             envoy_headers);
-  } else if (action.path_rewrite != nullptr) {
-    const auto path = written(*action.path_rewrite, info, request.arena());
+  const Rewrites& rewrites = *action.rewrites;
+  if (rewrites.has_prefix_rewrite) {
+    rewrite_prefix(route.match, rewrites.prefix_rewrite, request, envoy_headers);
+  } else if (rewrites.regex_rewrite) {
+    set_path(replaced(request.path(), *rewrites.regex_rewrite, rewrites.regex_substitution),
+             request, envoy_headers);
+  } else if (rewrites.path_rewrite != nullptr) {
+    const auto path = written(*rewrites.path_rewrite, info, request.arena());
     if (path && !path->empty()) set_path(*path, request, envoy_headers);
   }
 }
 
 /// The host by which the route asks; empty: the client's.
-std::string_view other_host(const ClusterAction& action, const http::StreamInfo& info,
+std::string_view other_host(const Rewrites& rewrites, const http::StreamInfo& info,
                             HeaderMap& request) {
-  if (!action.host_rewrite_literal.empty()) return action.host_rewrite_literal;
-  if (!action.host_rewrite_header.empty()) {
-    const http::HeaderEntry* source = request.find(action.host_rewrite_header);
+  if (!rewrites.host_rewrite_literal.empty()) return rewrites.host_rewrite_literal;
+  if (!rewrites.host_rewrite_header.empty()) {
+    const http::HeaderEntry* source = request.find(rewrites.host_rewrite_header);
     return source == nullptr ? std::string_view() : source->value;
   }
-  if (action.host_rewrite_regex) {
+  if (rewrites.host_rewrite_regex) {
     return request.arena().copy(
-        replaced(request.path(), *action.host_rewrite_regex, action.host_rewrite_substitution));
+        replaced(request.path(), *rewrites.host_rewrite_regex, rewrites.host_rewrite_substitution));
   }
-  if (action.host_rewrite == nullptr) return {};
-  return written(*action.host_rewrite, info, request.arena()).value_or(std::string_view());
+  if (rewrites.host_rewrite == nullptr) return {};
+  return written(*rewrites.host_rewrite, info, request.arena()).value_or(std::string_view());
 }
 
 /// The path that the redirect names whatever the request's is; it may have a query.
@@ -195,7 +196,7 @@ void edit_request(const RouteDecision& decision, const http::StreamInfo& info, H
     apply(*edits, info, request);
   }
   const auto& action = std::get<ClusterAction>(route.action);
-  const std::string_view host = other_host(action, info, request);
+  const std::string_view host = other_host(*action.rewrites, info, request);
   if (!host.empty()) rewrite_host(action, host, request);
   rewrite_path(route, action, info, request, envoy_headers);
 }

@@ -158,8 +158,8 @@ TEST_F(RequestEditTest, TheTableHasTheLastWordUnlessTheMostSpecificWins) {
 }
 
 TEST_F(RequestEditTest, APrefixIsRewrittenAndTheOldPathKept) {
-  action().prefix_rewrite = "/new";
-  action().has_prefix_rewrite = true;
+  action().rewrites.edit().prefix_rewrite = "/new";
+  action().rewrites.edit().has_prefix_rewrite = true;
   edit_all();
   EXPECT_EQ(request_.path(), "/new/x?q=1");
   EXPECT_EQ(value("x-envoy-original-path"), "/old/x?q=1");
@@ -169,22 +169,22 @@ TEST_F(RequestEditTest, APrefixThatOnlyParametersHideIsNotRewritten) {
   request_.set(http::HeaderId::Path, "/old;v/x");
   route_.match.path = "/old/";
   route_.match.ignore_path_parameters = true;
-  action().prefix_rewrite = "/new/";
-  action().has_prefix_rewrite = true;
+  action().rewrites.edit().prefix_rewrite = "/new/";
+  action().rewrites.edit().has_prefix_rewrite = true;
   edit_all();
   EXPECT_EQ(request_.path(), "/old;v/x");
   EXPECT_EQ(value("x-envoy-original-path"), "(none)");
 }
 
 TEST_F(RequestEditTest, ARegexRewriteLeavesTheQueryAlone) {
-  action().regex_rewrite = std::make_shared<re2::RE2>("^/old/(.*)$");
-  action().regex_substitution = "/v2/\\1/end";
+  action().rewrites.edit().regex_rewrite = std::make_shared<re2::RE2>("^/old/(.*)$");
+  action().rewrites.edit().regex_substitution = "/v2/\\1/end";
   edit_all();
   EXPECT_EQ(request_.path(), "/v2/x/end?q=1");
 }
 
 TEST_F(RequestEditTest, AHostIsRewrittenAndForwarded) {
-  action().host_rewrite_literal = "b.com";
+  action().rewrites.edit().host_rewrite_literal = "b.com";
   action().append_x_forwarded_host = true;
   edit_all();
   EXPECT_EQ(request_.authority(), "b.com");
@@ -193,15 +193,15 @@ TEST_F(RequestEditTest, AHostIsRewrittenAndForwarded) {
 }
 
 TEST_F(RequestEditTest, AHostMayComeFromAHeader) {
-  action().host_rewrite_header = "x-host";
+  action().rewrites.edit().host_rewrite_header = "x-host";
   request_.add("x-host", "c.com");
   edit_all();
   EXPECT_EQ(request_.authority(), "c.com");
 }
 
 TEST_F(RequestEditTest, AHostMayComeFromThePath) {
-  action().host_rewrite_regex = std::make_shared<re2::RE2>("^/old/(.*)$");
-  action().host_rewrite_substitution = "\\1.com";
+  action().rewrites.edit().host_rewrite_regex = std::make_shared<re2::RE2>("^/old/(.*)$");
+  action().rewrites.edit().host_rewrite_substitution = "\\1.com";
   edit_all();
   EXPECT_EQ(request_.authority(), "x.com");
 }
@@ -211,14 +211,15 @@ TEST_F(RequestEditTest, PathAndHostMayBeWrittenLikeALog) {
     return std::make_shared<const telemetry::LogFormat>(
         *telemetry::LogFormat::text(text, telemetry::Missing::Empty));
   };
-  action().path_rewrite = format("/to/%REQ(x-a)%");
-  action().host_rewrite = format("%REQ(x-a)%.com");
+  action().rewrites.edit().path_rewrite = format("/to/%REQ(x-a)%");
+  action().rewrites.edit().host_rewrite = format("%REQ(x-a)%.com");
   request_.add("x-a", "b");
   edit_all();
   EXPECT_EQ(request_.path(), "/to/b?q=1");
   EXPECT_EQ(request_.authority(), "b.com");
   route_.match.path = "/";
-  action().path_rewrite = action().host_rewrite = format("%REQ(x-absent)%");
+  action().rewrites.edit().path_rewrite = action().rewrites.edit().host_rewrite =
+      format("%REQ(x-absent)%");
   edit_all();
   EXPECT_EQ(request_.path(), "/to/b?q=1") << "nothing: it stays";
   EXPECT_EQ(request_.authority(), "b.com");

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "proxy/base/rare.h"
 #include "proxy/base/string_map.h"
 #include "proxy/base/string_match.h"
 #include "proxy/http/header_map.h"
@@ -172,6 +173,21 @@ struct GrpcTimeout {
   uint64_t offset_ms = 0;          // less this
 };
 
+/// What becomes of a request's path and host.
+struct Rewrites {
+  std::string prefix_rewrite;
+  bool has_prefix_rewrite = false;
+  std::shared_ptr<const re2::RE2> regex_rewrite;
+  std::string regex_substitution;
+  std::shared_ptr<const telemetry::LogFormat> path_rewrite;  // null: none
+  std::string host_rewrite_literal;
+  std::string host_rewrite_header;
+  std::shared_ptr<const re2::RE2> host_rewrite_regex;  // of the path
+  std::string host_rewrite_substitution;
+  std::shared_ptr<const telemetry::LogFormat> host_rewrite;  // null: none
+  bool operator==(const Rewrites&) const = default;
+};
+
 struct ClusterAction {
   std::string cluster;         // empty when weighted or by header
   std::string cluster_header;  // lower case
@@ -188,24 +204,15 @@ struct ClusterAction {
   bool bounds_streams = false;
   std::optional<uint64_t> max_stream_duration_ms;  // 0: no bound
   GrpcTimeout grpc_timeout_header;                 // in place of max_stream_duration_ms
-  std::string prefix_rewrite;
-  bool has_prefix_rewrite = false;
-  std::shared_ptr<const re2::RE2> regex_rewrite;
-  std::string regex_substitution;
-  std::shared_ptr<const telemetry::LogFormat> path_rewrite;  // null: none
-  std::string host_rewrite_literal;
-  std::string host_rewrite_header;
-  std::shared_ptr<const re2::RE2> host_rewrite_regex;  // of the path
-  std::string host_rewrite_substitution;
-  std::shared_ptr<const telemetry::LogFormat> host_rewrite;  // null: none
+  Rare<Rewrites> rewrites;
   bool auto_host_rewrite = false;
   bool append_x_forwarded_host = false;
   bool high_priority = false;
   std::optional<RetryPolicy> retry;
   std::optional<bool> hedges;  // an attempt that is late goes on beside the next one
   std::vector<HashPolicy> hash_policies;
-  std::vector<UpgradeSetting> upgrades;  // instead of the connection manager's
-  std::optional<ConnectConfig> connect;  // none: tunnels are passed on
+  std::vector<UpgradeSetting> upgrades;          // instead of the connection manager's
+  std::shared_ptr<const ConnectConfig> connect;  // null: tunnels are passed on
 };
 struct RedirectAction {
   std::string host, path, prefix_rewrite;

@@ -198,7 +198,7 @@ void Router::try_upstream() {
   upstream::HostPtr host = pick_host();
   if (host == nullptr) return answer_no_host();
   stream_.info().upstream_host = &host->address();
-  stream_.info().upstream_metadata = host->endpoint().metadata.get();
+  stream_.info().upstream_metadata = host->extras().metadata.get();
   if (action_->auto_host_rewrite && !host->hostname().empty()) {
     rewrite_host(*action_, stream_.arena().copy(host->hostname()), stream_.request_headers());
   }
@@ -352,7 +352,7 @@ void Router::on_attempt_open(Attempt& attempt) {
 void Router::note_connection(Attempt& attempt) {
   http::StreamInfo& info = stream_.info();
   info.upstream_host = &attempt.host()->address();
-  info.upstream_metadata = attempt.host()->endpoint().metadata.get();
+  info.upstream_metadata = attempt.host()->extras().metadata.get();
   info.upstream_connection_id = attempt.connection().id();
   info.upstream_local = attempt.connection().local_address();
 }

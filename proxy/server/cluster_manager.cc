@@ -28,16 +28,6 @@ std::vector<ResourceRef> secrets_of(const upstream::ClusterConfig& config) {
   return out;
 }
 
-/// A new host is out until it has passed a check.
-uint8_t first_check_flags(const upstream::ClusterConfig& config,
-                          const upstream::EndpointConfig& endpoint) {
-  if (config.health_check == nullptr || endpoint.check_disabled) return 0;
-  const bool discovered = config.discovery != upstream::Discovery::Static;
-  return static_cast<uint8_t>(
-      upstream::kCheckFailed |
-      (discovered && config.ignores_new_hosts ? upstream::kCheckPending : 0));
-}
-
 bool resolves_names(const upstream::ClusterConfig& config) {
   return config.discovery == upstream::Discovery::StrictDns ||
          config.discovery == upstream::Discovery::LogicalDns;
@@ -296,7 +286,7 @@ void ClusterManager::watch_eds(const ManagedCluster& cluster) {
   auto& watch = eds_[service];
   if (watch == nullptr) {
     watch = std::make_unique<EdsWatch>(*this, service, *cluster.config);
-    watch->start(cluster.config->eds_source);
+    watch->start(*cluster.config->eds_source);
   } else if (watch->last() != nullptr) {
     on_eds(service, watch->last());
   }
@@ -386,14 +376,7 @@ void ClusterManager::publish_hosts(const ManagedCluster& cluster) {
 
 void ClusterManager::apply_assignment(ManagedCluster& cluster, LoadAssignmentPtr assignment) {
   auto previous = cluster.hosts;
-  upstream::LoadAssignment ready = *assignment;
-  for (upstream::LocalityEndpoints& locality : ready.localities) {
-    for (upstream::EndpointConfig& endpoint : locality.endpoints) {
-      endpoint.transport = cluster.config->transport_for(endpoint.transport_labels);
-      endpoint.first_check_flags = first_check_flags(*cluster.config, endpoint);
-    }
-  }
-  cluster.hosts = upstream::make_host_set(ready, previous.get(), *cluster.config);
+  cluster.hosts = upstream::make_host_set(*assignment, previous.get(), *cluster.config);
   cluster.assignment = std::move(assignment);
   cluster.shared->on_hosts(*cluster.hosts, previous.get());
   if (cluster.outlier != nullptr) cluster.outlier->set_hosts(*cluster.hosts);

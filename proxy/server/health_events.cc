@@ -151,7 +151,7 @@ std::string check_event_line(const upstream::ClusterConfig& cluster, const upstr
   add_change(event, out);
   out.text("timestamp", time_text(now));
   add_finding(event, out);
-  const Metadata* metadata = host.endpoint().metadata.get();
+  const Metadata* metadata = host.extras().metadata.get();
   if (metadata != nullptr && !metadata->empty()) out.raw("metadata", metadata_json(*metadata));
   out.raw("locality", locality_json(host.locality()));
   if (event.what == CheckEvent::What::Passed) out.raw("successful_health_check_event", "{}");

@@ -11,7 +11,7 @@ std::vector<Address> addresses_in_order(const EndpointConfig& endpoint, const Ad
     (address.family() == family ? first : others).push_back(address);
   };
   sort_in(endpoint.address);
-  for (const Address& address : endpoint.more_addresses) sort_in(address);
+  for (const Address& address : endpoint.extras->more_addresses) sort_in(address);
 
   std::vector<Address> out;
   auto next = first.begin();

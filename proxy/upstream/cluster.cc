@@ -130,9 +130,9 @@ HostPtr Cluster::pick_once(const PickContext& context) {
     HostPtr host = find_by_address(context.override_host);
     if (host != nullptr || context.override_host_strict) return host;
   }
-  if (!peeked_.empty() && !context.choice) {
-    HostPtr host = std::move(peeked_.front());
-    peeked_.pop_front();
+  if (peeked_ != nullptr && !peeked_->empty() && !context.choice) {
+    HostPtr host = std::move(peeked_->front());
+    peeked_->pop_front();
     return host;
   }
   if (balancer_ == nullptr && original_dst_ == nullptr) make_balancer();
@@ -247,7 +247,7 @@ TcpAcquired Cluster::acquire_tcp(const HostPtr& host, TcpWaiter& waiter,
 }
 
 Socket Cluster::open_socket(const Host& host, int* error) const {
-  if (host.endpoint().more_addresses.empty()) return open_socket(host.address(), error);
+  if (host.extras().more_addresses.empty()) return open_socket(host.address(), error);
   const AddressOrder& order = balancing_of(*config_).address_order;
   return open_socket(addresses_in_order(host.endpoint(), order).front(), error);
 }
@@ -314,7 +314,7 @@ void Cluster::update_hosts(std::shared_ptr<const HostSet> hosts) {
     drain_all_pools();
   }
   hosts_ = std::move(hosts);
-  peeked_.clear();
+  peeked_.reset();
   balancer_.reset();
   by_address_.reset();
   drain_vanished();

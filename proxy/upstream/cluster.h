@@ -166,7 +166,8 @@ class Cluster final : public Deferrable {
   std::unique_ptr<OriginalDst> original_dst_;
   std::unique_ptr<Aggregate> aggregate_;            // of an aggregate cluster; made when first used
   std::unique_ptr<StringMap<HostPtr>> by_address_;  // made when a host is first asked for
-  std::deque<HostPtr> peeked_;  // chosen ahead of the requests that are to go there
+  // Chosen ahead of the requests that are to go there; made when first used.
+  std::unique_ptr<std::deque<HostPtr>> peeked_;
   uint32_t pins_ = 0;
   bool retired_ = false;
   bool finished_ = false;

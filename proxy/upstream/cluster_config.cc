@@ -7,10 +7,7 @@
 
 namespace remora::upstream {
 
-const BalancingConfig& balancing_of(const ClusterConfig& config) {
-  static const BalancingConfig kDefault;
-  return config.balancing != nullptr ? *config.balancing : kDefault;
-}
+const BalancingConfig kPlainBalancing;
 
 bool TransportMatch::matches(const TransportLabels& labels) const {
   return std::ranges::all_of(criteria, [&](const auto& criterion) {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/base/rare.h"
 #include "proxy/http/header_spelling.h"
 #include "proxy/net/address.h"
 #include "proxy/net/config_source.h"
@@ -56,6 +57,20 @@ struct TransportMatch {
   bool matches(const TransportLabels& labels) const;
 };
 
+/// What endpoints without metadata, health check settings and further addresses have nothing of.
+struct EndpointExtras {
+  std::string hash_key;      // from metadata; empty: the address is hashed
+  std::string metadata_key;  // canonical text of endpoint metadata: equal text, equal host
+  std::shared_ptr<const HostLabels> labels;  // metadata that subsets are made by; null: none
+  std::shared_ptr<const Metadata> metadata;  // all of it, for logs; null: none
+  TransportLabels transport_labels;          // what transport_matches are held against
+  std::string check_hostname;                // by which its health is asked for; empty: the check's
+  Address check_address;                     // where; none: `address`
+  uint16_t check_port = 0;                   // the same, if only the port differs; 0: it does not
+  bool check_disabled = false;               // its health is not asked for
+  std::vector<Address> more_addresses;       // of the same host, tried after `address`
+};
+
 /// One endpoint as configured. For DNS clusters `hostname` is to be resolved and `address` holds
 /// only the port.
 struct EndpointConfig {
@@ -65,28 +80,21 @@ struct EndpointConfig {
   Health health = Health::Healthy;                  // from EDS health_status
   EndpointStatus status = EndpointStatus::Unknown;  // the same in full
   bool draining = false;                            // EDS health_status DRAINING
-  std::string hash_key;                             // from metadata; empty: the address is hashed
-  std::string metadata_key;  // canonical text of endpoint metadata: equal text, equal host
-  std::shared_ptr<const HostLabels> labels;  // metadata that subsets are made by; null: none
-  std::shared_ptr<const Metadata> metadata;  // all of it, for logs; null: none
-  bool canary = false;                       // it says so
-  Address check_address;                     // where its health is asked for; none: `address`
-  uint16_t check_port = 0;                   // the same, if only the port differs; 0: it does not
-  std::string check_hostname;                // by this name; empty: by the check's
-  bool check_disabled = false;               // its health is not asked for
-  uint8_t first_check_flags =
-      0;  // CheckFlag of a host that is new, set before hosts are made of it
-  TransportLabels transport_labels;
-  uint32_t transport =
-      0;  // ClusterConfig::transport_for(transport_labels), set before hosts are made of it
-  std::vector<Address> more_addresses;  // of the same host, tried after `address`
+  bool canary = false;                              // its metadata says so
+  Rare<EndpointExtras> extras;
 };
+
+/// Never null. The assignment and the host that is made of it share one.
+using EndpointPtr = std::shared_ptr<const EndpointConfig>;
 
 struct LocalityEndpoints {
   Locality locality;
   uint32_t weight = 0;  // 0: none given
   uint32_t priority = 0;
-  std::vector<EndpointConfig> endpoints;
+  std::vector<EndpointPtr> endpoints;
+  void add(EndpointConfig endpoint) {
+    endpoints.push_back(std::make_shared<const EndpointConfig>(std::move(endpoint)));
+  }
 };
 
 /// envoy.config.endpoint.v3.ClusterLoadAssignment.
@@ -144,7 +152,7 @@ struct ClusterConfig {
   bool locality_weighted = false;
   std::shared_ptr<const BalancingConfig> balancing;  // what few clusters say; see balancing_of()
   uint32_t panic_threshold_percent = 50;
-  std::optional<OutlierConfig> outlier;                   // none: hosts are not judged
+  std::shared_ptr<const OutlierConfig> outlier;           // null: hosts are not judged
   std::shared_ptr<const HealthCheckConfig> health_check;  // null: hosts are not asked
   bool ignores_health_on_removal = false;  // otherwise who passes checks stays until it fails
   bool ignores_new_hosts = false;          // until their first check, also in reckoning panic
@@ -170,7 +178,7 @@ struct ClusterConfig {
   CircuitBreakerThresholds high_thresholds;
   // EDS
   std::string eds_service_name;  // empty: name
-  ConfigSource eds_source;
+  Rare<ConfigSource> eds_source;
   // DNS
   uint64_t dns_refresh_ms = 5000;
   uint64_t dns_failure_base_ms = 5000, dns_failure_max_ms = 5000;
@@ -210,7 +218,11 @@ struct ClusterConfig {
   uint64_t content_hash = 0;
 };
 
+extern const BalancingConfig kPlainBalancing;
+
 /// `config`'s own, or what holds where it says nothing.
-const BalancingConfig& balancing_of(const ClusterConfig& config);
+inline const BalancingConfig& balancing_of(const ClusterConfig& config) {
+  return config.balancing != nullptr ? *config.balancing : kPlainBalancing;
+}
 
 }  // namespace remora::upstream

@@ -11,32 +11,38 @@ ClusterMap::ClusterMap(WorkerContext& worker) : worker_(worker) {}
 
 ClusterMap::~ClusterMap() = default;
 
-Cluster* ClusterMap::find(std::string_view name) {
-  auto found = clusters_.find(name);
-  return found == clusters_.end() ? nullptr : found->second.get();
+Cluster* ClusterMap::make(Entry& entry) {
+  const std::unique_ptr<Unmade> of = std::move(entry.unmade);
+  entry.cluster = std::make_unique<Cluster>(*this, worker_, std::move(of->config),
+                                            std::move(of->shared), std::move(of->hosts));
+  return entry.cluster.get();
 }
 
 void ClusterMap::update(std::shared_ptr<const ClusterConfig> config,
                         std::shared_ptr<ClusterShared> shared,
                         std::shared_ptr<const HostSet> hosts) {
-  std::unique_ptr<Cluster>& cluster = clusters_[config->name];
-  if (cluster != nullptr && &cluster->shared() == shared.get()) {
-    const std::string name = config->name;
-    cluster->update(std::move(config), std::move(hosts));
+  const std::string name = config->name;
+  Entry& entry = clusters_[name];
+  if (entry.cluster != nullptr && &entry.cluster->shared() == shared.get()) {
+    entry.cluster->update(std::move(config), std::move(hosts));
     return hosts_changed(name);
   }
   // Other statistics: what is in flight goes on counting where it began.
-  std::unique_ptr<Cluster> replaced = std::move(cluster);
-  cluster = std::make_unique<Cluster>(*this, worker_, std::move(config), std::move(shared),
-                                      std::move(hosts));
+  std::unique_ptr<Cluster> replaced = std::move(entry.cluster);
+  entry.unmade =
+      std::make_unique<Unmade>(Unmade{std::move(config), std::move(shared), std::move(hosts)});
   if (replaced != nullptr) retire(std::move(replaced));
-  hosts_changed(cluster->config().name);
+  hosts_changed(name);
 }
 
 void ClusterMap::update_hosts(std::string_view name, std::shared_ptr<const HostSet> hosts) {
-  Cluster* cluster = find(name);
-  if (cluster == nullptr) return;
-  cluster->update_hosts(std::move(hosts));
+  const auto found = clusters_.find(name);
+  if (found == clusters_.end()) return;
+  if (Cluster* cluster = found->second.cluster.get()) {
+    cluster->update_hosts(std::move(hosts));
+  } else {
+    found->second.unmade->hosts = std::move(hosts);
+  }
   hosts_changed(name);
 }
 
@@ -44,7 +50,7 @@ void ClusterMap::update_hosts(std::string_view name, std::shared_ptr<const HostS
 void ClusterMap::hosts_changed(std::string_view name) {
   ++generation_;
   if (local_cluster_.empty() || name != local_cluster_) return;
-  for (auto& [other, cluster] : clusters_) cluster->reset_balancer();
+  for_each([](Cluster& cluster) { cluster.reset_balancer(); });
 }
 
 std::shared_ptr<const HostSet> ClusterMap::local_hosts() {
@@ -55,10 +61,10 @@ std::shared_ptr<const HostSet> ClusterMap::local_hosts() {
 void ClusterMap::remove(std::string_view name) {
   auto found = clusters_.find(name);
   if (found == clusters_.end()) return;
-  std::unique_ptr<Cluster> cluster = std::move(found->second);
+  std::unique_ptr<Cluster> cluster = std::move(found->second.cluster);
   clusters_.erase(found);
   ++generation_;
-  retire(std::move(cluster));
+  if (cluster != nullptr) retire(std::move(cluster));
 }
 
 void ClusterMap::retire(std::unique_ptr<Cluster> cluster) {
@@ -75,7 +81,9 @@ void ClusterMap::cluster_finished(Cluster& cluster) {
 }
 
 void ClusterMap::for_each(const std::function<void(Cluster&)>& f) {
-  for (auto& [name, cluster] : clusters_) f(*cluster);
+  for (auto& [name, entry] : clusters_) {
+    if (entry.cluster != nullptr) f(*entry.cluster);
+  }
 }
 
 void ClusterMap::for_each_with_retired(const std::function<void(Cluster&)>& f) {

@@ -50,12 +50,28 @@ struct PickContext {
 };
 
 class ClusterMap {
+  /// What a cluster is made of when it is first asked for. Most never are.
+  struct Unmade {
+    std::shared_ptr<const ClusterConfig> config;
+    std::shared_ptr<ClusterShared> shared;
+    std::shared_ptr<const HostSet> hosts;
+  };
+  struct Entry {
+    std::unique_ptr<Cluster> cluster;
+    std::unique_ptr<Unmade> unmade;  // while there is no `cluster`
+  };
+
  public:
   explicit ClusterMap(WorkerContext& worker);
   ~ClusterMap();
 
   /// Null when there is no such cluster (then 503 NC).
-  Cluster* find(std::string_view name);
+  Cluster* find(std::string_view name) {
+    const auto found = clusters_.find(name);
+    if (found == clusters_.end()) return nullptr;
+    Entry& entry = found->second;
+    return entry.cluster != nullptr ? entry.cluster.get() : make(entry);
+  }
 
   // --- configuration, applied by the worker as messages come ---
   /// Adds, or replaces the configuration of, a cluster. Pools to hosts that stayed are kept when
@@ -69,6 +85,7 @@ class ClusterMap {
   /// Removes: idle connections close, active requests and tunnels finish.
   void remove(std::string_view name);
 
+  /// Those that were ever asked for.
   void for_each(const std::function<void(Cluster&)>& f);
   /// Those too that were removed and still finish what is in flight.
   void for_each_with_retired(const std::function<void(Cluster&)>& f);
@@ -101,6 +118,7 @@ class ClusterMap {
   void cluster_finished(Cluster& cluster);
 
  private:
+  Cluster* make(Entry& entry);
   void retire(std::unique_ptr<Cluster> cluster);
   void hosts_changed(std::string_view name);
 
@@ -109,7 +127,7 @@ class ClusterMap {
   std::string local_cluster_;  // empty: none
   Locality here_;
   uint64_t generation_ = 1;
-  StringMap<std::unique_ptr<Cluster>> clusters_;
+  StringMap<Entry> clusters_;
   std::vector<std::unique_ptr<Cluster>> retired_;
 };
 

@@ -37,6 +37,32 @@ TEST_F(ClusterTest, IsFoundByNameUntilRemoved) {
   EXPECT_EQ(map->retired_count(), 0u) << "nothing of it was in use";
 }
 
+TEST_F(ClusterTest, IsMadeWhenFirstAskedForOfWhatCameLast) {
+  const auto made = [this] {
+    int count = 0;
+    map->for_each([&count](Cluster&) { ++count; });
+    return count;
+  };
+  shared = std::make_shared<ClusterShared>(config, *store);
+  hosts = make_host_set(testing::assignment({testing::locality({endpoint("10.0.0.1")})}), nullptr);
+  const uint64_t generation = map->generation();
+  map->update(std::make_shared<ClusterConfig>(config), shared, hosts);
+  config.connect_timeout_ms = 1;
+  map->update(std::make_shared<ClusterConfig>(config), shared, hosts);
+  update_hosts({endpoint("10.0.0.2")});
+  EXPECT_EQ(map->generation(), generation + 3);
+  EXPECT_EQ(map->size(), 1u);
+  EXPECT_EQ(made(), 0);
+  EXPECT_EQ(cluster().config().connect_timeout_ms, 1u);
+  EXPECT_EQ(cluster().pick_host({}), host());
+  EXPECT_EQ(made(), 1);
+  map->update(std::make_shared<ClusterConfig>(config),
+              std::make_shared<ClusterShared>(config, *store), hosts);
+  EXPECT_EQ(made(), 0) << "other statistics";
+  map->remove("test");
+  EXPECT_THAT(map->find("test"), IsNull());
+}
+
 TEST_F(ClusterTest, NobodyToPickIsCounted) {
   apply({});
   EXPECT_THAT(cluster().pick_host({}), IsNull());
@@ -55,7 +81,7 @@ TEST_F(ClusterTest, ARetryMayAvoidHostsForWhatTheyAre) {
   EndpointConfig labelled = endpoint("10.0.0.2");
   HostLabels labels;
   labels.fields.emplace("version", MetadataList{std::string("1"), std::string("2")});
-  labelled.labels = std::make_shared<const HostLabels>(labels);
+  labelled.extras.edit().labels = std::make_shared<const HostLabels>(labels);
   const std::vector<EndpointConfig> all = {canary, labelled, endpoint("10.0.0.3")};
   apply(all);
   const std::vector<MetadataStruct> avoided = {{{"version", std::string("2")}}};

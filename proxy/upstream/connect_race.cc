@@ -21,7 +21,7 @@ constexpr uint64_t kAttemptDelayMs = 300;
 std::unique_ptr<ConnectRace> begin_connecting(Cluster& cluster, Connection& connection,
                                               const Host& host, int error) {
   const uint64_t timeout_ms = cluster.config().connect_timeout_ms;
-  if (!host.endpoint().more_addresses.empty()) {
+  if (!host.extras().more_addresses.empty()) {
     return std::make_unique<ConnectRace>(cluster, connection, host, error, timeout_ms);
   }
   connection.begin_connecting(error, timeout_ms);

@@ -25,7 +25,9 @@ Address ip(const std::string& text) { return *Address::from_ip(text, 80); }
 std::vector<std::string> ordered(std::vector<std::string> addresses, const AddressOrder& order) {
   EndpointConfig endpoint;
   endpoint.address = ip(addresses.front());
-  for (size_t i = 1; i < addresses.size(); ++i) endpoint.more_addresses.push_back(ip(addresses[i]));
+  for (size_t i = 1; i < addresses.size(); ++i) {
+    endpoint.extras.edit().more_addresses.push_back(ip(addresses[i]));
+  }
   std::vector<std::string> out;
   for (const Address& address : addresses_in_order(endpoint, order)) {
     out.push_back(address.ip_string());
@@ -76,7 +78,7 @@ class ConnectRaceTest : public HttpPoolTestBase {
  protected:
   Cluster& host_at(const Address& first, std::vector<Address> more) {
     EndpointConfig endpoint = endpoint_at(first);
-    endpoint.more_addresses = std::move(more);
+    endpoint.extras.edit().more_addresses = std::move(more);
     return apply({endpoint});
   }
   void start(TestRequest& request) {

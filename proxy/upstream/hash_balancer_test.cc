@@ -135,7 +135,7 @@ TEST_P(HashBalancerTest, AnotherAttemptIsAnotherPlaceInTheTable) {
 
 TEST_P(HashBalancerTest, HashKeysAndNamesInsteadOfAddresses) {
   auto keyed = hosts(3);
-  for (size_t i = 0; i < 3; ++i) keyed[i].hash_key = "pod-" + std::to_string(i);
+  for (size_t i = 0; i < 3; ++i) keyed[i].extras.edit().hash_key = "pod-" + std::to_string(i);
   over({locality(keyed)});
   const auto index = [&] {
     std::vector<char> out;
@@ -150,7 +150,7 @@ TEST_P(HashBalancerTest, HashKeysAndNamesInsteadOfAddresses) {
   EXPECT_EQ(index(), before) << "pods that moved keep their hashes";
 
   config_.hash.use_hostname = true;
-  for (EndpointConfig& host : keyed) host.hostname = std::exchange(host.hash_key, "");
+  for (EndpointConfig& host : keyed) host.hostname = std::exchange(host.extras.edit().hash_key, "");
   over({locality(keyed)});
   EXPECT_EQ(index(), before);
 }

@@ -181,7 +181,7 @@ void HealthChecker::set_hosts(const HostSet& hosts) {
   sessions_.clear();
   for (const PriorityHosts& priority : hosts.priorities) {
     for (const HostPtr& host : priority.hosts) {
-      if (host->endpoint().check_disabled) continue;
+      if (host->extras().check_disabled) continue;
       const auto found = known.find(host.get());
       sessions_.push_back(found != known.end() ? std::move(found->second)
                                                : std::make_unique<Session>(*this, host));

@@ -53,7 +53,6 @@ class HealthCheckerTest : public ::testing::Test, private HealthSink {
   void start(int hosts) {
     for (int i = 0; i < hosts; ++i) {
       endpoints_.push_back(endpoint("10.0.0." + std::to_string(i + 1)));
-      endpoints_.back().first_check_flags = kCheckFailed;
     }
     remake();
     HealthChecker::Hooks hooks;
@@ -78,7 +77,10 @@ class HealthCheckerTest : public ::testing::Test, private HealthSink {
     checker_->set_hosts(*hosts_);
     pass(1);
   }
-  void remake() { hosts_ = make_host_set(assignment({locality(endpoints_)}), hosts_.get()); }
+  void remake() {
+    cluster_.health_check = std::make_shared<HealthCheckConfig>(config_);
+    hosts_ = make_host_set(assignment({locality(endpoints_)}), hosts_.get(), cluster_);
+  }
   const HostPtr& host(size_t i) { return hosts_->priorities[0].hosts[i]; }
   void pass(uint64_t ms) {
     time_.now_ms += ms;
@@ -105,6 +107,7 @@ class HealthCheckerTest : public ::testing::Test, private HealthSink {
   std::shared_ptr<stats::Group<stats::HealthCheckSchema>> group_ =
       store_->group<stats::HealthCheckSchema>("cluster.c.health_check");
   HealthCheckConfig config_;
+  ClusterConfig cluster_;
   std::vector<EndpointConfig> endpoints_;
   std::shared_ptr<const HostSet> hosts_;
   std::map<const Host*, HandProbe*> probes_;
@@ -300,7 +303,8 @@ TEST_F(HealthCheckerTest, HostsComeAndGo) {
   answer(0, Kind::Healthy);
   endpoints_.pop_back();
   endpoints_.push_back(endpoint("10.0.0.9"));
-  endpoints_.back().first_check_flags = kCheckFailed | kCheckPending;
+  cluster_.discovery = Discovery::StrictDns;
+  cluster_.ignores_new_hosts = true;
   remake();
   checker_->set_hosts(*hosts_);
   pass(1);
@@ -316,7 +320,7 @@ TEST_F(HealthCheckerTest, HostsComeAndGo) {
 
 TEST_F(HealthCheckerTest, AHostThatIsNotToBeAskedIsHealthy) {
   endpoints_.push_back(endpoint("10.0.0.9"));
-  endpoints_.back().check_disabled = true;
+  endpoints_.back().extras.edit().check_disabled = true;
   start(0);
   EXPECT_TRUE(probes_.empty());
   EXPECT_TRUE(checker_->first_round_over());

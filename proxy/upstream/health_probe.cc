@@ -21,10 +21,10 @@ bool in_ranges(uint16_t status, const std::vector<StatusRange>& ranges) {
 }
 
 const Address& check_address(const Host& host, Address* made) {
-  const EndpointConfig& endpoint = host.endpoint();
-  const Address& base = endpoint.check_address ? endpoint.check_address : endpoint.address;
-  if (endpoint.check_port == 0) return base;
-  *made = base.with_port(endpoint.check_port);
+  const EndpointExtras& extras = host.extras();
+  const Address& base = extras.check_address ? extras.check_address : host.address();
+  if (extras.check_port == 0) return base;
+  *made = base.with_port(extras.check_port);
   return *made;
 }
 
@@ -226,7 +226,7 @@ void ConnectionProbe::send_request() {
   degraded_ = excludes_ = asked_service_ = false;
   grpc_status_.clear();
   const bool grpc = config().kind == HealthCheckConfig::Kind::Grpc;
-  const std::string& own_name = host_->endpoint().check_hostname;
+  const std::string& own_name = host_->extras().check_hostname;
   const std::string timeout = std::to_string(config().timeout_ms) + "m";
   http::HeaderMap headers(*arena_);
   headers.add(HeaderId::Method, grpc ? "POST" : std::string_view(config().method));

@@ -26,11 +26,13 @@ class HealthProbeTest : public testing::ClusterTestBase {
     if (probe == nullptr) {
       config.health_check = std::make_shared<HealthCheckConfig>(check);
       EndpointConfig endpoint = testing::endpoint_at(server.address());
-      endpoint.check_hostname = hostname;
-      endpoint.check_address = asked;
-      endpoint.check_port = ask_port;
+      EndpointExtras& extras = endpoint.extras.edit();
+      extras.check_hostname = hostname;
+      extras.check_address = asked;
+      extras.check_port = ask_port;
+      auto host = std::make_shared<Host>(std::make_shared<EndpointConfig>(endpoint), nullptr, 0);
       probe = std::make_unique<ConnectionProbe>(worker, std::make_shared<ClusterConfig>(config),
-                                                std::make_shared<Host>(endpoint, Locality(), 0),
+                                                std::move(host),
                                                 [this](CheckResult got) { result = got; });
     }
     result.reset();

@@ -6,6 +6,7 @@
 #include <absl/container/flat_hash_set.h>
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 
 #include "proxy/upstream/balancing_config.h"
@@ -36,34 +37,55 @@ HostPtr find_by_hostname(const HostSet* set, std::string_view hostname) {
   return nullptr;
 }
 
-bool same_check(const EndpointConfig& a, const EndpointConfig& b) {
+bool same_check(const EndpointExtras& a, const EndpointExtras& b) {
   return a.check_address == b.check_address && a.check_port == b.check_port &&
          a.check_hostname == b.check_hostname && a.check_disabled == b.check_disabled;
 }
 
-bool same_identity(const Host& host, const EndpointConfig& endpoint, const Locality& locality) {
-  return host.address() == endpoint.address &&
-         host.endpoint().more_addresses == endpoint.more_addresses &&
-         host.hostname() == endpoint.hostname && host.metadata_key() == endpoint.metadata_key &&
-         host.transport() == endpoint.transport && host.locality() == locality &&
-         same_check(host.endpoint(), endpoint);
+bool same_identity(const Host& host, const EndpointConfig& endpoint, uint32_t transport,
+                   const Locality& locality) {
+  const EndpointExtras& extras = *endpoint.extras;
+  return host.address() == endpoint.address && host.hostname() == endpoint.hostname &&
+         host.extras().more_addresses == extras.more_addresses &&
+         host.metadata_key() == extras.metadata_key && host.transport() == transport &&
+         host.locality() == locality && same_check(host.extras(), extras);
+}
+
+/// A new host is out until it has passed a check.
+uint8_t first_check_flags(const ClusterConfig& config, const EndpointConfig& endpoint) {
+  if (config.health_check == nullptr || endpoint.extras->check_disabled) return 0;
+  const bool discovered = config.discovery != Discovery::Static;
+  return static_cast<uint8_t>(kCheckFailed |
+                              (discovered && config.ignores_new_hosts ? kCheckPending : 0));
 }
 
 // The previous host brought up to date, or a new one.
 class HostMaker {
  public:
-  HostMaker(const HostSet* previous, HostIdentity identity)
-      : previous_(previous), identity_(identity), by_address_(hosts_by_address(previous)) {}
+  /// `config` null: a cluster with one transport and no checks.
+  HostMaker(const HostSet* previous, HostIdentity identity, const ClusterConfig* config)
+      : previous_(previous),
+        identity_(identity),
+        config_(config),
+        by_address_(hosts_by_address(previous)) {}
 
-  HostPtr host_for(const EndpointConfig& endpoint, const Locality& locality, uint32_t priority) {
-    auto found = by_address_.find(endpoint.address);
-    if (found != by_address_.end() && same_identity(*found->second, endpoint, locality)) {
-      return refreshed(found->second, endpoint, priority);
+  /// Of the endpoints to come.
+  void set_locality(const Locality& locality) {
+    locality_ = locality == Locality() ? nullptr : std::make_shared<const Locality>(locality);
+  }
+
+  HostPtr host_for(const EndpointPtr& endpoint, const Locality& locality, uint32_t priority) {
+    const uint32_t transport =
+        config_ == nullptr ? 0 : config_->transport_for(endpoint->extras->transport_labels);
+    auto found = by_address_.find(endpoint->address);
+    if (found != by_address_.end() &&
+        same_identity(*found->second, *endpoint, transport, locality)) {
+      return refreshed(found->second, *endpoint, priority);
     }
-    EndpointConfig copy = endpoint;
-    copy.weight = std::max<uint32_t>(copy.weight, 1);
-    if (copy.first_check_flags != 0) keep_findings(found, copy);
-    return std::make_shared<const Host>(std::move(copy), locality, priority, predecessor(endpoint));
+    uint8_t flags = config_ == nullptr ? 0 : first_check_flags(*config_, *endpoint);
+    if (flags != 0) flags = known_flags(found, *endpoint).value_or(flags);
+    return std::make_shared<const Host>(endpoint, locality_, priority, transport, flags,
+                                        predecessor(*endpoint));
   }
 
  private:
@@ -78,13 +100,14 @@ class HostMaker {
   }
 
   // Changed in what checks do not look at, or only in its address: what they found out holds.
-  void keep_findings(HostsByAddress::const_iterator same_address, EndpointConfig& endpoint) const {
+  std::optional<uint8_t> known_flags(HostsByAddress::const_iterator same_address,
+                                     const EndpointConfig& endpoint) const {
     const HostPtr known = identity_ == HostIdentity::Logical
                               ? find_by_hostname(previous_, endpoint.hostname)
                           : same_address == by_address_.end() ? nullptr
                                                               : same_address->second;
-    if (known == nullptr || !same_check(known->endpoint(), endpoint)) return;
-    endpoint.first_check_flags = static_cast<uint8_t>(known->check_flags() & ~kCheckRemoval);
+    if (known == nullptr || !same_check(known->extras(), *endpoint.extras)) return std::nullopt;
+    return static_cast<uint8_t>(known->check_flags() & ~kCheckRemoval);
   }
 
   // The first host of the line: later ones share its connections.
@@ -96,7 +119,9 @@ class HostMaker {
 
   const HostSet* previous_;
   HostIdentity identity_;
+  const ClusterConfig* config_;
   HostsByAddress by_address_;
+  LocalityPtr locality_;
 };
 
 template <class Hosts>
@@ -105,6 +130,14 @@ void add_by_health(Hosts& lists, const HostPtr& host) {
   const Health health = host->overall_health();
   if (health == Health::Healthy) lists.healthy.push_back(host);
   if (health == Health::Degraded) lists.degraded.push_back(host);
+}
+
+/// Nothing is added any more.
+template <class Hosts>
+void shrink(Hosts& lists) {
+  lists.hosts.shrink_to_fit();
+  lists.healthy.shrink_to_fit();
+  lists.degraded.shrink_to_fit();
 }
 
 LocalityHosts& locality_of(PriorityHosts& priority, const Locality& locality, uint32_t weight) {
@@ -122,6 +155,11 @@ size_t sum_of(const HostSet& set, std::vector<HostPtr> PriorityHosts::*list) {
 }
 
 }  // namespace
+
+const Locality& Host::locality() const {
+  static const Locality kUnknown;
+  return locality_ != nullptr ? *locality_ : kUnknown;
+}
 
 OutlierMonitor& Host::monitor_with(const std::string& cluster, OutlierSink& sink) const {
   OutlierMonitor* known = monitor();
@@ -175,14 +213,12 @@ HostIdentity host_identity_of(const ClusterConfig& config) {
 
 namespace {
 
-enum class Keep : uint8_t { WhoIsListed, WhoPassesChecks };
-
 /// Discovery may err: a host that it dropped serves on while its checks say that it is well.
 void keep_passing(const HostSet& previous, const absl::flat_hash_set<Address>& listed,
                   HostSet& set) {
   for (size_t at = 0; at < previous.priorities.size(); ++at) {
     for (const HostPtr& host : previous.priorities[at].hosts) {
-      if (listed.contains(host->address()) || host->endpoint().check_disabled) continue;
+      if (listed.contains(host->address()) || host->extras().check_disabled) continue;
       if (host->check_flag(kCheckFailed) || host->health() == Health::Unhealthy) continue;
       if (set.priorities.size() <= at) set.priorities.resize(at + 1);
       host->set_check_flag(kCheckRemoval, true);
@@ -194,28 +230,27 @@ void keep_passing(const HostSet& previous, const absl::flat_hash_set<Address>& l
   }
 }
 
-Keep whom_to_keep(const ClusterConfig& config) {
+bool keeps_passing(const ClusterConfig& config) {
   const bool discovered =
       config.discovery == Discovery::Eds || config.discovery == Discovery::StrictDns;
-  return discovered && config.health_check != nullptr && !config.ignores_health_on_removal
-             ? Keep::WhoPassesChecks
-             : Keep::WhoIsListed;
+  return discovered && config.health_check != nullptr && !config.ignores_health_on_removal;
 }
 
 std::shared_ptr<HostSet> host_set_of(const LoadAssignment& assignment, const HostSet* previous,
-                                     HostIdentity identity, Keep keep = Keep::WhoIsListed) {
+                                     HostIdentity identity, const ClusterConfig* config = nullptr) {
   auto set = std::make_shared<HostSet>();
   set->overprovisioning_percent = assignment.overprovisioning_percent;
   set->priorities.resize(1);
-  HostMaker maker(previous, identity);
+  HostMaker maker(previous, identity, config);
   const MonotonicMs now = monotonic_now_ms();
   absl::flat_hash_set<Address> seen;
   for (const LocalityEndpoints& group : assignment.localities) {
     if (group.priority >= set->priorities.size()) set->priorities.resize(group.priority + 1);
     PriorityHosts& priority = set->priorities[group.priority];
     LocalityHosts& locality = locality_of(priority, group.locality, group.weight);
-    for (const EndpointConfig& endpoint : group.endpoints) {
-      if (!seen.insert(endpoint.address).second) continue;
+    maker.set_locality(group.locality);
+    for (const EndpointPtr& endpoint : group.endpoints) {
+      if (!seen.insert(endpoint->address).second) continue;
       HostPtr host = maker.host_for(endpoint, group.locality, group.priority);
       if (host->serving_since() == 0 && host->overall_health() == Health::Healthy) {
         host->set_serving_since(now);
@@ -225,7 +260,14 @@ std::shared_ptr<HostSet> host_set_of(const LoadAssignment& assignment, const Hos
       if (host->excluded()) ++priority.excluded;
     }
   }
-  if (keep == Keep::WhoPassesChecks && previous != nullptr) keep_passing(*previous, seen, *set);
+  if (config != nullptr && previous != nullptr && keeps_passing(*config)) {
+    keep_passing(*previous, seen, *set);
+  }
+  for (PriorityHosts& priority : set->priorities) {
+    shrink(priority);
+    priority.localities.shrink_to_fit();
+    for (LocalityHosts& locality : priority.localities) shrink(locality);
+  }
   return set;
 }
 
@@ -238,7 +280,7 @@ std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment,
 
 std::shared_ptr<const HostSet> make_host_set(const LoadAssignment& assignment,
                                              const HostSet* previous, const ClusterConfig& config) {
-  auto set = host_set_of(assignment, previous, host_identity_of(config), whom_to_keep(config));
+  auto set = host_set_of(assignment, previous, host_identity_of(config), &config);
   if (config.chooses_by_hash()) set->hash_tables = make_hash_tables(*set, config);
   if (balancing_of(config).subsets != nullptr) {
     set->subsets = std::make_shared<SubsetIndex>(*set, config);

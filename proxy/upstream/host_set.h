@@ -4,6 +4,7 @@
 // (additive).
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -52,33 +53,38 @@ enum CheckFlag : uint8_t {
   kCheckRemoval = 32,   // discovery has dropped it; it stays while it passes
 };
 
+/// Shared by the hosts that are there; null: it is not known.
+using LocalityPtr = std::shared_ptr<const Locality>;
+
 class Host {
  public:
   /// `logical`: the host whose connections this one takes over (LOGICAL_DNS: the same host at a new
   /// address).
-  Host(EndpointConfig endpoint, Locality locality, uint32_t priority,
-       std::shared_ptr<const Host> logical = nullptr)
+  Host(EndpointPtr endpoint, LocalityPtr locality, uint32_t priority, uint32_t transport = 0,
+       uint8_t first_check_flags = 0, std::shared_ptr<const Host> logical = nullptr)
       : endpoint_(std::move(endpoint)),
         locality_(std::move(locality)),
         logical_(std::move(logical)),
+        transport_(transport),
         priority_(priority),
-        weight_(endpoint_.weight),
-        health_(endpoint_.draining ? Health::Unhealthy : endpoint_.health),
-        status_(endpoint_.status),
-        check_flags_(endpoint_.first_check_flags) {}
+        weight_(std::max<uint32_t>(endpoint_->weight, 1)),
+        health_(endpoint_->draining ? Health::Unhealthy : endpoint_->health),
+        status_(endpoint_->status),
+        check_flags_(first_check_flags) {}
   ~Host() { delete monitor(); }
   Host(const Host&) = delete;
 
-  const Address& address() const { return endpoint_.address; }
-  const EndpointConfig& endpoint() const { return endpoint_; }
-  const std::string& hostname() const { return endpoint_.hostname; }
-  const Locality& locality() const { return locality_; }
-  const std::string& hash_key() const { return endpoint_.hash_key; }
-  const std::string& metadata_key() const { return endpoint_.metadata_key; }
+  const Address& address() const { return endpoint_->address; }
+  const EndpointConfig& endpoint() const { return *endpoint_; }
+  const EndpointExtras& extras() const { return *endpoint_->extras; }
+  const std::string& hostname() const { return endpoint_->hostname; }
+  const Locality& locality() const;
+  const std::string& hash_key() const { return extras().hash_key; }
+  const std::string& metadata_key() const { return extras().metadata_key; }
   /// Null: none.
-  const HostLabels* labels() const { return endpoint_.labels.get(); }
+  const HostLabels* labels() const { return extras().labels.get(); }
   /// Index by ClusterConfig::transport_for() of the transport that reaches it.
-  uint32_t transport() const { return endpoint_.transport; }
+  uint32_t transport() const { return transport_; }
   uint32_t priority() const { return priority_.load(std::memory_order_relaxed); }
   uint32_t weight() const { return weight_.load(std::memory_order_relaxed); }
   /// What EDS says of it.
@@ -135,16 +141,17 @@ class Host {
   mutable std::atomic<uint64_t> idle_close_ms{0};
 
  private:
-  const EndpointConfig endpoint_;
-  const Locality locality_;
+  const EndpointPtr endpoint_;
+  const LocalityPtr locality_;
   const std::shared_ptr<const Host> logical_;
+  const uint32_t transport_;
   std::atomic<uint32_t> priority_;
   mutable std::atomic<uint32_t> weight_;
   std::atomic<Health> health_;
   std::atomic<EndpointStatus> status_;
-  mutable std::atomic<MonotonicMs> serving_since_{0};
   mutable std::atomic<bool> ejected_{false};
   mutable std::atomic<uint8_t> check_flags_;
+  mutable std::atomic<MonotonicMs> serving_since_{0};
   mutable std::atomic<HealthSink*> health_sink_{nullptr};
   mutable std::atomic<OutlierMonitor*> monitor_{nullptr};  // owned; made once
 };

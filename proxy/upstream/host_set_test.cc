@@ -96,7 +96,7 @@ TEST(HostSet, AnotherLocalityMetadataOrHostnameMakesAnotherHost) {
   auto before = make_host_set(assignment({locality({endpoint("10.0.0.1")}, "a")}), nullptr);
   const HostPtr host = before->priorities[0].hosts[0];
   EndpointConfig tagged = endpoint("10.0.0.1");
-  tagged.metadata_key = "tls";
+  tagged.extras.edit().metadata_key = "tls";
   EndpointConfig named = endpoint("10.0.0.1");
   named.hostname = "b";
   for (const auto& changed :
@@ -105,6 +105,25 @@ TEST(HostSet, AnotherLocalityMetadataOrHostnameMakesAnotherHost) {
     EXPECT_NE(after->priorities[0].hosts[0], host);
     EXPECT_NE(after->priorities[0].hosts[0]->pool_key(), host->pool_key());
   }
+}
+
+TEST(HostSet, AHostSharesTheEndpointAndAsksForItsTransport) {
+  ClusterConfig config;
+  config.transport_matches = {{"tls", {{"mode", "tls"}}, nullptr}};
+  EndpointConfig labelled = endpoint("10.0.0.1");
+  labelled.extras.edit().transport_labels = {{"mode", {"tls"}}};
+  const LoadAssignment endpoints = assignment({locality({labelled, endpoint("10.0.0.2")}, "a")});
+  const auto set = make_host_set(endpoints, nullptr, config);
+  const std::vector<HostPtr>& hosts = set->priorities[0].hosts;
+  EXPECT_EQ(&hosts[0]->endpoint(), endpoints.localities[0].endpoints[0].get());
+  EXPECT_EQ(&hosts[0]->locality(), &hosts[1]->locality());
+  EXPECT_EQ(hosts[0]->transport(), 1u);
+  EXPECT_EQ(hosts[1]->transport(), 0u);
+  EXPECT_EQ(make_host_set(endpoints, set.get(), config)->priorities[0].hosts, hosts);
+  config.transport_matches.clear();
+  const auto plain = make_host_set(endpoints, set.get(), config);
+  EXPECT_NE(plain->priorities[0].hosts[0], hosts[0]) << "it is reached otherwise";
+  EXPECT_EQ(plain->priorities[0].hosts[1], hosts[1]);
 }
 
 TEST(HostSet, ALogicalHostKeepsItsPoolsWhenItsAddressChanges) {

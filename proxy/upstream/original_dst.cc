@@ -79,8 +79,9 @@ HostPtr OriginalDst::host_at(const Address& destination) {
   if (events_.is_own_address && events_.is_own_address(destination)) return nullptr;
   EndpointConfig endpoint;
   endpoint.address = destination;
-  endpoint.transport = config_->transport_for({});
-  auto host = std::make_shared<const Host>(std::move(endpoint), Locality(), 0);
+  auto host =
+      std::make_shared<const Host>(std::make_shared<const EndpointConfig>(std::move(endpoint)),
+                                   nullptr, 0, config_->transport_for({}));
   hosts_.emplace(destination, Entry{host});
   if (!sweep_timer_.armed()) sweep_timer_.arm(config_->cleanup_interval_ms);
   return host;

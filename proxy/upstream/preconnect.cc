@@ -53,11 +53,12 @@ HostPtr Cluster::peek_host() {
   const BalancingConfig& balancing = balancing_of(*config_);
   const bool in_turn = config_->lb == LbPolicy::RoundRobin || config_->lb == LbPolicy::Random;
   if (!in_turn || balancing.subsets != nullptr || balancing.peak_ewma != nullptr) return nullptr;
-  if (peeked_.size() >= hosts_->healthy_total()) return nullptr;
+  if (peeked_ == nullptr) peeked_ = std::make_unique<std::deque<HostPtr>>();
+  if (peeked_->size() >= hosts_->healthy_total()) return nullptr;
   if (balancer_ == nullptr) make_balancer();
   if (balancer_ == nullptr) return nullptr;
   HostPtr host = balancer_->pick({});
-  if (host != nullptr) peeked_.push_back(host);
+  if (host != nullptr) peeked_->push_back(host);
   return host;
 }
 

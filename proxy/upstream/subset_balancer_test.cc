@@ -25,9 +25,10 @@ using Hosts = std::set<std::string>;
 EndpointConfig labelled(const std::string& ip, MetadataStruct labels,
                         Health health = Health::Healthy) {
   EndpointConfig out = endpoint(ip, 80, 1, health);
-  out.metadata_key = ip;
-  append_json(labels, out.metadata_key);
-  out.labels = std::make_shared<const HostLabels>(HostLabels{std::move(labels)});
+  EndpointExtras& extras = out.extras.edit();
+  extras.metadata_key = ip;
+  append_json(labels, extras.metadata_key);
+  extras.labels = std::make_shared<const HostLabels>(HostLabels{std::move(labels)});
   return out;
 }
 

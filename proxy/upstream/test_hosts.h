@@ -25,7 +25,7 @@ inline LocalityEndpoints locality(std::vector<EndpointConfig> endpoints, std::st
   group.locality.zone = std::move(zone);
   group.weight = weight;
   group.priority = priority;
-  group.endpoints = std::move(endpoints);
+  for (EndpointConfig& endpoint : endpoints) group.add(std::move(endpoint));
   return group;
 }
 

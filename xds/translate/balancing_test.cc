@@ -141,9 +141,9 @@ TEST_F(BalancingTest, AdditionalAddresses) {
       "{socket_address: {address: '::1', port_value: 81}}}]}}]}]}}";
   auto config = compile("{name: a, type: STATIC, " + endpoint);
   ASSERT_NE(config, nullptr);
-  const auto& only = config->assignment.localities.at(0).endpoints.at(0);
-  ASSERT_EQ(only.more_addresses.size(), 1u);
-  EXPECT_EQ(only.more_addresses[0].to_string(), "[::1]:81");
+  const auto& only = *config->assignment.localities.at(0).endpoints.at(0);
+  ASSERT_EQ(only.extras->more_addresses.size(), 1u);
+  EXPECT_EQ(only.extras->more_addresses[0].to_string(), "[::1]:81");
   EXPECT_THAT(refusal("{name: a, type: STRICT_DNS, " + endpoint),
               HasSubstr("additional_addresses[0].address: is not for names"));
 }

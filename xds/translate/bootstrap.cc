@@ -251,7 +251,7 @@ absl::Status check_source(const ConfigSource& source, const StaticResources& sta
   for (const auto& cluster : statics.clusters) {
     if (cluster->name != source.cluster) continue;
     if (cluster->discovery != upstream::Discovery::Eds ||
-        cluster->eds_source.kind == ConfigSource::Kind::Path) {
+        cluster->eds_source->kind == ConfigSource::Kind::Path) {
       return absl::OkStatus();
     }
   }

@@ -43,9 +43,9 @@ absl::Status set_eds(const Cluster& cluster, const Context& context, upstream::C
   const Path at_source = here.field("eds_config");
   out->discovery = upstream::Discovery::Eds;
   out->eds_service_name = cluster.eds_cluster_config().service_name();
-  REMORA_TRY_ASSIGN(out->eds_source, config_source(cluster.eds_cluster_config().eds_config(),
-                                                   here.field("eds_config")));
-  REMORA_TRY(context.check_source(out->eds_source, at_source));
+  ConfigSource& source = out->eds_source.edit();
+  REMORA_TRY_ASSIGN(source, config_source(cluster.eds_cluster_config().eds_config(), at_source));
+  REMORA_TRY(context.check_source(source, at_source));
   return absl::OkStatus();
 }
 
@@ -228,8 +228,9 @@ absl::StatusOr<std::shared_ptr<const upstream::ClusterConfig>> cluster(const Clu
   REMORA_TRY(check_filters(from, root));
   if (from.has_outlier_detection()) {
     const Path at = root.field("outlier_detection");
-    REMORA_TRY_ASSIGN(out->outlier,
-                      outlier_detection(from.outlier_detection(), context.runtime, at));
+    upstream::OutlierConfig outlier;
+    REMORA_TRY_ASSIGN(outlier, outlier_detection(from.outlier_detection(), context.runtime, at));
+    out->outlier = std::make_shared<const upstream::OutlierConfig>(outlier);
     if (out->discovery == upstream::Discovery::OriginalDst) {
       REMORA_TRY(context.not_honoured(at, "is not supported for type ORIGINAL_DST", false));
     }

@@ -34,7 +34,7 @@ TEST_F(ClusterTest, StaticClusterWithDefaults) {
   EXPECT_EQ(config->protocol, HttpProtocol::Http1);
   EXPECT_FALSE(config->transport->secure());
   ASSERT_EQ(config->assignment.localities.size(), 1u);
-  EXPECT_EQ(config->assignment.localities[0].endpoints[0].address.to_string(), "10.0.0.1:80");
+  EXPECT_EQ(config->assignment.localities[0].endpoints[0]->address.to_string(), "10.0.0.1:80");
 }
 
 TEST_F(ClusterTest, StaticClusterWithoutEndpoints) {
@@ -50,8 +50,8 @@ TEST_F(ClusterTest, EdsClusterKnowsItsSource) {
   ASSERT_NE(config, nullptr);
   EXPECT_EQ(config->discovery, Discovery::Eds);
   EXPECT_EQ(config->eds_service_name, "s");
-  EXPECT_EQ(config->eds_source.kind, ConfigSource::Kind::Ads);
-  EXPECT_EQ(config->eds_source.initial_fetch_timeout_ms, 0u);
+  EXPECT_EQ(config->eds_source->kind, ConfigSource::Kind::Ads);
+  EXPECT_EQ(config->eds_source->initial_fetch_timeout_ms, 0u);
   EXPECT_EQ(config->lb, LbPolicy::LeastRequest);
   EXPECT_EQ(config->choice_count, 3u);
   EXPECT_TRUE(config->locality_weighted);
@@ -78,7 +78,7 @@ load_assignment:
   endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: app.example, port_value: 8080}}}}]}]
 )yaml");
   ASSERT_NE(config, nullptr);
-  const auto& endpoint = config->assignment.localities.at(0).endpoints.at(0);
+  const auto& endpoint = *config->assignment.localities.at(0).endpoints.at(0);
   EXPECT_EQ(endpoint.hostname, "app.example");
   EXPECT_EQ(endpoint.address.port(), 8080);
   EXPECT_EQ(config->dns_family, upstream::DnsFamily::V4Only);
@@ -426,13 +426,13 @@ endpoints:
   EXPECT_EQ(locality.locality.zone, "z");
   EXPECT_EQ(locality.weight, 3u);
   EXPECT_EQ(locality.priority, 1u);
-  EXPECT_EQ(locality.endpoints.at(0).hostname, "h");
-  EXPECT_EQ(locality.endpoints.at(0).weight, 5u);
-  EXPECT_EQ(locality.endpoints.at(0).health, Health::Degraded);
-  EXPECT_FALSE(locality.endpoints.at(0).metadata_key.empty());
-  EXPECT_TRUE(locality.endpoints.at(1).draining);
-  EXPECT_EQ(locality.endpoints.at(1).health, Health::Unhealthy);
-  EXPECT_EQ(locality.endpoints.at(1).address.to_string(), "/run/x.sock");
+  EXPECT_EQ(locality.endpoints.at(0)->hostname, "h");
+  EXPECT_EQ(locality.endpoints.at(0)->weight, 5u);
+  EXPECT_EQ(locality.endpoints.at(0)->health, Health::Degraded);
+  EXPECT_FALSE(locality.endpoints.at(0)->extras->metadata_key.empty());
+  EXPECT_TRUE(locality.endpoints.at(1)->draining);
+  EXPECT_EQ(locality.endpoints.at(1)->health, Health::Unhealthy);
+  EXPECT_EQ(locality.endpoints.at(1)->address.to_string(), "/run/x.sock");
 }
 
 TEST_F(ClusterTest, AssignmentRefusals) {

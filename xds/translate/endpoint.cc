@@ -95,7 +95,7 @@ absl::Status set_more_addresses(const proto::Endpoint& endpoint, EndpointNames n
     if (!endpoint.additional_addresses(i).has_address()) return at.error("is required");
     auto more = address(endpoint.additional_addresses(i).address(), at);
     if (!more.ok()) return more.status();
-    out->more_addresses.push_back(*std::move(more));
+    out->extras.edit().more_addresses.push_back(*std::move(more));
   }
   return absl::OkStatus();
 }
@@ -118,12 +118,13 @@ absl::StatusOr<upstream::EndpointConfig> endpoint_config(const proto::LbEndpoint
   }
   set_health(from.health_status(), &out);
   if (from.has_metadata()) {
-    out.metadata_key = canonical_text(from.metadata());
-    out.labels = host_labels(from.metadata());
-    out.metadata = host_metadata(from.metadata());
+    upstream::EndpointExtras& extras = out.extras.edit();
+    extras.metadata_key = canonical_text(from.metadata());
+    extras.labels = host_labels(from.metadata());
+    extras.metadata = host_metadata(from.metadata());
+    extras.transport_labels = labels_of(from.metadata());
+    extras.hash_key = hash_key(from.metadata());
     out.canary = is_canary(from.metadata());
-    out.transport_labels = labels_of(from.metadata());
-    out.hash_key = hash_key(from.metadata());
   }
   return out;
 }
@@ -146,7 +147,7 @@ absl::StatusOr<upstream::LocalityEndpoints> locality_endpoints(
         endpoint_config(from.lb_endpoints(i), names, context, path.at("lb_endpoints", i));
     if (!endpoint.ok()) return endpoint.status();
     sum += endpoint->weight;
-    out.endpoints.push_back(*std::move(endpoint));
+    out.add(*std::move(endpoint));
   }
   if (sum > std::numeric_limits<uint32_t>::max()) {
     return path.field("lb_endpoints").error("the sum of weights is above the maximum of a uint32");

@@ -329,15 +329,16 @@ absl::Status set_health_checks(const envoy::config::cluster::v3::Cluster& cluste
 absl::Status set_check_address(const envoy::config::endpoint::v3::Endpoint::HealthCheckConfig& from,
                                upstream::EndpointConfig* out, const Path& path) {
   if (from.port_value() > 65535) return path.field("port_value").error("is above 65535");
-  out->check_port = static_cast<uint16_t>(from.port_value());
-  out->check_hostname = from.hostname();
+  upstream::EndpointExtras& extras = out->extras.edit();
+  extras.check_port = static_cast<uint16_t>(from.port_value());
+  extras.check_hostname = from.hostname();
   REMORA_TRY(check_header_value(from.hostname(), path.field("hostname")));
-  out->check_disabled = from.disable_active_health_check();
+  extras.check_disabled = from.disable_active_health_check();
   if (from.has_address()) {
-    REMORA_TRY_ASSIGN(out->check_address, address(from.address(), path.field("address")));
+    REMORA_TRY_ASSIGN(extras.check_address, address(from.address(), path.field("address")));
   }
-  const Address& to = out->check_address ? out->check_address : out->address;
-  if (out->check_port != 0 && to.family() == Address::Family::Unix) {
+  const Address& to = extras.check_address ? extras.check_address : out->address;
+  if (extras.check_port != 0 && to.family() == Address::Family::Unix) {
     return path.field("port_value").error("is for an IP address");
   }
   return absl::OkStatus();

@@ -52,7 +52,7 @@ absl::Status read_format(const std::string& text, telemetry::Missing missing,
 }
 
 absl::Status read_path_rewrites(const route::RouteAction& proto, const Context& context,
-                                router::ClusterAction* out, const Path& path) {
+                                router::Rewrites* out, const Path& path) {
   const int given = int{!proto.prefix_rewrite().empty()} + int{proto.has_regex_rewrite()} +
                     int{proto.has_path_rewrite_policy()} + int{!proto.path_rewrite().empty()};
   if (given > 1) {
@@ -74,21 +74,23 @@ absl::Status read_path_rewrites(const route::RouteAction& proto, const Context& 
 
 absl::Status read_rewrites(const route::RouteAction& proto, const Context& context,
                            router::ClusterAction* out, const Path& path) {
-  REMORA_TRY(read_path_rewrites(proto, context, out, path));
+  router::Rewrites rewrites;
+  REMORA_TRY(read_path_rewrites(proto, context, &rewrites, path));
   const Path literal = path.field("host_rewrite_literal");
   REMORA_TRY(check_header_value(proto.host_rewrite_literal(), literal));
-  out->host_rewrite_literal = proto.host_rewrite_literal();
+  rewrites.host_rewrite_literal = proto.host_rewrite_literal();
   if (!proto.host_rewrite_header().empty()) {
     REMORA_TRY(check_header_name(proto.host_rewrite_header(), path.field("host_rewrite_header")));
-    out->host_rewrite_header = request_header_name(proto.host_rewrite_header());
+    rewrites.host_rewrite_header = request_header_name(proto.host_rewrite_header());
   }
   if (proto.has_host_rewrite_path_regex()) {
-    REMORA_TRY(read_substitution(proto.host_rewrite_path_regex(), context, &out->host_rewrite_regex,
-                                 &out->host_rewrite_substitution,
+    REMORA_TRY(read_substitution(proto.host_rewrite_path_regex(), context,
+                                 &rewrites.host_rewrite_regex, &rewrites.host_rewrite_substitution,
                                  path.field("host_rewrite_path_regex")));
   }
-  REMORA_TRY(read_format(proto.host_rewrite(), telemetry::Missing::Dash, &out->host_rewrite,
+  REMORA_TRY(read_format(proto.host_rewrite(), telemetry::Missing::Dash, &rewrites.host_rewrite,
                          path.field("host_rewrite")));
+  if (rewrites != router::Rewrites()) out->rewrites.edit() = std::move(rewrites);
   out->auto_host_rewrite = proto.auto_host_rewrite().value();
   out->append_x_forwarded_host = proto.append_x_forwarded_host();
   return absl::OkStatus();
@@ -106,8 +108,9 @@ absl::Status read_template_rewrite(const envoy::config::core::v3::TypedExtension
   if (!substitution.ok()) {
     return here.field("path_template_rewrite").error(std::string(substitution.status().message()));
   }
-  out->regex_substitution = *std::move(substitution);
-  out->regex_rewrite = std::make_shared<const re2::RE2>("^(?:" + form->pattern() + ")$");
+  router::Rewrites& rewrites = out->rewrites.edit();
+  rewrites.regex_substitution = *std::move(substitution);
+  rewrites.regex_rewrite = std::make_shared<const re2::RE2>("^(?:" + form->pattern() + ")$");
   return absl::OkStatus();
 }
 

@@ -41,7 +41,8 @@ route: {cluster: c, host_rewrite_path_regex: {pattern: {regex: "^/(.*)$"}, subst
   EXPECT_EQ(match->certificate_validated, false);
   EXPECT_EQ(match->metadata.at(0).filter, "f");
   EXPECT_EQ(match->filter_state.at(0).key, "s");
-  EXPECT_NE(std::get<router::ClusterAction>(first(table).action).host_rewrite_regex, nullptr);
+  EXPECT_NE(std::get<router::ClusterAction>(first(table).action).rewrites->host_rewrite_regex,
+            nullptr);
 }
 
 TEST_F(RouteRewriteTest, ATemplateMatchesAndRewrites) {
@@ -51,8 +52,9 @@ TEST_F(RouteRewriteTest, ATemplateMatchesAndRewrites) {
   EXPECT_EQ(first(table).match.kind, RouteMatch::Kind::Regex);
   const auto& action = std::get<ClusterAction>(first(table).action);
   std::string path = "/1/x/2/3";
-  ASSERT_NE(action.regex_rewrite, nullptr);
-  re2::RE2::GlobalReplace(&path, *action.regex_rewrite, action.regex_substitution);
+  ASSERT_NE(action.rewrites->regex_rewrite, nullptr);
+  re2::RE2::GlobalReplace(&path, *action.rewrites->regex_rewrite,
+                          action.rewrites->regex_substitution);
   EXPECT_EQ(path, "/2/3/1");
 }
 
@@ -63,8 +65,8 @@ path_rewrite: '/%REQ(x-a)%', host_rewrite: 'h-%REQ(x-b)%', weighted_clusters: {
                                     {cluster_header: X-To, weight: 2}]}}})");
   ASSERT_NE(table, nullptr);
   const auto& action = std::get<ClusterAction>(first(table).action);
-  EXPECT_NE(action.path_rewrite, nullptr);
-  EXPECT_NE(action.host_rewrite, nullptr);
+  EXPECT_NE(action.rewrites->path_rewrite, nullptr);
+  EXPECT_NE(action.rewrites->host_rewrite, nullptr);
   EXPECT_EQ(action.weight_header, "x-number");
   EXPECT_EQ(action.weighted.at(0).host_rewrite_literal, "h");
   EXPECT_EQ(action.weighted.at(1).cluster_header, "x-to");

@@ -123,8 +123,8 @@ retry_policy: {retry_on: "connect-failure, unavailable,retriable-status-codes", 
   ASSERT_TRUE(action.connect && action.connect->proxy_protocol);
   EXPECT_TRUE(action.connect->allow_post);
   EXPECT_EQ(action.connect->proxy_protocol->version, ProxyProtocolSettings::Version::V2);
-  EXPECT_EQ(action.regex_substitution, "\\1");
-  EXPECT_EQ(action.host_rewrite_header, "x-host");
+  EXPECT_EQ(action.rewrites->regex_substitution, "\\1");
+  EXPECT_EQ(action.rewrites->host_rewrite_header, "x-host");
   EXPECT_EQ(action.timeout_ms, 0u);
   EXPECT_EQ(action.idle_timeout_ms, 1500u);
   EXPECT_TRUE(action.high_priority);

@@ -202,9 +202,10 @@ TEST_F(TlsContextTest, AHostIsReachedByTheFirstTransportThatMatchesIt) {
   ASSERT_TRUE(compiled.ok()) << compiled.status();
   const auto& config = **compiled;
   const auto& endpoints = config.assignment.localities[0].endpoints;
-  EXPECT_EQ(config.transport_for(endpoints[0].transport_labels), 1u);
-  EXPECT_EQ(config.transport_for(endpoints[1].transport_labels), 2u);
-  EXPECT_EQ(config.transport_for(endpoints[2].transport_labels), 1u) << "one of a list is enough";
+  EXPECT_EQ(config.transport_for(endpoints[0]->extras->transport_labels), 1u);
+  EXPECT_EQ(config.transport_for(endpoints[1]->extras->transport_labels), 2u);
+  EXPECT_EQ(config.transport_for(endpoints[2]->extras->transport_labels), 1u)
+      << "one of a list is enough";
   EXPECT_TRUE(config.transport_matches[0].transport->secure());
 }
 

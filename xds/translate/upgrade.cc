@@ -54,7 +54,9 @@ absl::Status read_upgrades(const envoy::config::route::v3::RouteAction& from, Co
     if (!http::same_protocol(upgrade.upgrade_type(), http::kConnect)) {
       return connect.error("is for CONNECT only");
     }
-    REMORA_TRY(read_connect(upgrade.connect_config(), &out->connect.emplace(), connect));
+    router::ConnectConfig ends_here;
+    REMORA_TRY(read_connect(upgrade.connect_config(), &ends_here, connect));
+    out->connect = std::make_shared<const router::ConnectConfig>(std::move(ends_here));
   }
   return absl::OkStatus();
 }

@@ -117,7 +117,11 @@ class SessionTest : public testing::Test {
     auto cluster = std::make_shared<upstream::ClusterConfig>();
     cluster->name = "app";
     upstream::LocalityEndpoints locality;
-    for (const Address& host : hosts) locality.endpoints.emplace_back().address = host;
+    for (const Address& host : hosts) {
+      upstream::EndpointConfig endpoint;
+      endpoint.address = host;
+      locality.add(std::move(endpoint));
+    }
     cluster->assignment.localities.push_back(std::move(locality));
     if (change) change(*cluster);
     auto shared = std::make_shared<upstream::ClusterShared>(*cluster, *store);

@@ -2,6 +2,7 @@
 #include "proxy/upstream/dns/dns_cluster.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "proxy/base/string_map.h"
@@ -46,16 +47,20 @@ class DnsCluster::Target {
   }
 
   /// The endpoint for each address; of a logical host one that has them all.
-  void add_to(std::vector<EndpointConfig>& endpoints, const EndpointConfig& named) const {
+  void add_to(LocalityEndpoints& group) const {
+    if (addresses_.empty()) return;
     const uint16_t port = endpoint_.address.port();
-    for (const Address& address : addresses_) {
-      if (logical() && &address != addresses_.data()) {
-        endpoints.back().more_addresses.push_back(address.with_port(port));
+    EndpointConfig endpoint = endpoint_;
+    endpoint.address = addresses_.front().with_port(port);
+    for (const Address& address : std::span(addresses_).subspan(1)) {
+      if (logical()) {
+        endpoint.extras.edit().more_addresses.push_back(address.with_port(port));
         continue;
       }
-      endpoints.push_back(named);
-      endpoints.back().address = address.with_port(port);
+      group.add(endpoint);
+      endpoint.address = address.with_port(port);
     }
+    group.add(std::move(endpoint));
   }
 
  private:
@@ -132,8 +137,8 @@ DnsCluster::DnsCluster(std::shared_ptr<const ClusterConfig> config, DnsResolver&
       random_state_(loop.time().now_us ^ StringHash()(config_->name)) {
   choose_resolver(resolver);
   for (const LocalityEndpoints& locality : config_->assignment.localities) {
-    for (const EndpointConfig& endpoint : locality.endpoints) {
-      targets_.push_back(std::make_unique<Target>(*this, endpoint));
+    for (const EndpointPtr& endpoint : locality.endpoints) {
+      targets_.push_back(std::make_unique<Target>(*this, *endpoint));
     }
   }
 }
@@ -161,11 +166,9 @@ LoadAssignment DnsCluster::resolved() const {
   LoadAssignment assignment = config_->assignment;
   size_t at = 0;
   for (LocalityEndpoints& locality : assignment.localities) {
-    std::vector<EndpointConfig> endpoints;
-    for (const EndpointConfig& named : locality.endpoints) {
-      targets_[at++]->add_to(endpoints, named);
+    for (size_t names = std::exchange(locality.endpoints, {}).size(); names > 0; --names) {
+      targets_[at++]->add_to(locality);
     }
-    locality.endpoints = std::move(endpoints);
   }
   return assignment;
 }

@@ -51,8 +51,8 @@ class DnsClusterTest : public ::testing::Test {
   std::vector<std::string> addresses() const {
     std::vector<std::string> result;
     for (const LocalityEndpoints& group : last_.localities) {
-      for (const EndpointConfig& endpoint : group.endpoints)
-        result.push_back(endpoint.address.to_string());
+      for (const EndpointPtr& endpoint : group.endpoints)
+        result.push_back(endpoint->address.to_string());
     }
     return result;
   }
@@ -96,8 +96,8 @@ TEST_F(DnsClusterTest, AStrictClusterHasAnEndpointForEveryAddress) {
   const LocalityEndpoints& group = last_.localities[0];
   EXPECT_EQ(group.locality.zone, "a");
   EXPECT_EQ(group.weight, 7u);
-  EXPECT_EQ(group.endpoints[0].weight, 3u);
-  EXPECT_EQ(group.endpoints[0].hostname, "web.test");
+  EXPECT_EQ(group.endpoints[0]->weight, 3u);
+  EXPECT_EQ(group.endpoints[0]->hostname, "web.test");
 }
 
 TEST_F(DnsClusterTest, EveryNameKeepsItsPlace) {
