@@ -22,6 +22,10 @@ using testing::locality;
 
 using Counts = std::map<std::string, int>;
 
+Host some_host() {
+  return Host(std::make_shared<const EndpointConfig>(endpoint("10.0.0.1")), nullptr, 0);
+}
+
 class MeasuredBalancersTest : public ::testing::Test {
  protected:
   MeasuredBalancersTest() { advance(1000); }
@@ -143,17 +147,17 @@ TEST_F(MeasuredBalancersTest, WhatMakesNoSenseIsNoReport) {
                             "BIN CQ==",
                             "XML <a/>",
                             "text eps:1"}) {
-    EXPECT_FALSE(report(Host(endpoint("10.0.0.1"), {}, 0), value)) << value;
+    EXPECT_FALSE(report(some_host(), value)) << value;
   }
   for (const std::string& wire :
        {std::string("\x09"), std::string("\x42\x7f"), std::string("\x0b"),
         std::string("\x00\x01", 2), std::string(12, '\xff'), std::string("\x42\x02\x09\x01")}) {
-    EXPECT_FALSE(report(Host(endpoint("10.0.0.1"), {}, 0), "BIN " + encode_base64(wire)));
+    EXPECT_FALSE(report(some_host(), "BIN " + encode_base64(wire)));
   }
 }
 
 TEST_F(MeasuredBalancersTest, AReportThatTellsNothingHasNoWeight) {
-  EXPECT_TRUE(report(Host(endpoint("10.0.0.1"), {}, 0), "TEXT cpu_utilization:0.5"));
+  EXPECT_TRUE(report(some_host(), "TEXT cpu_utilization:0.5"));
   EXPECT_EQ(weight_of("TEXT cpu_utilization:0.5"), std::nullopt);
   EXPECT_EQ(weight_of("TEXT rps_fractional:5"), std::nullopt);
   EXPECT_EQ(weight_of("TEXT rps_fractional:-5,cpu_utilization:-1"), std::nullopt);
