@@ -1,7 +1,7 @@
 // The OpenSSL library context that handshakes run in. To read the key of a certificate OpenSSL 3.0
-// walks through every decoder that its providers have, which was two fifths of the instructions of
-// a handshake. This context has all that OpenSSL's default provider has but the decoders that no
-// certificate of a peer can need.
+// walks through all that its context holds, which was two fifths of the instructions of a
+// handshake. This one has of OpenSSL's default provider only what TLS and the certificates of peers
+// can need.
 #pragma once
 
 #include <openssl/types.h>

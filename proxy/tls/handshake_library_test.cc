@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include "proxy/tls/openssl_handles.h"
 
@@ -51,6 +53,32 @@ TEST(HandshakeLibrary, ReadsEveryKindOfKeyThatPeersMayHave) {
     const KeyHandle got = read(public_part(key.get()));
     ASSERT_NE(got, nullptr) << EVP_PKEY_get0_type_name(key.get());
     EXPECT_EQ(EVP_PKEY_eq(got.get(), key.get()), 1) << EVP_PKEY_get0_type_name(key.get());
+  }
+}
+
+/// All that a context would speak, at any level of security.
+std::vector<std::string> ciphers_of(OSSL_LIB_CTX* library) {
+  const SslContextHandle context(SSL_CTX_new_ex(library, nullptr, TLS_method()));
+  SSL_CTX_set_security_level(context.get(), 0);
+  SSL_CTX_set_cipher_list(context.get(), "ALL:COMPLEMENTOFALL");
+  std::vector<std::string> names;
+  STACK_OF(SSL_CIPHER)* ciphers = SSL_CTX_get_ciphers(context.get());
+  for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); ++i) {
+    names.emplace_back(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(ciphers, i)));
+  }
+  return names;
+}
+
+TEST(HandshakeLibrary, SpeaksAllThatTheWholeLibraryDoes) {
+  EXPECT_EQ(ciphers_of(handshake_library()), ciphers_of(nullptr));
+  const SslContextHandle context(SSL_CTX_new_ex(handshake_library(), nullptr, TLS_method()));
+  for (const char* group : {"X25519", "X448", "P-256", "P-384", "P-521", "ffdhe2048"}) {
+    EXPECT_EQ(SSL_CTX_set1_groups_list(context.get(), group), 1) << group;
+  }
+  for (const char* algorithm :
+       {"ECDSA+SHA256", "ECDSA+SHA512", "ed25519", "ed448", "rsa_pss_rsae_sha256",
+        "rsa_pss_pss_sha384", "RSA+SHA256", "RSA+SHA1"}) {
+    EXPECT_EQ(SSL_CTX_set1_sigalgs_list(context.get(), algorithm), 1) << algorithm;
   }
 }
 

@@ -3,11 +3,14 @@
 #include "proxy/tls/tls_transport.h"
 
 #include <absl/strings/str_cat.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <utility>
+
+#include "proxy/tls/handshake_library.h"
 
 namespace remora::tls {
 namespace {
@@ -19,6 +22,19 @@ using Next = IoResult::Next;
 constexpr size_t kMinReadBytes = 2048;
 /// A piece of at least this size is a record of its own; smaller ones are put together first.
 constexpr size_t kWholePieceBytes = 8192;
+
+/// While it lives, OpenSSL looks into the library of handshakes where nobody says in which: to read
+/// the certificate in a session it is asked for no other.
+class InHandshakeLibrary {
+ public:
+  InHandshakeLibrary() : before_(OSSL_LIB_CTX_set0_default(handshake_library())) {}
+  ~InHandshakeLibrary() { OSSL_LIB_CTX_set0_default(before_); }
+  InHandshakeLibrary(const InHandshakeLibrary&) = delete;
+  InHandshakeLibrary& operator=(const InHandshakeLibrary&) = delete;
+
+ private:
+  OSSL_LIB_CTX* const before_;
+};
 
 /// How much to seal next, contiguous at the front of `from`.
 std::string_view next_record(Buffer& from, size_t at_least) {
@@ -110,7 +126,10 @@ Next TlsTransport::advance_handshake() {
   // handshake.
   io_.hung_up = true;
   ERR_clear_error();
-  const int result = SSL_do_handshake(ssl_.get());
+  const int result = [this] {
+    const InHandshakeLibrary here;
+    return SSL_do_handshake(ssl_.get());
+  }();
   if (result != 1) return on_failure(result);
   complete_handshake();
   return state_ == State::Open ? Next::Ok : Next::Error;
