@@ -64,8 +64,8 @@ int verify_peer(X509_STORE_CTX* store, void*) {
   X509* leaf = X509_STORE_CTX_get0_cert(store);
   STACK_OF(X509)* chain = X509_STORE_CTX_get0_untrusted(store);
   handshake.peer = handshake.thread.peers.read(*leaf);
-  Verdict verdict =
-      context.validator.verify({leaf, chain, handshake.peer.get()}, handshake.request());
+  Verdict verdict = context.validator.verify({leaf, chain, handshake.peer.get()},
+                                             handshake.request(), &handshake.thread.chains);
   if (verdict.accepted && context.enforce_rsa_key_usage && !key_usage_fits(ssl, leaf)) {
     verdict.failure = Verdict::Failure::Chain;
     verdict.accepted = false;

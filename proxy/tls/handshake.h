@@ -12,6 +12,7 @@
 #include "proxy/stats/schemas.h"
 #include "proxy/tls/certificate_choice.h"
 #include "proxy/tls/certificate_identity.h"
+#include "proxy/tls/known_chains.h"
 #include "proxy/tls/openssl_handles.h"
 #include "proxy/tls/peer_cache.h"
 #include "proxy/tls/session_store.h"
@@ -22,6 +23,7 @@ namespace remora::tls {
 /// Per-thread things that the connections of one factory share.
 struct ThreadState {
   PeerCache peers;
+  KnownChains chains;
   SessionStore sessions;
 };
 

@@ -6,6 +6,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
 #include "proxy/tls/names.h"
@@ -219,12 +220,13 @@ NameStack Validator::root_subjects() const {
   return names;
 }
 
-Verdict Validator::verify(const PeerChain& peer, const ValidationRequest& request) const {
+Verdict Validator::verify(const PeerChain& peer, const ValidationRequest& request,
+                          KnownChains* known) const {
   Verdict verdict;
   const bool asks_for_names = !request.instead_of_names.empty() || !request.required_name.empty();
   if (!wants_certificate() && !asks_for_names) return verdict;
   if (X509_STORE* store = store_for(peer, verdict); store != nullptr) {
-    if (verify_chain(store, peer, request, verdict)) {
+    if (verify_or_recall_chain(store, peer, request, known, verdict)) {
       Verdict names = verify_names(peer, request);
       names.valid_until_s = verdict.valid_until_s;
       verdict = std::move(names);
@@ -255,6 +257,36 @@ X509_STORE* Validator::store_for(const PeerChain& peer, Verdict& verdict) const 
     return nullptr;
   }
   return found->second.get();
+}
+
+std::string Validator::key_of(const PeerChain& peer, const ValidationRequest& request) const {
+  // What is let in although time has passed tells nothing of the next connection.
+  if (request.ignore_time) return {};
+  std::string key =
+      absl::StrCat(fingerprint_, static_cast<int>(request.role), ",", request.security_level, ",");
+  for (int i = -1; i < sk_X509_num(peer.intermediates); ++i) {
+    const std::string digest =
+        sha256_of(i < 0 ? *peer.leaf : *sk_X509_value(peer.intermediates, i));
+    if (digest.empty()) return {};
+    key += digest;
+  }
+  return key;
+}
+
+/// A chain that led to a root still does: under the same trust and revocation lists, to a judge of
+/// the same certificates, until the first of them ends.
+bool Validator::verify_or_recall_chain(X509_STORE* store, const PeerChain& peer,
+                                       const ValidationRequest& request, KnownChains* known,
+                                       Verdict& verdict) const {
+  std::string key = known == nullptr ? std::string() : key_of(peer, request);
+  if (key.empty()) return verify_chain(store, peer, request, verdict);
+  if (const auto until = known->valid_until_s(key, std::time(nullptr)); until) {
+    verdict.valid_until_s = *until;
+    return true;
+  }
+  if (!verify_chain(store, peer, request, verdict)) return false;
+  known->keep(std::move(key), verdict.valid_until_s);
+  return true;
 }
 
 bool Validator::verify_chain(X509_STORE* store, const PeerChain& peer,

@@ -15,6 +15,7 @@
 #include "proxy/base/string_map.h"
 #include "proxy/tls/certificate_identity.h"
 #include "proxy/tls/credentials.h"
+#include "proxy/tls/known_chains.h"
 #include "proxy/tls/openssl_handles.h"
 #include "proxy/tls/secret.h"
 
@@ -62,7 +63,9 @@ class Validator {
   /// `validation` may be null: nothing is verified.
   static absl::StatusOr<Validator> make(const Validation* validation);
 
-  Verdict verify(const PeerChain& peer, const ValidationRequest& request) const;
+  /// `known`, if any, says which chains need not be led to a root again.
+  Verdict verify(const PeerChain& peer, const ValidationRequest& request,
+                 KnownChains* known = nullptr) const;
   /// The part of verify() that a resumed session can be held against without its chain.
   Verdict verify_names(const PeerChain& peer, const ValidationRequest& request) const;
 
@@ -86,6 +89,11 @@ class Validator {
   absl::Status check_rules() const;
   void make_fingerprint();
   X509_STORE* store_for(const PeerChain& peer, Verdict& verdict) const;
+  /// Empty for what nobody may remember.
+  std::string key_of(const PeerChain& peer, const ValidationRequest& request) const;
+  bool verify_or_recall_chain(X509_STORE* store, const PeerChain& peer,
+                              const ValidationRequest& request, KnownChains* known,
+                              Verdict& verdict) const;
   bool verify_chain(X509_STORE* store, const PeerChain& peer, const ValidationRequest& request,
                     Verdict& verdict) const;
   bool pinned(const X509& leaf) const;

@@ -21,7 +21,7 @@ class ValidatorTest : public testing::Test {
   }
   Verdict judge(const Validation& validation, const Issued& leaf,
                 const std::vector<const Issued*>& intermediates = {},
-                ValidationRequest request = {}) {
+                ValidationRequest request = {}, KnownChains* known = nullptr) {
     absl::StatusOr<Validator> validator = Validator::make(&validation);
     EXPECT_TRUE(validator.ok()) << validator.status();
     const X509Stack chain(sk_X509_new_null());
@@ -29,7 +29,7 @@ class ValidatorTest : public testing::Test {
       sk_X509_push(chain.get(), share(one->certificate()).release());
     }
     const ReadCertificate read = read_certificate(*leaf.certificate());
-    return validator->verify({leaf.certificate(), chain.get(), &read}, request);
+    return validator->verify({leaf.certificate(), chain.get(), &read}, request, known);
   }
   void expect_trusted(const Validation& validation, const Issued& leaf,
                       const std::vector<const Issued*>& intermediates = {}) {
@@ -318,6 +318,45 @@ TEST_F(ValidatorTest, AnSvidHasOneUriAndIsNoAuthority) {
   expect_refused(spiffe_rules, old, kChain, "expired");
   spiffe_rules.allow_expired = true;
   expect_trusted(spiffe_rules, old);
+}
+
+// --- chains that were judged before ---
+
+TEST_F(ValidatorTest, AChainJudgedBeforeLetsInNothingElse) {
+  const Issued middle = root.issue({.common_name = "middle", .authority = true});
+  const Issued below = middle.issue({.extended_key_usage = "clientAuth", .ends_in_s = 300});
+  KnownChains known;
+  const Verdict first = judge(rules, below, {&middle}, {}, &known);
+  ASSERT_TRUE(first.accepted && first.verified) << first.reason;
+  const Verdict again = judge(rules, below, {&middle}, {}, &known);
+  EXPECT_TRUE(again.accepted && again.verified) << again.reason;
+  EXPECT_EQ(again.valid_until_s, first.valid_until_s);
+
+  ValidationRequest as_server;
+  as_server.role = PeerRole::Server;
+  EXPECT_FALSE(judge(rules, below, {&middle}, as_server, &known).accepted) << "another role";
+  EXPECT_FALSE(judge(rules, below, {}, {}, &known).accepted) << "without its intermediate";
+  EXPECT_FALSE(judge(rules, Issued::stranger().issue({}), {&middle}, {}, &known).accepted);
+  Validation other = trusting(Issued::root({.common_name = "other", .authority = true}));
+  EXPECT_FALSE(judge(other, below, {&middle}, {}, &known).accepted) << "other roots";
+  other = rules;
+  other.crl_pem = root.crl({}) + middle.crl({&below});
+  EXPECT_FALSE(judge(other, below, {&middle}, {}, &known).accepted) << "revoked since";
+  other = rules;
+  other.sans = {rule(SanMatch::Type::Dns, "b.test")};
+  EXPECT_EQ(judge(other, below, {&middle}, {}, &known).failure, kNames) << "other names";
+}
+
+TEST_F(ValidatorTest, OnlyAcceptedChainsAreKnownAndOnlyUntilTheyEnd) {
+  KnownChains known;
+  const Issued stranger = Issued::stranger().issue({});
+  EXPECT_FALSE(judge(rules, stranger, {}, {}, &known).accepted);
+  EXPECT_FALSE(judge(rules, stranger, {}, {}, &known).accepted);
+  known.keep("chain", 100);
+  EXPECT_EQ(known.valid_until_s("chain", 99), 100);
+  EXPECT_EQ(known.valid_until_s("chain", 100), std::nullopt);
+  EXPECT_EQ(known.valid_until_s("another", 99), std::nullopt);
+  EXPECT_EQ(known.valid_until_s("", 0), std::nullopt) << "no entry is none";
 }
 
 // --- what is refused when it is configured ---
