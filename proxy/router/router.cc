@@ -14,6 +14,7 @@
 #include "proxy/router/shared_body.h"
 #include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/cluster_map.h"
+#include "proxy/upstream/dns_cache.h"
 #include "proxy/upstream/metadata_criteria.h"
 #include "proxy/upstream/original_dst.h"
 #include "proxy/upstream/worker_context.h"
@@ -121,6 +122,10 @@ void Router::set_needs(const HeaderMap& headers) {
                                       needs_.downstream->local.to_string());
   }
   name_connection(config, headers, stream_.arena(), &needs_);
+  if (upstream::balancing_of(config).dns_cache != nullptr) {
+    forward_key_ =
+        upstream::host_key(headers.authority(), upstream::default_port(config), stream_.arena());
+  }
 }
 
 /// Of the request as the route has edited it, as Envoy does.
@@ -252,6 +257,7 @@ upstream::HostPtr Router::pick_host() {
         stream_.request_headers().find(cluster.original_dst_http_header);
     if (header != nullptr) context.override_host_header = header->value;
   }
+  if (!forward_key_.empty()) context.override_host_header = forward_key_;
   if (const auto& key = upstream::balancing_of(cluster).original_dst_metadata; !key.empty()) {
     context.override_host_metadata =
         upstream::destination_in(key, {&info.dynamic_metadata, &info.connection->metadata});

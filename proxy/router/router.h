@@ -140,6 +140,7 @@ class Router final : public http::Filter, private Attempt::Owner {
   RetryPlan plan_;
   Timeouts timeouts_;
   upstream::ConnectionNeeds needs_;
+  std::string_view forward_key_;  // of the host, when the cluster is a dynamic forward proxy's
   Attempt* attempt_ = nullptr;   // the newest, or who answers; null while waiting to retry
   Attempt* attempts_ = nullptr;  // all, newest first
   absl::InlinedVector<const upstream::Host*, 2> tried_;

@@ -13,6 +13,7 @@
 #include "proxy/tls/transport_factory.h"
 #include "proxy/upstream/cluster_config.h"
 #include "proxy/upstream/cluster_shared.h"
+#include "proxy/upstream/dns_cache.h"
 #include "proxy/upstream/host_set.h"
 #include "proxy/upstream/remote_keys.h"
 
@@ -66,11 +67,21 @@ struct DeliverKeys {
   std::shared_ptr<const tls::KeySet> set;
   MonotonicMs valid_until = 0;
 };
+/// A name was looked up; null: there is no room for it.
+struct DeliverName {
+  std::shared_ptr<upstream::DnsCache> cache;
+  std::string key;
+  upstream::ResolvedNamePtr name;
+};
+struct ForgetName {
+  std::shared_ptr<upstream::DnsCache> cache;
+  std::string key;
+};
 /// Closes what is left and ends the thread.
 struct Shutdown {};
 
-using ConfigUpdate =
-    std::variant<SetCluster, SetHosts, RemoveCluster, SetRoutes, RemoveRoutes, SetListener,
-                 RemoveListener, SetTlsContext, Drain, DeliverKeys, Shutdown>;
+using ConfigUpdate = std::variant<SetCluster, SetHosts, RemoveCluster, SetRoutes, RemoveRoutes,
+                                  SetListener, RemoveListener, SetTlsContext, Drain, DeliverKeys,
+                                  DeliverName, ForgetName, Shutdown>;
 
 }  // namespace remora::server

@@ -140,6 +140,7 @@ Server::Server(const Options& options, const FilterRegistries& registries,
       trust_check_(main_context_, main_clusters_, nullptr),
       secrets_(*this, main_context_, trust_check_, *stats_, dynamic_context_, sources_),
       remote_keys_(main_context_, *this),
+      dns_caches_(main_context_, *this, *stats_),
       clusters_(*this, main_clusters_, main_context_, *stats_, dynamic_context_, sources_,
                 secrets_),
       routes_(*this, clusters_, dynamic_context_, sources_),
@@ -160,6 +161,8 @@ Server::Server(const Options& options, const FilterRegistries& registries,
   dynamic_context_.tls = &secrets_;
   static_context_.remote_keys = &remote_keys_;
   dynamic_context_.remote_keys = &remote_keys_;
+  static_context_.dns_caches = &dns_caches_;
+  dynamic_context_.dns_caches = &dns_caches_;
   if (bootstrap_.ads) sources_.set_ads(*bootstrap_.ads);
   if (bootstrap_.max_active_downstream_connections)
     connections_.set_max(*bootstrap_.max_active_downstream_connections);

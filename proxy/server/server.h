@@ -16,6 +16,7 @@
 #include "proxy/server/admin/admin.h"
 #include "proxy/server/admin/admin_listener.h"
 #include "proxy/server/cluster_manager.h"
+#include "proxy/server/dns_cache_service.h"
 #include "proxy/server/kept_message.h"
 #include "proxy/server/lifecycle.h"
 #include "proxy/server/listener_manager.h"
@@ -109,6 +110,7 @@ class Server final : private Publisher {
   TrustCheck trust_check_;
   SecretManager secrets_;
   RemoteKeysService remote_keys_;
+  DnsCacheService dns_caches_;
   ClusterManager clusters_;
   RouteManager routes_;
   ListenerManager listeners_;

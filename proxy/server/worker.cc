@@ -96,6 +96,11 @@ void Worker::apply(DeliverKeys&& update) {
   update.keys->deliver(context_.index(), std::move(update.set), update.valid_until);
 }
 
+void Worker::apply(DeliverName&& update) {
+  update.cache->deliver(context_.index(), update.key, update.name);
+}
+void Worker::apply(ForgetName&& update) { update.cache->forget(context_.index(), update.key); }
+
 void Worker::apply(Shutdown&&) {
   listeners_.close_all();
   routes_.end_background();

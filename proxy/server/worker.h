@@ -56,6 +56,8 @@ class Worker {
   void apply(SetTlsContext&& update);
   void apply(Drain&& update);
   void apply(DeliverKeys&& update);
+  void apply(DeliverName&& update);
+  void apply(ForgetName&& update);
   void apply(Shutdown&& update);
 
   // In order of construction; destruction runs backwards, connections before pools before the loop.

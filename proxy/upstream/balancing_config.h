@@ -19,6 +19,7 @@ struct ZoneAware {
   uint64_t min_cluster_size = 6;   // healthy hosts
 };
 
+class DnsCache;                // dns_cache.h
 struct PeakEwmaConfig;         // peak_ewma.h
 struct ReportedWeightsConfig;  // reported_weights.h
 
@@ -32,7 +33,9 @@ struct Preconnect {
 struct BalancingConfig {
   std::shared_ptr<const SubsetConfig> subsets;  // null: the cluster is one set
   std::vector<std::string> members;             // of an aggregate cluster; otherwise empty
-  SlowStart slow_start;                         // round robin and least request
+  /// Of a dynamic forward proxy's cluster, whose hosts are the names it knows; null: another.
+  std::shared_ptr<DnsCache> dns_cache;
+  SlowStart slow_start;  // round robin and least request
   // Round robin by these weights, rather than by those that discovery says; null: not.
   std::shared_ptr<const ReportedWeightsConfig> reported_weights;
   std::shared_ptr<const PeakEwmaConfig> peak_ewma;  // null: another policy

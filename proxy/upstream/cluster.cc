@@ -8,6 +8,7 @@
 #include "proxy/upstream/aggregate.h"
 #include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/client_codec.h"
+#include "proxy/upstream/forward_hosts.h"
 #include "proxy/upstream/metadata_criteria.h"
 #include "proxy/upstream/original_dst.h"
 #include "proxy/upstream/tcp_upstream.h"
@@ -135,6 +136,7 @@ HostPtr Cluster::pick_once(const PickContext& context) {
     peeked_->pop_front();
     return host;
   }
+  if (balancing_of(*config_).dns_cache != nullptr) return pick_forward(context.override_host_header);
   if (balancer_ == nullptr && original_dst_ == nullptr) make_balancer();
   if (original_dst_ != nullptr) return original_dst_->pick(context);
   return balancer_->pick(context);
@@ -151,6 +153,17 @@ void Cluster::make_balancer() {
   events.on_invalid_destination = [this] { stats().inc(ClusterStat::original_dst_host_invalid); };
   events.is_own_address = [this](const Address& address) { return map_.is_own_address(address); };
   original_dst_ = std::make_unique<OriginalDst>(config_, worker_, std::move(events));
+}
+
+HostPtr Cluster::pick_forward(std::string_view key) {
+  if (forward_hosts_ == nullptr) {
+    ForwardHosts::Events events;
+    events.on_forgotten = [this](const Host& host) { drain_pools_of(host.pool_key()); };
+    events.is_own_address = [this](const Address& address) { return map_.is_own_address(address); };
+    forward_hosts_ = std::make_unique<ForwardHosts>(balancing_of(*config_).dns_cache, worker_,
+                                                    std::move(events));
+  }
+  return forward_hosts_->pick(key);
 }
 
 // --- connections ---
@@ -305,6 +318,9 @@ void Cluster::update(std::shared_ptr<const ClusterConfig> config,
   } else if (original_dst_ != nullptr) {
     original_dst_->set_config(config_);
   }
+  if (forward_hosts_ != nullptr && forward_hosts_->cache() != balancing_of(*config_).dns_cache) {
+    forward_hosts_.reset();
+  }
   if (!connections_stay) drain_all_pools();
   update_hosts(std::move(hosts));
 }
@@ -330,6 +346,7 @@ void Cluster::drain_vanished() {
   std::vector<const Host*> vanished;
   for (const auto& [key, pools] : pools_) {
     if (present.contains(key) || (original_dst_ != nullptr && original_dst_->knows(*key))) continue;
+    if (forward_hosts_ != nullptr && forward_hosts_->knows(*key)) continue;
     vanished.push_back(key);
   }
   for (const Host* key : vanished) drain_pools_of(key);

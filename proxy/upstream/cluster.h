@@ -30,6 +30,7 @@
 namespace remora::upstream {
 
 class Aggregate;
+class ForwardHosts;
 class OriginalDst;
 class TcpUpstream;
 
@@ -133,6 +134,7 @@ class Cluster final : public Deferrable {
   };
 
   void make_balancer();
+  HostPtr pick_forward(std::string_view key);
   HostPtr pick_once(const PickContext& context);
   HostPtr peek_host();
   void connect_ahead(Priority priority, const ConnectionNeeds& needs);
@@ -165,6 +167,7 @@ class Cluster final : public Deferrable {
   std::unique_ptr<Balancer> balancer_;
   std::unique_ptr<OriginalDst> original_dst_;
   std::unique_ptr<Aggregate> aggregate_;            // of an aggregate cluster; made when first used
+  std::unique_ptr<ForwardHosts> forward_hosts_;     // of one that goes by a DNS cache; likewise
   std::unique_ptr<StringMap<HostPtr>> by_address_;  // made when a host is first asked for
   // Chosen ahead of the requests that are to go there; made when first used.
   std::unique_ptr<std::deque<HostPtr>> peeked_;

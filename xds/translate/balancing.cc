@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "api/cluster_aggregate.pb.h"
+#include "api/dynamic_forward_proxy_cluster.pb.h"
 #include "api/lb_client_weighted.pb.h"
 #include "api/lb_least_request.pb.h"
 #include "api/lb_maglev.pb.h"
@@ -16,6 +17,7 @@
 #include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/peak_ewma.h"
 #include "proxy/upstream/reported_weights.h"
+#include "xds/translate/forward_proxy.h"
 #include "xds/translate/host_connections.h"
 #include "xds/translate/runtime.h"
 #include "xds/translate/subset.h"
@@ -380,18 +382,22 @@ absl::Status read_common(const Cluster::CommonLbConfig& common, upstream::Cluste
   return absl::OkStatus();
 }
 
-// Of a cluster that is made of others, which is the only type that goes by its configuration here.
-absl::Status set_members(const Cluster& cluster, upstream::LbPolicy policy,
-                         upstream::BalancingConfig* more, const Path& path) {
+// Of a type that goes by a configuration of its own.
+absl::Status set_cluster_type(const Cluster& cluster, Context& context, upstream::LbPolicy policy,
+                              upstream::BalancingConfig* more, const Path& path) {
   envoy::extensions::clusters::aggregate::v3::ClusterConfig config;
+  using ForwardProxy = envoy::extensions::clusters::dynamic_forward_proxy::v3::ClusterConfig;
   TypedBytes bytes;
   REMORA_TRY_ASSIGN(bytes, unwrap(cluster.cluster_type().typed_config(), path));
-  if (bytes.type != config.GetDescriptor()->full_name()) {
+  if (bytes.type == ForwardProxy::descriptor()->full_name()) {
+    REMORA_TRY(set_forward_proxy(bytes.bytes, context, more, path));
+  } else if (bytes.type == config.GetDescriptor()->full_name()) {
+    REMORA_TRY(parse_policy(bytes, &config, path));
+    if (config.clusters().empty()) return path.field("clusters").error("must not be empty");
+    more->members.assign(config.clusters().begin(), config.clusters().end());
+  } else {
     return path.error(absl::StrCat("unknown type ", bytes.type));
   }
-  REMORA_TRY(parse_policy(bytes, &config, path));
-  if (config.clusters().empty()) return path.field("clusters").error("must not be empty");
-  more->members.assign(config.clusters().begin(), config.clusters().end());
   return policy == upstream::LbPolicy::ClusterProvided
              ? absl::OkStatus()
              : path.error("needs lb_policy CLUSTER_PROVIDED");
@@ -424,7 +430,8 @@ absl::Status set_balancing(const Cluster& cluster, Context& context, upstream::C
                                    path.field("load_balancing_policy"))
                  : set_named_policy(cluster, context, out, more.get(), path));
   if (cluster.has_cluster_type()) {
-    REMORA_TRY(set_members(cluster, out->lb, more.get(), path.field("cluster_type.typed_config")));
+    REMORA_TRY(set_cluster_type(cluster, context, out->lb, more.get(),
+                                path.field("cluster_type.typed_config")));
     out->balancing = std::move(more);
     return absl::OkStatus();
   }

@@ -3,10 +3,11 @@
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 
-#include "api/dns_cares.pb.h"
 #include "xds/translate/balancing.h"
 #include "xds/translate/cluster_protocol.h"
+#include "xds/translate/dns.h"
 #include "xds/translate/endpoint.h"
+#include "xds/translate/forward_proxy.h"
 #include "xds/translate/health_check.h"
 #include "xds/translate/outlier.h"
 #include "xds/translate/typed_config.h"
@@ -17,17 +18,6 @@ namespace {
 
 namespace proto = envoy::config::cluster::v3;
 using Cluster = proto::Cluster;
-
-// Answers shorter-lived than this would keep the resolver busy with nothing else.
-absl::StatusOr<uint64_t> refresh_interval(const google::protobuf::Duration& duration,
-                                          const Path& path) {
-  if (duration.seconds() == 0 && duration.nanos() <= 1'000'000) {
-    return path.error("must be greater than 0.001s");
-  }
-  return positive_milliseconds(duration, path);
-}
-
-constexpr uint64_t kDefaultFailureFactor = 10;  // longest wait, in base intervals
 
 // ------------------------------------------------------------------------------------------------
 // discovery
@@ -59,21 +49,6 @@ absl::Status set_static(const Cluster& cluster, Context& context, upstream::Clus
   return absl::OkStatus();
 }
 
-upstream::DnsFamily dns_family(Cluster::DnsLookupFamily family) {
-  switch (family) {
-    case Cluster::V4_ONLY:
-      return upstream::DnsFamily::V4Only;
-    case Cluster::V6_ONLY:
-      return upstream::DnsFamily::V6Only;
-    case Cluster::V4_PREFERRED:
-      return upstream::DnsFamily::V4Preferred;
-    case Cluster::ALL:
-      return upstream::DnsFamily::All;
-    default:
-      return upstream::DnsFamily::Auto;
-  }
-}
-
 absl::Status set_refresh_rates(const Cluster& cluster, upstream::ClusterConfig* out,
                                const Path& path) {
   const Path at_rate = path.field("dns_refresh_rate");
@@ -82,43 +57,12 @@ absl::Status set_refresh_rates(const Cluster& cluster, upstream::ClusterConfig* 
   }
   out->dns_failure_base_ms = out->dns_failure_max_ms = out->dns_refresh_ms;
   if (cluster.has_dns_failure_refresh_rate()) {
-    const Path here = path.field("dns_failure_refresh_rate");
-    const auto& rate = cluster.dns_failure_refresh_rate();
-    if (!rate.has_base_interval()) return here.field("base_interval").error("is required");
-    REMORA_TRY_ASSIGN(out->dns_failure_base_ms,
-                      refresh_interval(rate.base_interval(), here.field("base_interval")));
-    out->dns_failure_max_ms = out->dns_failure_base_ms * kDefaultFailureFactor;
-    if (rate.has_max_interval()) {
-      REMORA_TRY_ASSIGN(out->dns_failure_max_ms,
-                        refresh_interval(rate.max_interval(), here.field("max_interval")));
-    }
-    if (out->dns_failure_max_ms < out->dns_failure_base_ms) {
-      return here.error("base_interval must not be greater than max_interval");
-    }
+    REMORA_TRY(read_failure_rate(cluster.dns_failure_refresh_rate(), &out->dns_failure_base_ms,
+                                 &out->dns_failure_max_ms, path.field("dns_failure_refresh_rate")));
   }
   if (cluster.has_dns_jitter()) {
     REMORA_TRY_ASSIGN(out->dns_jitter_ms,
                       milliseconds(cluster.dns_jitter(), path.field("dns_jitter")));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status set_resolver(const Cluster& cluster, Context& context, upstream::ClusterConfig* out,
-                          const Path& path) {
-  if (!cluster.has_typed_dns_resolver_config()) return absl::OkStatus();
-  using Cares = envoy::extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig;
-  const Path at = path.field("typed_dns_resolver_config.typed_config");
-  TypedBytes config;
-  REMORA_TRY_ASSIGN(config, unwrap(cluster.typed_dns_resolver_config().typed_config(), at));
-  Cares cares;
-  if (config.type != Cares::descriptor()->full_name()) {
-    return context.not_honoured(at, absl::StrCat("unknown type ", config.type), false);
-  }
-  if (!cares.ParseFromString(config.bytes)) return at.error("is not a valid message");
-  for (int i = 0; i < cares.resolvers_size(); ++i) {
-    auto server = address(cares.resolvers(i), at.at("resolvers", i));
-    if (!server.ok()) return server.status();
-    out->dns_servers.push_back(*std::move(server));
   }
   return absl::OkStatus();
 }
@@ -141,7 +85,11 @@ absl::Status set_dns(const Cluster& cluster, Context& context, upstream::Cluster
   out->dns_family = dns_family(cluster.dns_lookup_family());
   out->respect_dns_ttl = cluster.respect_dns_ttl();
   REMORA_TRY(set_refresh_rates(cluster, out, path));
-  return set_resolver(cluster, context, out, path);
+  if (!cluster.has_typed_dns_resolver_config()) return absl::OkStatus();
+  const Path at_resolver = path.field("typed_dns_resolver_config");
+  REMORA_TRY_ASSIGN(out->dns_servers,
+                    dns_servers(cluster.typed_dns_resolver_config(), context, at_resolver));
+  return absl::OkStatus();
 }
 
 absl::Status set_original_dst(const Cluster& cluster, upstream::ClusterConfig* out,
@@ -178,7 +126,7 @@ absl::Status set_discovery(const Cluster& cluster, Context& context, upstream::C
   }
   if (cluster.has_cluster_type()) {  // its members are read with its balancing
     if (cluster.has_load_assignment()) {
-      return path.field("load_assignment").error("is not for a cluster of other clusters");
+      return path.field("load_assignment").error("is not for a cluster with cluster_type");
     }
     return absl::OkStatus();
   }
@@ -225,6 +173,7 @@ absl::StatusOr<std::shared_ptr<const upstream::ClusterConfig>> cluster(const Clu
   REMORA_TRY(set_protocol(from, context, out.get(), root));
   REMORA_TRY(set_connections(from, context, out.get(), root));
   REMORA_TRY(set_circuit_breakers(from, out.get(), root));
+  REMORA_TRY(check_forward_proxy(from, context, out.get(), root));
   REMORA_TRY(check_filters(from, root));
   if (from.has_outlier_detection()) {
     const Path at = root.field("outlier_detection");

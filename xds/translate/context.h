@@ -23,8 +23,9 @@ class AccessLogSinks;
 }
 
 namespace remora::upstream {
+class DnsCacheSource;
 class RemoteKeysSource;
-}
+}  // namespace remora::upstream
 
 namespace remora::xds::translate {
 
@@ -78,6 +79,7 @@ struct Context {
   bool ads_configured = true;  // otherwise resources that come from ADS never come: refused
 
   TlsRegistry* tls = nullptr;                         // tls_context.h; null: TLS is refused
+  upstream::DnsCacheSource* dns_caches = nullptr;     // null: dynamic forward proxies are refused
   upstream::RemoteKeysSource* remote_keys = nullptr;  // null: keys that are fetched are refused
 
   /// Refuses a source that the process does not have.

@@ -128,7 +128,7 @@ class DnsResolver::Query {
       return;
     }
     answer_.ok = status == ARES_SUCCESS || means_no_records(status);
-    if (!answer_.ok) answer_.failure = ares_strerror(status);
+    if (status != ARES_SUCCESS) answer_.failure = ares_strerror(status);
     deliver_.arm(0);  // c-ares may answer inside the question: literal addresses, the hosts file
   }
 

@@ -29,7 +29,7 @@ struct DnsRecord {
 struct DnsAnswer {
   bool ok = false;
   std::vector<DnsRecord> records;
-  std::string failure;  // c-ares' text
+  std::string failure;  // c-ares' text, also for why there are no records
 };
 
 /// A question in flight; destroying it cancels (the callback is not called).

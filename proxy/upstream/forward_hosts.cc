@@ -1,0 +1,56 @@
+#include "proxy/upstream/forward_hosts.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace remora::upstream {
+namespace {
+
+/// Connections of the one before go on: it is the same host at other addresses.
+HostPtr host_of(const ResolvedName& name, const HostPtr& before) {
+  EndpointConfig endpoint;
+  endpoint.address = name.addresses.front();
+  endpoint.more_addresses.assign(name.addresses.begin() + 1, name.addresses.end());
+  endpoint.hostname = name.key;
+  HostPtr logical;
+  if (before != nullptr) logical = before->logical() != nullptr ? before->logical() : before;
+  return std::make_shared<const Host>(std::move(endpoint), Locality(), 0, std::move(logical));
+}
+
+}  // namespace
+
+ForwardHosts::ForwardHosts(std::shared_ptr<DnsCache> cache, WorkerContext& worker, Events events)
+    : cache_(std::move(cache)), worker_(worker), events_(std::move(events)) {
+  cache_->watch(worker.index(), *this);
+}
+
+HostPtr ForwardHosts::pick(std::string_view key) {
+  const ResolvedNamePtr* known = cache_->find(worker_.index(), key);
+  if (known == nullptr || (*known)->addresses.empty()) return nullptr;
+  const ResolvedNamePtr& name = *known;
+  name->touch(worker_.loop().now_ms());
+  auto found = hosts_.find(key);
+  if (found != hosts_.end() && found->second.name == name) return found->second.host;
+  if (events_.is_own_address && std::ranges::any_of(name->addresses, events_.is_own_address)) {
+    return nullptr;
+  }
+  if (found == hosts_.end()) found = hosts_.try_emplace(std::string(key)).first;
+  found->second.host = host_of(*name, found->second.host);
+  found->second.name = name;
+  return found->second.host;
+}
+
+bool ForwardHosts::knows(const Host& pool_key) const {
+  const auto found = hosts_.find(pool_key.hostname());
+  return found != hosts_.end() && found->second.host->pool_key() == &pool_key;
+}
+
+void ForwardHosts::on_forgotten(std::string_view key) {
+  const auto found = hosts_.find(key);
+  if (found == hosts_.end()) return;
+  const HostPtr host = std::move(found->second.host);
+  hosts_.erase(found);
+  events_.on_forgotten(*host);
+}
+
+}  // namespace remora::upstream

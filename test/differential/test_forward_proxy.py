@@ -1,0 +1,133 @@
+"""The dynamic forward proxy: the same configuration, names and requests for Envoy and for Remora."""
+
+import os
+import re
+import socket
+
+import pytest
+
+from test.differential.exchange import pair_of
+from test.support import proxy as px
+from test.support.client import Client
+from test.support.dns import DnsServer
+from test.support.upstream import Upstream
+
+FILTER = "envoy.filters.http.dynamic_forward_proxy"
+MESSAGE = "envoy.extensions.filters.http.dynamic_forward_proxy.v3."
+LOG = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %UPSTREAM_HOST%\n"
+LONG_LABELS = ".".join(["a" * 60] * 5)
+
+# Requests by listener: authorities in which PORT is the upstream's, or a whole request.
+CASES = {
+    "plain": ["app.test:PORT", "APP.test:PORT", "app.test:PORT", "127.0.0.1:PORT", "[::1]:PORT", "127.0.0.1:1", "app.test:1", "nowhere.test:PORT",
+              "nowhere.test", "empty.test:PORT", "app.test.:PORT", "two.test:PORT"],
+    "hostile": ["user@app.test:PORT", "app.test:0", "app.test:65536", "app.test:99999999999", "app.test:abc", "app.test:", ":PORT", "[::1", "[::1]x:PORT",
+                "::1", "[app.test]:PORT", "app..test:PORT", LONG_LABELS, "a" * 64 + ".test", "app.test:PORT:PORT", "-", "127.1:PORT", "0x7f000001:PORT",
+                "[::ffff:127.0.0.1]:PORT", "[fe80::1%25lo]:PORT", "app_test:PORT"],
+    "literal": ["anything:PORT", "nowhere.test:1"],
+    "header": [("other.test", "x-to: app.test:PORT\r\n"), "app.test:PORT", ("app.test:PORT", "x-to: nowhere.test\r\n")],
+    "full": ["app.test:PORT", "two.test:PORT", "127.0.0.1:PORT", "app.test:PORT"],
+    "no_filter": ["app.test:PORT", "127.0.0.1:PORT", "nowhere.test:PORT"],
+    "other_cluster": ["app.test:PORT", "nowhere.test:PORT"],
+    "tls": ["127.0.0.77", "nowhere.test"],
+    "saves": ["app.test:PORT"],
+}
+CACHES = {"full": {"max_hosts": 1}}
+
+
+def cache(name, dns, **more):
+    return {"name": name, "dns_lookup_family": "V4_PREFERRED", "dns_refresh_rate": "100s", "host_ttl": "300s",
+            "typed_dns_resolver_config": px.typed(
+                "envoy.network.dns_resolver.cares", "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+                resolvers=[{"socket_address": {"address": "127.0.0.1", "port_value": dns}}]), **more}
+
+
+def dfp_cluster(name, config, **more):
+    return {"name": name, "connect_timeout": "1s", "lb_policy": "CLUSTER_PROVIDED", "cluster_type": px.typed(
+        "envoy.clusters.dynamic_forward_proxy", "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig",
+        dns_cache_config=config, allow_insecure_cluster_options=True), **more}
+
+
+def dfp_filter(config, **more):
+    return px.typed(FILTER, MESSAGE + "FilterConfig", dns_cache_config=config, **more)
+
+
+def for_route(**fields):
+    return {"typed_per_filter_config": {FILTER: {"@type": "type.googleapis.com/" + MESSAGE + "PerRouteConfig", **fields}}}
+
+
+def echo(peer):
+    while True:
+        head, _ = peer.read_request()
+        host = re.search(rb"\r\nhost: ([^\r]*)\r\n", head, re.I).group(1)
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(host), host))
+
+
+class Side:
+    def __init__(self, binary, directory):
+        self.directory = directory
+        self.dns, self.upstream = DnsServer(), Upstream(echo)
+        self.dns.set("app.test", "127.0.0.1")
+        self.dns.set("app.test.", "127.0.0.1")
+        self.dns.set("two.test", "127.0.0.1", "127.0.0.2")
+        self.dns.set("empty.test")
+        port = self.upstream.port
+        routes = {"literal": for_route(host_rewrite_literal=f"app.test:{port}"), "header": for_route(host_rewrite_header="x-to")}
+        listeners, clusters = [], []
+        for name in CASES:
+            config = cache(name, self.dns.port, **CACHES.get(name, {}))
+            more = {}
+            if name == "tls":
+                more = {"transport_socket": px.typed("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext")}
+            clusters.append(px.static_cluster(name, port) if name == "other_cluster" else dfp_cluster(name, config, **more))
+            filters = [] if name == "no_filter" else [dfp_filter(config, **({"save_upstream_address": True} if name == "saves" else {}))]
+            chain = px.http_filter_chain([{"match": {"prefix": "/"}, "route": {"cluster": name}, **routes.get(name, {})}], name, http_filters=filters,
+                                         access_log=px.file_access_log(os.path.join(directory, name + ".log"), LOG))
+            listeners.append(px.static_listener(name, chain))
+        self.proxy = px.Proxy(binary, px.static_bootstrap(listeners, clusters), args=["--concurrency", "1", "--file-flush-interval-msec", "20"],
+                              directory=directory)
+        self.ports = {name: address[1] for name, address in self.proxy.listeners().items()}
+
+    def normal(self, text):
+        return text.replace(str(self.upstream.port), "PORT")
+
+    def run(self, name):
+        seen = []
+        for case in CASES[name]:
+            authority, more = case if isinstance(case, tuple) else (case, "")
+            data = f"GET / HTTP/1.1\r\nhost: {authority}\r\n{more}\r\n".replace("PORT", str(self.upstream.port))
+            with Client(self.ports[name]) as client:
+                client.send(data.encode())
+                answer = client.read_answer()
+            seen.append((authority, answer and answer.status, answer and self.normal(answer.body.decode())))
+
+        def lines():
+            try:
+                with open(os.path.join(self.directory, name + ".log")) as f:
+                    found = f.read().splitlines()
+            except FileNotFoundError:
+                return None
+            return found if len(found) >= len(CASES[name]) else None
+
+        log = [self.normal(line) for line in px.wait_for(lines, 5.0, "access log")]
+        stats = {k: v for k, v in self.proxy.stats(f"^dns_cache.{name}[.]").items()}
+        return list(zip(seen, log)), stats
+
+    def close(self):
+        self.proxy.stop()
+        self.upstream.close()
+        self.dns.close()
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory):
+    with pair_of(Side, tmp_path_factory) as pair:
+        yield pair
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_as_envoy(sides, name):
+    envoy, remora = sides
+    theirs, ours = envoy.run(name), remora.run(name)
+    assert ours[0] == theirs[0]
+    assert ours[1] == theirs[1]
