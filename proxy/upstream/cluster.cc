@@ -11,6 +11,7 @@
 #include "proxy/upstream/forward_hosts.h"
 #include "proxy/upstream/metadata_criteria.h"
 #include "proxy/upstream/original_dst.h"
+#include "proxy/upstream/tcp_ahead.h"
 #include "proxy/upstream/tcp_upstream.h"
 
 namespace remora::upstream {
@@ -241,22 +242,40 @@ TcpAcquired Cluster::acquire_tcp(const HostPtr& host, TcpWaiter& waiter,
   acquired.failure = PoolFailure::ClusterGone;
   if (retired_) return acquired;
   acquired.failure = PoolFailure::Overflow;
-  const CircuitBreakerThresholds& limits = config_->default_thresholds;
-  ResourceCounts& counts = shared_->counts(Priority::Default);
-  if (host->counters.cx_active.load(std::memory_order_relaxed) >= limits.max_connections_per_host ||
-      !counts.try_take(Resource::Connections, limits.max_connections)) {
-    stats().inc(ClusterStat::upstream_cx_overflow);
-    return acquired;
+  TcpAhead* ahead = tcp_ahead_for(*host, needs);
+  if (ahead != nullptr && balancing_of(*config_).preconnect.of_cluster > 1) {
+    ahead->connect_for_coming();
   }
-  if (!counts.try_take(Resource::Pending, limits.max_pending_requests)) {
-    counts.release(Resource::Connections);
+  TcpUpstream* upstream = ahead == nullptr ? nullptr : ahead->take(*host);
+  if (upstream == nullptr && !may_connect_tcp(*host)) return acquired;
+  ResourceCounts& counts = shared_->counts(Priority::Default);
+  const bool waits = upstream == nullptr || !upstream->stands();
+  if (waits &&
+      !counts.try_take(Resource::Pending, config_->default_thresholds.max_pending_requests)) {
+    upstream == nullptr ? counts.release(Resource::Connections) : upstream->close();
     stats().inc(ClusterStat::upstream_rq_pending_overflow);
     return acquired;
   }
+  if (upstream == nullptr) upstream = &connect_tcp(host, needs);
+  acquired.pending = upstream->wait(waiter);
+  if (ahead != nullptr) ahead->used(*upstream);
+  return acquired;
+}
+
+bool Cluster::may_connect_tcp(const Host& host) {
+  const CircuitBreakerThresholds& limits = config_->default_thresholds;
+  if (host.counters.cx_active.load(std::memory_order_relaxed) < limits.max_connections_per_host &&
+      shared_->counts(Priority::Default).try_take(Resource::Connections, limits.max_connections)) {
+    return true;
+  }
+  stats().inc(ClusterStat::upstream_cx_overflow);
+  return false;
+}
+
+TcpUpstream& Cluster::connect_tcp(const HostPtr& host, const ConnectionNeeds& needs) {
   TcpUpstream& upstream = TcpUpstream::start(*this, host, needs);
   tcp_.push_back(upstream);
-  acquired.pending = upstream.wait(waiter);
-  return acquired;
+  return upstream;
 }
 
 Socket Cluster::open_socket(const Host& host, int* error) const {
@@ -338,21 +357,27 @@ void Cluster::update_hosts(std::shared_ptr<const HostSet> hosts) {
 }
 
 void Cluster::drain_vanished() {
-  if (pools_.empty()) return;
+  if (pools_.empty() && tcp_ahead_ == nullptr) return;
   absl::flat_hash_set<const Host*> present;
   for (const PriorityHosts& priority : hosts_->priorities) {
     for (const HostPtr& host : priority.hosts) present.insert(host->pool_key());
   }
+  const auto has_vanished = [&](const Host& key) {
+    if (present.contains(&key) || (original_dst_ && original_dst_->knows(key))) return false;
+    return forward_hosts_ == nullptr || !forward_hosts_->knows(key);
+  };
+  if (tcp_ahead_ != nullptr) tcp_ahead_->close_spares(has_vanished);
   std::vector<const Host*> vanished;
   for (const auto& [key, pools] : pools_) {
-    if (present.contains(key) || (original_dst_ != nullptr && original_dst_->knows(*key))) continue;
-    if (forward_hosts_ != nullptr && forward_hosts_->knows(*key)) continue;
-    vanished.push_back(key);
+    if (has_vanished(*key)) vanished.push_back(key);
   }
   for (const Host* key : vanished) drain_pools_of(key);
 }
 
 void Cluster::drain_pools_of(const Host* key) {
+  if (tcp_ahead_ != nullptr) {
+    tcp_ahead_->close_spares([key](const Host& other) { return &other == key; });
+  }
   auto found = pools_.find(key);
   if (found == pools_.end()) return;
   HostPools pools = std::move(found->second);
@@ -376,6 +401,7 @@ void Cluster::take_pools(PoolsOfOneKey& from, std::vector<std::unique_ptr<HttpPo
 }
 
 void Cluster::drain_all_pools() {
+  if (tcp_ahead_ != nullptr) tcp_ahead_->close_spares([](const Host&) { return true; });
   while (!pools_.empty()) drain_pools_of(pools_.begin()->first);
 }
 
@@ -404,9 +430,9 @@ void Cluster::end_connections(TransportCondition condition, Ending how) {
   for_each_pool([&pools](HttpPool& pool) { pools.push_back(&pool); });
   for (auto& pool : draining_pools_) pools.push_back(pool.get());
   for (HttpPool* pool : pools) pool->end_connections(condition, how);
-  if (how != Ending::AtOnce) return;
   std::vector<TcpUpstream*> chosen;
   tcp_.for_each([&](TcpUpstream& upstream) {
+    if (how != Ending::AtOnce && !upstream.spare()) return;
     if (condition(upstream.transport())) chosen.push_back(&upstream);
   });
   for (TcpUpstream* upstream : chosen) upstream->close();

@@ -32,6 +32,7 @@ namespace remora::upstream {
 class Aggregate;
 class ForwardHosts;
 class OriginalDst;
+class TcpAhead;
 class TcpUpstream;
 
 class Cluster final : public Deferrable {
@@ -113,6 +114,12 @@ class Cluster final : public Deferrable {
   Connection make_connection(Socket socket, const Host& host, const ConnectionNeeds& needs);
   void prepare(Connection& connection, const Host& host);
   void pool_gone(HttpPool& pool);
+  /// Takes a place for one more TCP connection to `host`, or counts that there is none.
+  bool may_connect_tcp(const Host& host);
+  TcpUpstream& connect_tcp(const HostPtr& host, const ConnectionNeeds& needs);
+  /// The host of a request or session to come, which then does go there. Null: that cannot be
+  /// foretold.
+  HostPtr peek_host();
   /// Something that kept a retired cluster has gone.
   void maybe_finished();
 
@@ -136,8 +143,8 @@ class Cluster final : public Deferrable {
   void make_balancer();
   HostPtr pick_forward(std::string_view key);
   HostPtr pick_once(const PickContext& context);
-  HostPtr peek_host();
   void connect_ahead(Priority priority, const ConnectionNeeds& needs);
+  TcpAhead* tcp_ahead_for(const Host& host, const ConnectionNeeds& needs);
   HostPtr find_by_address(std::string_view address);
   HttpProtocol protocol_for(const ConnectionNeeds& needs) const;
   static size_t index_of(Priority priority, HttpProtocol protocol);
@@ -177,6 +184,7 @@ class Cluster final : public Deferrable {
   absl::flat_hash_map<const Host*, HostPools> pools_;  // by Host::pool_key()
   std::vector<std::unique_ptr<HttpPool>> draining_pools_;
   IntrusiveList<TcpUpstream> tcp_;
+  std::unique_ptr<TcpAhead> tcp_ahead_;      // made when first used
   absl::flat_hash_set<const Host*> failed_;  // of its hosts, found out by checks or as outliers
 };
 

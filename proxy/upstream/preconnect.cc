@@ -5,6 +5,7 @@
 #include "proxy/upstream/cluster.h"
 #include "proxy/upstream/http_pool.h"
 #include "proxy/upstream/pooled_http.h"
+#include "proxy/upstream/tcp_ahead.h"
 
 namespace remora::upstream {
 namespace {
@@ -48,7 +49,6 @@ bool HttpPool::connect_for_coming(double ratio) {
   return false;
 }
 
-/// The host of a request to come, which then does go there. Null: that cannot be foretold.
 HostPtr Cluster::peek_host() {
   const BalancingConfig& balancing = balancing_of(*config_);
   const bool in_turn = config_->lb == LbPolicy::RoundRobin || config_->lb == LbPolicy::Random;
@@ -83,6 +83,16 @@ void Cluster::connect_ahead(Priority priority, const ConnectionNeeds& needs) {
     HttpPool* pool = next == nullptr ? nullptr : http_pool(next, priority, needs);
     if (pool == nullptr || !pool->connect_for_coming(ratio)) return;
   }
+}
+
+/// Null: no connections are made ahead for such sessions.
+TcpAhead* Cluster::tcp_ahead_for(const Host& host, const ConnectionNeeds& needs) {
+  const Preconnect& preconnect = balancing_of(*config_).preconnect;
+  if (preconnect.of_host <= 1 && preconnect.of_cluster <= 1) return nullptr;
+  if (!needs.key.empty() || !needs.alpn.empty()) return nullptr;
+  if (transport_to(host).tells_downstream()) return nullptr;
+  if (tcp_ahead_ == nullptr) tcp_ahead_ = std::make_unique<TcpAhead>(*this);
+  return tcp_ahead_.get();
 }
 
 }  // namespace remora::upstream

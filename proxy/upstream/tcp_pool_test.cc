@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "proxy/upstream/balancing_config.h"
 #include "proxy/upstream/test_cluster.h"
 
 namespace remora::upstream {
@@ -253,6 +254,128 @@ TEST_F(TcpPoolTest, SessionsMayOutliveTheMap) {
   connecting.pending.reset();
   settle();
   EXPECT_EQ(in_use(Resource::Connections), 0u);
+}
+
+// --- connections made ahead ---
+
+class TcpAheadTest : public TcpPoolTest {
+ protected:
+  void ahead(double of_host, double of_cluster = 1) {
+    BalancingConfig balancing;
+    balancing.preconnect = {of_host, of_cluster};
+    config.balancing = std::make_shared<BalancingConfig>(balancing);
+  }
+  uint64_t made() { return stat(ClusterStat::upstream_cx_total); }
+  uint64_t open() { return stat(ClusterStat::upstream_cx_active); }
+  /// One session; what was made ahead stands too.
+  void first(Session& session) {
+    session.start(cluster(), host());
+    run_until([&] { return session.done(); });
+    settle();
+  }
+};
+
+TEST_F(TcpAheadTest, ASessionTakesAConnectionThatStands) {
+  ahead(1.5);
+  one_host();
+  Session one, two;
+  first(one);
+  EXPECT_EQ(made(), 2u);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_active), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_pending_total), 1u);
+  TestPeer own = server.accept(), spare = server.accept();
+  spare.write("banner");
+  settle();
+  two.start(cluster(), host());
+  ASSERT_NE(two.pending, nullptr);
+  EXPECT_FALSE(two.done()) << "nobody is called from inside";
+  run_until([&] { return two.received == "banner"; });
+  EXPECT_EQ(made(), 3u) << "one more is there for a third";
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_pending_total), 1u) << "the second did not wait";
+  EXPECT_EQ(in_use(Resource::Pending), 0u);
+  two.connection.reset();
+  one.connection.reset();
+  settle();
+  EXPECT_EQ(open(), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_rq_active), 0u);
+  EXPECT_EQ(in_use(Resource::Connections), 1u);
+}
+
+TEST_F(TcpAheadTest, AnEndOfThePeerReachesWhoTookTheConnection) {
+  ahead(2);
+  one_host();
+  Session one, two;
+  first(one);
+  TestPeer own = server.accept(), spare = server.accept();
+  two.start(cluster(), host());
+  run_until([&] { return two.done(); });
+  spare.write("last");
+  spare.abort();
+  run_until([&] { return two.closed.has_value(); });
+}
+
+TEST_F(TcpAheadTest, WhatThePeerClosesIsLetGo) {
+  ahead(2);
+  one_host();
+  Session one;
+  first(one);
+  TestPeer own = server.accept();
+  { TestPeer spare = server.accept(); }
+  run_until([&] { return open() == 1; });
+  EXPECT_EQ(in_use(Resource::Connections), 1u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_connect_fail), 0u);
+}
+
+TEST_F(TcpAheadTest, AnUnusedOneGoesInTheEnd) {
+  ahead(2);
+  one_host();
+  Session one;
+  first(one);
+  update_hosts({});
+  settle();
+  EXPECT_EQ(open(), 1u) << "with its host; the session stays";
+  one.connection.reset();
+  settle();
+  EXPECT_EQ(in_use(Resource::Connections), 0u);
+}
+
+TEST_F(TcpAheadTest, ARemovedClusterKeepsNone) {
+  ahead(3);
+  one_host();
+  Session one;
+  first(one);
+  EXPECT_EQ(open(), 3u);
+  map->remove("test");
+  settle();
+  EXPECT_EQ(open(), 1u);
+  one.connection.reset();
+  settle();
+  EXPECT_EQ(in_use(Resource::Connections), 0u);
+}
+
+TEST_F(TcpAheadTest, CircuitBreakersBoundIt) {
+  ahead(3);
+  config.default_thresholds.max_connections = 2;
+  one_host();
+  Session one;
+  first(one);
+  EXPECT_EQ(made(), 2u);
+  EXPECT_EQ(stat(ClusterStat::upstream_cx_overflow), 1u);
+}
+
+TEST_F(TcpAheadTest, TheHostNextInTurnIsConnectedBefore) {
+  TestServer second, third;
+  ahead(1, 2);
+  apply(
+      {endpoint_at(server.address()), endpoint_at(second.address()), endpoint_at(third.address())});
+  Session one;
+  const HostPtr chosen = cluster().pick_host({});
+  one.start(cluster(), chosen);
+  run_until([&] { return one.done(); });
+  EXPECT_EQ(made(), 3u) << "the session's, and two foretold";
+  const HostPtr next = cluster().pick_host({});
+  EXPECT_NE(next, chosen);
+  EXPECT_EQ(next->counters.cx_total.load(), 1u);
 }
 
 }  // namespace

@@ -6,11 +6,15 @@
 #include <utility>
 
 #include "proxy/upstream/cluster.h"
+#include "proxy/upstream/tcp_ahead.h"
 
 namespace remora::upstream {
 
 using stats::ClusterHistogram;
 using stats::ClusterStat;
+
+/// How long a connection waits for somebody to want it: Envoy's default for its TCP pools.
+constexpr uint64_t kSpareIdleMs = 600'000;
 
 class TcpUpstream::Pending final : public PendingRequest {
  public:
@@ -64,12 +68,20 @@ TcpUpstream::~TcpUpstream() = default;
 
 std::unique_ptr<PendingRequest> TcpUpstream::wait(TcpWaiter& waiter) {
   waiter_ = &waiter;
-  cluster_->stats().inc(ClusterStat::upstream_rq_pending_total);
-  cluster_->stats().inc(ClusterStat::upstream_rq_pending_active);
+  spare_of_ = nullptr;
+  spare_idle_.reset();
+  if (established_) {
+    cluster_->loop().at_end_of_turn(*this);
+  } else {
+    queued_ = true;
+    cluster_->stats().inc(ClusterStat::upstream_rq_pending_total);
+    cluster_->stats().inc(ClusterStat::upstream_rq_pending_active);
+  }
   return std::make_unique<Pending>(*this);
 }
 
 void TcpUpstream::stop_waiting() {
+  if (!std::exchange(queued_, false)) return;
   cluster_->stats().dec(ClusterStat::upstream_rq_pending_active);
   cluster_->shared().counts(Priority::Default).release(Resource::Pending);
 }
@@ -78,8 +90,41 @@ void TcpUpstream::on_connected() {
   established_ = true;
   const uint64_t now_us = connection_.loop().time().now_us;
   cluster_->stats().record(ClusterHistogram::upstream_cx_connect_ms, (now_us - created_us_) / 1000);
+  spare() ? set_aside() : hand_over();
+}
+
+void TcpUpstream::keep_spare(TcpAhead& ahead) {
+  spare_of_ = &ahead;
+  spare_idle_ = std::make_unique<Timer>(
+      connection_.loop().timers(), Timer::bind<&TcpUpstream::on_idle_timeout, TcpUpstream>(), this);
+  spare_idle_->arm(kSpareIdleMs);
+}
+
+// What a server says first stays in the socket, for who comes; but one that leaves is let go.
+void TcpUpstream::set_aside() {
+  connection_.pause_reading(kPauseByCodec);
+  connection_.set_half_close(false);
+  connection_.set_detect_early_close(true);
+}
+
+void TcpUpstream::on_idle_timeout() {
+  cluster_->stats().inc(ClusterStat::upstream_cx_idle_timeout);
+  close();
+}
+
+// Who asked for a connection that stands is not called from inside.
+void TcpUpstream::end_of_turn() {
+  if (pending_ == nullptr) return;
+  connection_.set_half_close(true);
+  connection_.set_detect_early_close(false);
+  connection_.resume_reading(kPauseByCodec);
+  hand_over();
+}
+
+void TcpUpstream::hand_over() {
   std::exchange(pending_, nullptr)->upstream_ = nullptr;
   stop_waiting();
+  served_ = true;
   cluster_->count_request_started(*host_, Priority::Default);
   waiter_->on_tcp_ready(std::make_unique<Handle>(*this));
 }
@@ -150,9 +195,12 @@ void TcpUpstream::give_back(CloseCause cause) {
   if (cluster_ == nullptr) return;
   count_bytes();
   Cluster& cluster = *std::exchange(cluster_, nullptr);
-  if (established_) {
+  spare_idle_.reset();
+  if (spare()) std::exchange(spare_of_, nullptr)->spare_gone(*this);
+  if (user_of_ != nullptr) std::exchange(user_of_, nullptr)->no_longer_used(*host_);
+  if (served_) {
     cluster.count_request_ended(*host_, Priority::Default);
-  } else if (cause != CloseCause::LocalClose) {
+  } else if (!established_ && cause != CloseCause::LocalClose) {
     cluster.count_connect_failure(*host_, cause);
   }
   cluster.count_connection_closed(*host_, Priority::Default, caused_by_peer(cause), false,
