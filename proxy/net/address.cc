@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "absl/strings/str_cat.h"
+
 namespace remora {
 namespace {
 
@@ -194,9 +196,9 @@ std::string Address::ip_string() const {
 std::string Address::to_string() const {
   switch (family_) {
     case Family::V4:
-      return ip_string() + ":" + std::to_string(port_);
+      return absl::StrCat(ip_string(), ":", port_);
     case Family::V6:
-      return "[" + ip_string() + "]:" + std::to_string(port_);
+      return absl::StrCat("[", ip_string(), "]:", port_);
     default:
       return path_;
   }
