@@ -137,7 +137,8 @@ HostPtr Cluster::pick_once(const PickContext& context) {
     peeked_->pop_front();
     return host;
   }
-  if (balancing_of(*config_).dns_cache != nullptr) return pick_forward(context.override_host_header);
+  if (balancing_of(*config_).dns_cache != nullptr)
+    return pick_forward(context.override_host_header);
   if (balancer_ == nullptr && original_dst_ == nullptr) make_balancer();
   if (original_dst_ != nullptr) return original_dst_->pick(context);
   return balancer_->pick(context);
