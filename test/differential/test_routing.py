@@ -3,8 +3,10 @@ alike, answer and count alike.
 
 REMORA_ROUTING_SEED chooses other tables than those of every run."""
 
+import json
 import os
 import re
+import subprocess
 
 import pytest
 
@@ -137,3 +139,19 @@ def test_the_requests_reach_what_they_are_to_compare(runs):
     assert {"200", "301", "404", "503"} <= statuses
     routes = {value for answer in answers for name, value in answer[1] if name == "x-route"}
     assert len(routes) > 40
+
+
+@pytest.mark.parametrize("kind, accepted", [("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", True)] + [
+    (f"envoy.extensions.matching.common_inputs.network.v3.{name}Input", False)
+    for name in ("SourceIP", "SourcePort", "DirectSourceIP", "DestinationIP", "DestinationPort", "ServerName")])
+def test_a_tree_of_routes_may_ask_for_the_same(tmp_path, kind, accepted):
+    """Only of the request and of filter state; what a policy's tree may ask for, a route's may not."""
+    source = {"name": "i", "typed_config": {"@type": route_cases.API + kind, **({"header_name": "x"} if accepted else {})}}
+    tree = {"matcher_tree": {"input": source, "exact_match_map": {"map": {"a": route_cases.action(**route_cases.to("c0"))}}}}
+    filters = px.http_filter_chain([])
+    filters[0]["typed_config"]["route_config"] = {"name": "r", "virtual_hosts": [{"name": "v", "domains": ["*"], "matcher": tree}]}
+    path = tmp_path / "bootstrap.json"
+    path.write_text(json.dumps(px.static_bootstrap([px.static_listener("in", filters)], [px.static_cluster("c0", 1)])))
+    for binary in (px.ENVOY, px.REMORA):
+        done = subprocess.run([binary, "-c", str(path), "--mode", "validate"], capture_output=True, timeout=60)
+        assert (done.returncode == 0) == accepted, (binary, done.stderr)

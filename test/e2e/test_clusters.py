@@ -305,3 +305,24 @@ def test_an_upstream_that_reads_slowly_holds_the_client_back(binary, tmp_path):
             for resumed in ("cluster.app.upstream_flow_control_drained_total",
                             "http.ingress.downstream_flow_control_resumed_reading_total"):
                 assert proxy.stat(resumed) >= 1
+
+
+def test_a_host_takes_no_more_tcp_sessions_than_its_limit(tmp_path):
+    def greet(peer):
+        peer.send(b"hi")
+        peer.wait_for_close()
+
+    log = tmp_path / "access.log"
+    limits = {"circuit_breakers": {"per_host_thresholds": [{"max_connections": 1}]}}
+    filters = px.tcp_filter_chain("app", access_log=[px.file_access_log(str(log), "%RESPONSE_FLAGS% %UPSTREAM_CLUSTER%\n")])
+    with Upstream(greet) as app:
+        bootstrap = px.static_bootstrap([px.static_listener("in", filters)], [px.static_cluster("app", app.port, **limits)])
+        with px.Proxy(px.REMORA, bootstrap, args=["--file-flush-interval-msec", "50"], directory=str(tmp_path)) as proxy:
+            with Client(proxy.port("in")) as first, Client(proxy.port("in")) as second:
+                answers = sorted(client.sock.recv(2) for client in (first, second))
+                assert answers == [b"", b"hi"], "one is served, the other refused"
+                px.wait_for(lambda: log.exists() and log.read_text() == "UO app\n", what="the refusal is logged")
+                assert proxy.stat("cluster.app.upstream_cx_overflow") == 1
+            px.wait_for(lambda: proxy.stat("cluster.app.upstream_cx_active") == 0, what="the session has ended")
+            with Client(proxy.port("in")) as third:
+                assert third.sock.recv(2) == b"hi"
