@@ -141,8 +141,8 @@ class Router final : public http::Filter, private Attempt::Owner {
   Timeouts timeouts_;
   upstream::ConnectionNeeds needs_;
   std::string_view forward_key_;  // of the host, when the cluster is a dynamic forward proxy's
-  Attempt* attempt_ = nullptr;   // the newest, or who answers; null while waiting to retry
-  Attempt* attempts_ = nullptr;  // all, newest first
+  Attempt* attempt_ = nullptr;    // the newest, or who answers; null while waiting to retry
+  Attempt* attempts_ = nullptr;   // all, newest first
   absl::InlinedVector<const upstream::Host*, 2> tried_;
   std::unique_ptr<upstream::PreviousPriorities> previous_priorities_;  // null: not asked for
   std::optional<uint64_t> hash_;  // of the request, when its cluster's balancer wants one
