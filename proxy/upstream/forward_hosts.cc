@@ -10,11 +10,17 @@ namespace {
 HostPtr host_of(const ResolvedName& name, const HostPtr& before) {
   EndpointConfig endpoint;
   endpoint.address = name.addresses.front();
-  endpoint.more_addresses.assign(name.addresses.begin() + 1, name.addresses.end());
+  if (name.addresses.size() > 1) {
+    endpoint.extras.edit().more_addresses.assign(name.addresses.begin() + 1, name.addresses.end());
+  }
   endpoint.hostname = name.key;
   HostPtr logical;
   if (before != nullptr) logical = before->logical() != nullptr ? before->logical() : before;
-  return std::make_shared<const Host>(std::move(endpoint), Locality(), 0, std::move(logical));
+  constexpr uint32_t kPriority = 0, kTransport = 0;
+  constexpr uint8_t kUnchecked = 0;
+  return std::make_shared<const Host>(std::make_shared<const EndpointConfig>(std::move(endpoint)),
+                                      nullptr, kPriority, kTransport, kUnchecked,
+                                      std::move(logical));
 }
 
 }  // namespace
