@@ -155,6 +155,8 @@ void Connection::check_quiet_socket() {
   const ssize_t waiting = ::recv(fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   if (waiting < 0 && errno == EAGAIN) return;
   if (waiting <= 0) hangup_seen_ = true;
+  // The look has taken the error; what is read next is an end like any other.
+  if (waiting < 0 && errno == ECONNRESET) reset_by_peer_ = true;
   on_readable(false);
 }
 
