@@ -18,6 +18,8 @@ using upstream::DnsResolver;
 using upstream::ResolvedName;
 using upstream::ResolvedNamePtr;
 
+constexpr size_t kMostAddresses = 64;  // of a name: a server may say thousands
+
 }  // namespace
 
 /// The names of one cache.
@@ -95,10 +97,11 @@ class DnsCacheService::Name {
 
   /// What was known stays over an answer without addresses.
   void settle(const DnsAnswer& answer, std::string failure) {
-    refresh_.arm(answer.records.empty() ? failure_delay() : refresh_delay(answer));
+    look_again_in(answer.records.empty() ? failure_delay() : refresh_delay(answer));
     auto name = std::make_shared<ResolvedName>();
     const uint16_t port = upstream::parts_of_key(key_).port;
     for (const upstream::DnsRecord& record : answer.records) {
+      if (name->addresses.size() == kMostAddresses) break;
       const Address address = record.address.with_port(port);
       if (std::ranges::find(name->addresses, address) == name->addresses.end()) {
         name->addresses.push_back(address);
@@ -139,11 +142,19 @@ class DnsCacheService::Name {
     return std::max<uint64_t>(names_.service().context_.random() % step, 1);
   }
 
+  /// Whether anybody uses it is seen in time, however long the answer claims to live.
+  void look_again_in(uint64_t delay_ms) {
+    resolve_at_ = now() + delay_ms;
+    refresh_.arm(std::min(delay_ms, names_.config().host_ttl_ms));
+  }
+
   void on_refresh() {
-    const auto cache = names_.cache();
-    if (cache == nullptr) return names_.service().forget_unused();  // destroys this
-    const MonotonicMs unused = now() - last_used_->load(std::memory_order_relaxed);
-    if (unused > names_.config().host_ttl_ms) return names_.forget(key_);  // destroys this
+    if (names_.cache() == nullptr) return names_.service().forget_unused();  // destroys this
+    // The clock of the worker that used it last may be ahead of this thread's.
+    const MonotonicMs unused_at =
+        last_used_->load(std::memory_order_relaxed) + names_.config().host_ttl_ms;
+    if (now() >= unused_at) return names_.forget(key_);  // destroys this
+    if (now() < resolve_at_) return look_again_in(resolve_at_ - now());
     resolve();
   }
 
@@ -156,6 +167,7 @@ class DnsCacheService::Name {
   uint64_t failure_step_ms_;
   const std::shared_ptr<std::atomic<MonotonicMs>> last_used_;
   ResolvedNamePtr known_;  // null before the first answer
+  MonotonicMs resolve_at_ = 0;
   std::unique_ptr<upstream::DnsQuery> query_;
   Timer refresh_;
   Timer timeout_;
@@ -216,7 +228,9 @@ absl::StatusOr<std::shared_ptr<DnsCache>> DnsCacheService::open(const DnsCacheCo
   forget_unused();
   for (const auto& names : caches_) {
     if (names->config().name != config.name) continue;
-    if (names->config() == config) return names->cache();
+    auto cache = names->cache();
+    if (cache == nullptr) continue;  // a worker has let go of it just now
+    if (names->config() == config) return cache;
     return absl::InvalidArgumentError(
         absl::StrCat("config specified DNS cache '", config.name, "' with different settings"));
   }

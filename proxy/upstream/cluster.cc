@@ -161,7 +161,7 @@ HostPtr Cluster::pick_forward(std::string_view key) {
   if (forward_hosts_ == nullptr) {
     ForwardHosts::Events events;
     events.on_forgotten = [this](const Host& host) { drain_pools_of(host.pool_key()); };
-    events.is_own_address = [this](const Address& address) { return map_.is_own_address(address); };
+    events.listens_at = [this](const Address& address) { return map_.is_own_address(address); };
     forward_hosts_ = std::make_unique<ForwardHosts>(balancing_of(*config_).dns_cache, worker_,
                                                     std::move(events));
   }

@@ -8,6 +8,7 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 253;
 constexpr size_t kMaxLabelBytes = 63;
+constexpr size_t kMaxPortDigits = 5;
 
 /// What a DNS server may be asked for: letters, digits, hyphens and underscores between dots.
 bool is_name(std::string_view text) {
@@ -28,6 +29,7 @@ bool is_name(std::string_view text) {
 }
 
 bool is_port(std::string_view digits) {
+  if (digits.size() > kMaxPortDigits) return false;
   uint16_t port = 0;
   const char* end = digits.data() + digits.size();
   const auto [at, error] = std::from_chars(digits.data(), end, port);
@@ -65,8 +67,8 @@ HostAndPort parts_of_key(std::string_view key) {
 }
 
 void ResolvedName::touch(MonotonicMs now) const {
-  // Workers share it: a second more or less does not matter.
-  constexpr MonotonicMs kOftenEnoughMs = 1000;
+  // Workers share it: a little more or less does not matter.
+  constexpr MonotonicMs kOftenEnoughMs = 100;
   if (now < last_used->load(std::memory_order_relaxed) + kOftenEnoughMs) return;
   last_used->store(now, std::memory_order_relaxed);
 }

@@ -23,6 +23,18 @@ HostPtr host_of(const ResolvedName& name, const HostPtr& before) {
                                       std::move(logical));
 }
 
+/// Whether `address` is one at which this proxy listens. Which addresses besides loopback are this
+/// machine's is not known, so a listener at any address does not count for them.
+bool leads_back(const Address& address, const std::function<bool(const Address&)>& listens_at) {
+  const auto listens = [&](std::string_view ip) {
+    return listens_at(*Address::from_ip(ip, address.port()));
+  };
+  const Address at = address.unmapped();
+  if (at.is_any()) return listens("127.0.0.1") || listens("::1");
+  if (at.is_loopback()) return listens_at(at) || listens("::");
+  return listens_at(at) && !listens(at.family() == Address::Family::V4 ? "0.0.0.0" : "::");
+}
+
 }  // namespace
 
 ForwardHosts::ForwardHosts(std::shared_ptr<DnsCache> cache, WorkerContext& worker, Events events)
@@ -37,9 +49,8 @@ HostPtr ForwardHosts::pick(std::string_view key) {
   name->touch(worker_.loop().now_ms());
   auto found = hosts_.find(key);
   if (found != hosts_.end() && found->second.name == name) return found->second.host;
-  if (events_.is_own_address && std::ranges::any_of(name->addresses, events_.is_own_address)) {
-    return nullptr;
-  }
+  const auto leads_here = [this](const Address& at) { return leads_back(at, events_.listens_at); };
+  if (std::ranges::any_of(name->addresses, leads_here)) return nullptr;
   if (found == hosts_.end()) found = hosts_.try_emplace(std::string(key)).first;
   found->second.host = host_of(*name, found->second.host);
   found->second.name = name;

@@ -21,9 +21,9 @@ class ForwardHosts final : private DnsCache::Watcher {
   struct Events {
     /// Forgotten: its pools are to drain.
     std::function<void(const Host&)> on_forgotten;
-    /// True for an address at which this proxy itself listens: sending there would go round for
-    /// ever.
-    std::function<bool(const Address&)> is_own_address;
+    /// True for an address at which this proxy itself listens, or at which a listener at any
+    /// address of the machine would: sending there could go round for ever.
+    std::function<bool(const Address&)> listens_at;
   };
 
   ForwardHosts(std::shared_ptr<DnsCache> cache, WorkerContext& worker, Events events);
