@@ -83,8 +83,8 @@ FilterStatus Router::on_request_headers(HeaderMap& headers, bool end_stream) {
 
   find_route_counters(headers);
   choose_member();
-  set_needs(headers);
   prepare_request(headers);
+  set_needs(headers);
   set_hash(headers);
   set_metadata();
   request_ended_ = headers_only_ = end_stream;
@@ -110,9 +110,9 @@ void Router::prepare_mirrors() {
       {.timeout_ms = timeouts_.global_ms, .buffer_bytes = limit != 0 ? limit : kMostBytes});
 }
 
-/// What tells connections for this request from others. The name that TLS to the upstream asks for
-/// and verifies, when the cluster takes it from requests: as the client sent it, before the route's
-/// edits.
+/// What tells connections for this request from others. The host that it is for, and the name that
+/// TLS to the upstream asks for and verifies, where the cluster takes them from requests: as the
+/// route has edited them, as Envoy does.
 void Router::set_needs(const HeaderMap& headers) {
   const upstream::ClusterConfig& config = member_->config();
   needs_.downstream_protocol = stream_.info().protocol;

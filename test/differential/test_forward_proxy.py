@@ -23,6 +23,7 @@ CASES = {
                 "::1", "[app.test]:PORT", "app..test:PORT", LONG_LABELS, "a" * 64 + ".test", "app.test:PORT:PORT", "-", "127.1:PORT", "0x7f000001:PORT",
                 "[::ffff:127.0.0.1]:PORT", "[fe80::1%25lo]:PORT", "app_test:PORT"],
     "literal": ["anything:PORT", "nowhere.test:1"],
+    "rewritten": ["app.test:PORT", "wrong.test:PORT"],
     "header": [("other.test", "x-to: app.test:PORT\r\n"), "app.test:PORT", ("app.test:PORT", "x-to: nowhere.test\r\n")],
     "full": ["app.test:PORT", "two.test:PORT", "127.0.0.1:PORT", "app.test:PORT"],
     "no_filter": ["app.test:PORT", "127.0.0.1:PORT", "nowhere.test:PORT"],
@@ -64,8 +65,10 @@ class Side:
         self.dns.set("app.test.", "127.0.0.1")
         self.dns.set("two.test", "127.0.0.1", "127.0.0.2")
         self.dns.set("empty.test")
+        self.dns.set("wrong.test", "127.0.0.9")
         port = self.upstream.port
         routes = {"literal": fp.for_route(host_rewrite_literal=f"app.test:{port}"), "header": fp.for_route(host_rewrite_header="x-to")}
+        actions = {"rewritten": {"host_rewrite_literal": f"app.test:{port}"}}
         listeners, clusters = [], []
         for name in CASES:
             config = fp.cache(name, self.dns.port, **CACHES.get(name, {}))
@@ -74,7 +77,8 @@ class Side:
                 more = {"transport_socket": px.typed("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext")}
             clusters.append(px.static_cluster(name, port) if name == "other_cluster" else fp.cluster(name, config, **more))
             filters = [] if name == "no_filter" else [fp.http_filter(config)]
-            chain = px.http_filter_chain([{"match": {"prefix": "/"}, "route": {"cluster": name}, **routes.get(name, {})}], name, http_filters=filters,
+            route = {"match": {"prefix": "/"}, "route": {"cluster": name, **actions.get(name, {})}, **routes.get(name, {})}
+            chain = px.http_filter_chain([route], name, http_filters=filters,
                                          access_log=px.file_access_log(os.path.join(directory, name + ".log"), LOG))
             listeners.append(px.static_listener(name, chain))
         self.proxy = px.Proxy(binary, px.static_bootstrap(listeners, clusters), args=["--concurrency", "1", "--file-flush-interval-msec", "20"],

@@ -145,16 +145,19 @@ def test_the_request_names_the_server(pki):
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
             "upstream_http_protocol_options": {"auto_sni": True, "auto_san_validation": True},
             "explicit_http_config": {"http_protocol_options": {}}}}
-        listener = px.static_listener("in", px.http_filter_chain([{"match": {"prefix": "/"}, "route": {"cluster": "app"}}]))
+        listener = px.static_listener("in", px.http_filter_chain([
+            {"match": {"prefix": "/renamed"}, "route": {"cluster": "app", "host_rewrite_literal": "server.example"}},
+            {"match": {"prefix": "/"}, "route": {"cluster": "app"}}]))
         with px.Proxy(px.REMORA, bootstrap([listener], [cluster])) as proxy:
-            def status(host):
+            def status(host, path="/"):
                 connection = http.client.HTTPConnection("127.0.0.1", proxy.port("in"), timeout=5)
-                connection.request("GET", "/", headers={"Host": host})
+                connection.request("GET", path, headers={"Host": host})
                 return connection.getresponse().status
 
             assert status("server.example:8080") == 200
             assert status("evil.example") == 503
             assert status("server.example") == 200
+            assert status("evil.example", "/renamed") == 200, "as the route says, which Envoy does, too"
             assert upstream.names == ["server.example", "evil.example"], "the first connection served both"
 
 
