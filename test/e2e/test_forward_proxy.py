@@ -132,6 +132,22 @@ def test_clients_that_leave_no_longer_wait(world):
     assert world.stat("dns_query_attempt") == 1
 
 
+def test_only_so_many_requests_wait_and_known_names_need_not(world):
+    world.add("narrow", world.cache("narrow", dns_cache_circuit_breaker={"max_pending_requests": 1}))
+    assert world.get("app.test", "narrow").status == 200
+    world.dns.set("late.test", "127.0.0.1")
+    world.dns.hold()
+    with Client(world.port("narrow")) as client:
+        client.send(f"GET / HTTP/1.1\r\nhost: late.test:{world.upstream.port}\r\n\r\n".encode())
+        wait_for(lambda: world.stat("circuit_breakers.rq_pending_open", "narrow") == 1, what="it waits")
+        answer = world.get("another.test", "narrow")
+        assert (answer.status, answer.body) == (503, b"Dynamic forward proxy pending request overflow")
+        assert world.get("app.test", "narrow").status == 200
+        world.dns.release()
+        assert client.read_answer().status == 200
+    assert world.stat("dns_rq_pending_overflow", "narrow") == 1
+
+
 def test_a_server_that_does_not_answer(world):
     world.add("slow", world.cache("slow", dns_query_timeout="0.2s"))
     world.port("slow")
