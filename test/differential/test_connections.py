@@ -148,6 +148,62 @@ def test_hosts_next_in_turn_are_connected_before(world, tmp_path_factory, ratio)
             same(pair, "c")
 
 
+TCP_COUNTERS = ("upstream_cx_total", "upstream_cx_active", "upstream_cx_overflow", "upstream_rq_total")
+
+
+class TcpSide:
+    """A listener for each cluster, of its name; sessions stay until they are closed."""
+
+    def __init__(self, binary, clusters, directory):
+        bootstrap = px.static_bootstrap([px.static_listener(name, px.tcp_filter_chain(name)) for name in clusters],
+                                        [{"name": name, **one} for name, one in clusters.items()])
+        self.proxy = px.Proxy(binary, bootstrap, args=["--concurrency", "1"], directory=directory)
+        self.sessions = []
+
+    def ask(self, name):
+        self.sessions.append(Client(self.proxy.port(name), timeout=15))
+        self.sessions[-1].send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        answer = self.sessions[-1].read_answer()
+        return answer and answer.body
+
+    def leave(self):
+        while self.sessions:
+            self.sessions.pop().close()
+
+    def counters(self, name):
+        return {key: self.proxy.stat(f"cluster.{name}.{key}") for key in TCP_COUNTERS}
+
+    def close(self):
+        self.leave()
+        self.proxy.stop()
+
+
+@pytest.mark.parametrize("name,policy", [
+    ("none", {}), ("half", preconnect(per_upstream_preconnect_ratio=1.5)), ("twice", preconnect(per_upstream_preconnect_ratio=2)),
+    ("thrice", preconnect(per_upstream_preconnect_ratio=3))])
+def test_tcp_connections_are_made_ahead_alike(world, tmp_path_factory, name, policy):
+    with pair_of(lambda binary, directory: TcpSide(binary, {name: hosts(address("127.0.0.1", world.a.port), **policy)}, directory),
+                 tmp_path_factory) as pair:
+        for _ in range(2):
+            theirs, ours = (side.ask(name) for side in pair)
+            assert ours == theirs
+            same(pair, name)
+        for side in pair:
+            side.leave()
+        same(pair, name)
+
+
+def test_a_session_has_the_tcp_connection_that_fills_the_limit(world, tmp_path_factory):
+    """Envoy refuses it, as it looks at the limit first: the connection that it made ahead keeps out whom it was made for."""
+    cluster = hosts(address("127.0.0.1", world.a.port), **preconnect(2, per_upstream_preconnect_ratio=3))
+    with pair_of(lambda binary, directory: TcpSide(binary, {"bounded": cluster}, directory), tmp_path_factory) as pair:
+        assert [side.ask("bounded") for side in pair] == [b"a", b"a"]
+        same(pair, "bounded")
+        assert [side.ask("bounded") for side in pair] == [None, b"a"]
+        counted = pair[1].counters("bounded")
+        assert (counted["upstream_cx_total"], counted["upstream_cx_active"], counted["upstream_rq_total"]) == (2, 2, 2)
+
+
 def test_an_original_destination_stands_in_metadata_a_header_or_the_connection(world, tmp_path_factory):
     key = {"metadata_key": {"key": "envoy.filters.listener.proxy_protocol", "path": [{"key": "to"}]}}
     clusters = {name: {"type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "1s", "original_dst_lb_config": config}
